@@ -1,0 +1,244 @@
+//! Stage 2 of 9, dag: a query plan as a graph.
+//!
+//! Edges run with the data: scan → … → result. A plan is a tree until subplans are shared: a CTE read twice is one node
+//! with two consumers. Invariants: no cycles, operator numbers are unique, the inputs of an operator keep their order
+//! (outer before inner), and all numbers are finite and not negative.
+
+mod codec;
+mod explain_json;
+mod fingerprint;
+mod operator;
+mod order;
+
+pub use operator::{OperatorId, OperatorNode, OperatorType};
+pub use order::CriticalPath;
+
+use crate::Error;
+use crate::cost::{CostContext, CostModel};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A query plan.
+#[derive(Clone, Default)]
+pub struct QueryDag {
+    nodes: Vec<OperatorNode>,
+    inputs: Vec<Vec<usize>>,
+    consumers: Vec<Vec<usize>>,
+    positions: HashMap<OperatorId, usize>,
+    cost_model: Option<Arc<dyn CostModel>>,
+}
+
+impl std::fmt::Debug for QueryDag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueryDag").field("nodes", &self.nodes).field("edges", &self.edges().collect::<Vec<_>>()).finish()
+    }
+}
+
+/// Equal operators and edges; the cost model does not count.
+impl PartialEq for QueryDag {
+    fn eq(&self, other: &Self) -> bool {
+        let sorted = |dag: &Self| {
+            let mut nodes: Vec<_> =
+                dag.nodes.iter().map(|node| (node.clone(), dag.inputs(node.id).collect::<Vec<_>>())).collect();
+            nodes.sort_by_key(|(node, _)| node.id);
+            nodes
+        };
+        sorted(self) == sorted(other)
+    }
+}
+
+impl QueryDag {
+    /// A graph without operators. Self costs are PostgreSQL's.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A graph whose self costs come from `model`.
+    pub fn with_cost_model(model: Box<dyn CostModel>) -> Self {
+        Self { cost_model: Some(model.into()), ..Self::default() }
+    }
+
+    /// Adds an operator and returns its number. An operator of the same number is replaced; it keeps its edges.
+    pub fn add_node(&mut self, node: OperatorNode) -> OperatorId {
+        let id = node.id;
+        match self.positions.get(&id) {
+            Some(&position) => self.nodes[position] = node,
+            None => self.push(node),
+        }
+        id
+    }
+
+    /// Adds an operator.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateOperator`], [`Error::InvalidNumber`].
+    pub fn try_add_node(&mut self, node: OperatorNode) -> Result<OperatorId, Error> {
+        let id = node.id;
+        if self.positions.contains_key(&id) {
+            return Err(Error::DuplicateOperator { given: id });
+        }
+        check_numbers(&node)?;
+        self.push(node);
+        Ok(id)
+    }
+
+    fn push(&mut self, node: OperatorNode) {
+        self.positions.insert(node.id, self.nodes.len());
+        self.nodes.push(node);
+        self.inputs.push(Vec::new());
+        self.consumers.push(Vec::new());
+    }
+
+    fn position(&self, id: OperatorId) -> Result<usize, Error> {
+        self.positions.get(&id).copied().ok_or(Error::UnknownOperator { given: id })
+    }
+
+    /// Adds an edge: rows go from `from` to `to`, as its last input so far.
+    ///
+    /// Complexity: O(1) when `to` has no consumers yet or `from` no inputs, else O(V + E) for the search for a cycle.
+    ///
+    /// # Errors
+    /// [`Error::UnknownOperator`], [`Error::DuplicateEdge`], [`Error::Cycle`].
+    pub fn add_edge(&mut self, from: OperatorId, to: OperatorId) -> Result<(), Error> {
+        let (source, target) = (self.position(from)?, self.position(to)?);
+        if self.inputs[target].contains(&source) {
+            return Err(Error::DuplicateEdge { from, to });
+        }
+        if self.reaches(target, source) {
+            return Err(Error::Cycle { from, to });
+        }
+        self.inputs[target].push(source);
+        self.consumers[source].push(target);
+        Ok(())
+    }
+
+    /// Whether rows of `from` arrive at `to`.
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        if from == to {
+            return true;
+        }
+        if self.consumers[from].is_empty() || self.inputs[to].is_empty() {
+            return false;
+        }
+        let mut seen = vec![false; self.nodes.len()];
+        let mut open = vec![from];
+        while let Some(position) = open.pop() {
+            if position == to {
+                return true;
+            }
+            if !std::mem::replace(&mut seen[position], true) {
+                open.extend(&self.consumers[position]);
+            }
+        }
+        false
+    }
+
+    /// Removes an edge.
+    ///
+    /// # Errors
+    /// [`Error::UnknownOperator`] when one of the operators, or the edge's place at it, does not exist.
+    pub fn remove_edge(&mut self, from: OperatorId, to: OperatorId) -> Result<(), Error> {
+        let (source, target) = (self.position(from)?, self.position(to)?);
+        let at = self.inputs[target].iter().position(|&input| input == source);
+        self.inputs[target].remove(at.ok_or(Error::UnknownOperator { given: from })?);
+        self.consumers[source].retain(|&consumer| consumer != target);
+        Ok(())
+    }
+
+    /// Removes an operator with its edges and returns it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownOperator`].
+    pub fn remove_node(&mut self, id: OperatorId) -> Result<OperatorNode, Error> {
+        let gone = self.position(id)?;
+        for edges in self.inputs.iter_mut().chain(&mut self.consumers) {
+            edges.retain(|&position| position != gone);
+            edges.iter_mut().filter(|position| **position > gone).for_each(|position| *position -= 1);
+        }
+        self.inputs.remove(gone);
+        self.consumers.remove(gone);
+        self.positions.remove(&id);
+        self.positions.values_mut().filter(|position| **position > gone).for_each(|position| *position -= 1);
+        Ok(self.nodes.remove(gone))
+    }
+
+    /// The number of operators.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are no operators.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The operators, in the order they were added.
+    pub fn nodes(&self) -> impl Iterator<Item = &OperatorNode> {
+        self.nodes.iter()
+    }
+
+    /// The operator of this number.
+    pub fn node(&self, id: OperatorId) -> Option<&OperatorNode> {
+        self.positions.get(&id).map(|&position| &self.nodes[position])
+    }
+
+    fn neighbours<'d>(&'d self, edges: &'d [Vec<usize>], id: OperatorId) -> impl Iterator<Item = OperatorId> + 'd {
+        let found = self.positions.get(&id).map(|&position| edges[position].iter());
+        found.into_iter().flatten().map(|&position| self.nodes[position].id)
+    }
+
+    /// The operators whose rows `id` reads, outer before inner.
+    pub fn inputs(&self, id: OperatorId) -> impl Iterator<Item = OperatorId> + '_ {
+        self.neighbours(&self.inputs, id)
+    }
+
+    /// The operators that read the rows of `id`.
+    pub fn consumers(&self, id: OperatorId) -> impl Iterator<Item = OperatorId> + '_ {
+        self.neighbours(&self.consumers, id)
+    }
+
+    /// The edges, by the operator they lead to.
+    pub fn edges(&self) -> impl Iterator<Item = (OperatorId, OperatorId)> + '_ {
+        self.nodes.iter().flat_map(|node| self.inputs(node.id).map(|input| (input, node.id)))
+    }
+
+    /// The operators without inputs.
+    pub fn sources(&self) -> impl Iterator<Item = OperatorId> + '_ {
+        self.nodes.iter().filter(|node| self.inputs(node.id).next().is_none()).map(|node| node.id)
+    }
+
+    /// The operators without consumers.
+    pub fn sinks(&self) -> impl Iterator<Item = OperatorId> + '_ {
+        self.nodes.iter().filter(|node| self.consumers(node.id).next().is_none()).map(|node| node.id)
+    }
+
+    /// What an operator costs by itself, inputs excluded: by the cost model, or PostgreSQL's total cost less that of
+    /// its inputs. An unknown operator costs nothing.
+    pub fn self_cost(&self, id: OperatorId) -> f64 {
+        let Some(node) = self.node(id) else { return 0.0 };
+        let inputs = || self.inputs(id).filter_map(|input| self.node(input));
+        match &self.cost_model {
+            Some(model) => {
+                let context = CostContext { input_rows: inputs().map(|input| input.rows).sum(), inputs: inputs().count() };
+                model.estimate_cost(node, &context) * model.platform_overhead()
+            }
+            None => (node.total_cost - inputs().map(|input| input.total_cost).sum::<f64>()).max(0.0),
+        }
+    }
+}
+
+/// Refuses numbers that no plan can have.
+fn check_numbers(node: &OperatorNode) -> Result<(), Error> {
+    let fields = [
+        ("rows", Some(node.rows)),
+        ("startup_cost", Some(node.startup_cost)),
+        ("total_cost", Some(node.total_cost)),
+        ("actual_rows", node.actual_rows),
+        ("loops", node.loops),
+        ("actual_ms", node.actual_ms),
+    ];
+    match fields.into_iter().find(|(_, value)| value.is_some_and(|value| !(value >= 0.0 && value.is_finite()))) {
+        Some((field, Some(given))) => Err(Error::InvalidNumber { operator: node.id, field, given }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,133 @@
+//! From evidence to a choice: measure stock, try what was learned, keep the fastest plan measured.
+//!
+//! The rule that makes it safe: a plan shape measured slower than the best one is not planned again, and a corrected
+//! plan is kept only while it is clearly faster than stock. The number of trials per class is bounded.
+
+use super::evidence::{PlanEvidence, StatementEvidence};
+
+/// Completed stock executions wanted before anything else is tried; two, so that one cold run can't mislead.
+const STOCK_RUNS: u32 = 2;
+/// Plan shapes tried per statement class.
+const MAX_TRIALS: u32 = 6;
+/// A corrected plan replaces stock only below this share of stock's latency.
+const CLEAR_GAIN: f64 = 0.95;
+/// A time lost over the baseline, as a multiple of it, after which a class is not experimented with any further.
+const LOSS_LIMIT: f64 = 4.0;
+
+/// Where a statement class stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// The stock plan is being measured.
+    Observing,
+    /// A plan that was not measured yet is being tried.
+    Exploring,
+    /// A corrected plan is faster than stock and is used.
+    Applied,
+    /// Corrected plans were tried and stock was faster.
+    Reverted,
+}
+
+impl State {
+    /// The name shown to users.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Observing => "observing",
+            State::Exploring => "exploring",
+            State::Applied => "applied",
+            State::Reverted => "reverted",
+        }
+    }
+}
+
+/// Why a choice was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Too few stock executions to compare with.
+    StockNotMeasured,
+    /// Something was learned that no plan was made with yet.
+    NewKnowledge,
+    /// A corrected plan's typical latency beats stock's.
+    FasterThanStock,
+    /// Nothing tried was clearly faster than stock.
+    StockIsBest,
+    /// Nothing is known that would change the plan.
+    NothingLearned,
+}
+
+impl Reason {
+    /// The sentence shown to users.
+    pub fn text(self) -> &'static str {
+        match self {
+            Reason::StockNotMeasured => "the stock plan has not been measured often enough",
+            Reason::NewKnowledge => "row counts were learned that no plan was made with yet",
+            Reason::FasterThanStock => "a corrected plan was measured faster than the stock plan",
+            Reason::StockIsBest => "no corrected plan was measured clearly faster than the stock plan",
+            Reason::NothingLearned => "nothing was learned that changes the plan",
+        }
+    }
+}
+
+/// What to plan with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// Apply the corrections first learned up to this sequence number; 0 is stock.
+    pub cutoff: u64,
+    /// The class's state under this choice.
+    pub state: State,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl StatementEvidence {
+    /// What the next execution of this class is planned with; `newest` is the newest sequence number learned.
+    pub fn choose(&self, newest: u64) -> Choice {
+        let stock_seen = self.stock().map_or(0, |plan| plan.runs + plan.cut_off_runs);
+        if stock_seen < STOCK_RUNS {
+            return Choice { cutoff: 0, state: State::Observing, reason: Reason::StockNotMeasured };
+        }
+        if self.may_explore() && newest > 0 {
+            return Choice { cutoff: newest, state: State::Exploring, reason: Reason::NewKnowledge };
+        }
+        self.settled()
+    }
+
+    /// The best plan measured, without trying anything.
+    pub fn settled(&self) -> Choice {
+        match self.clearly_best() {
+            Some(best) => {
+                Choice { cutoff: best.cutoff, state: State::Applied, reason: Reason::FasterThanStock }
+            }
+            None if self.trials > 0 => {
+                Choice { cutoff: 0, state: State::Reverted, reason: Reason::StockIsBest }
+            }
+            None => Choice { cutoff: 0, state: State::Observing, reason: Reason::NothingLearned },
+        }
+    }
+
+    /// Whether `shape`, planned with the newest knowledge, should run: it was not measured yet, or is the best.
+    pub fn worth_running(&self, shape: u64) -> bool {
+        let Some(known) = self.plan(shape).and_then(PlanEvidence::expected_ms) else { return true };
+        self.settled_shape() == Some(shape)
+            || self.best().and_then(PlanEvidence::expected_ms).is_some_and(|best| known <= best)
+    }
+
+    /// Marks the newest knowledge as planned with: nothing further to try until something new is learned.
+    pub fn settle(&mut self) {
+        self.fresh = 0;
+    }
+
+    fn settled_shape(&self) -> Option<u64> {
+        self.clearly_best().or_else(|| self.stock()).map(|plan| plan.shape)
+    }
+
+    fn clearly_best(&self) -> Option<&PlanEvidence> {
+        let best = self.best()?;
+        let stock = self.stock()?.expected_ms()?;
+        (best.cutoff > 0 && best.expected_ms()? < stock * CLEAR_GAIN).then_some(best)
+    }
+
+    fn may_explore(&self) -> bool {
+        let baseline_ms = self.stock().and_then(PlanEvidence::expected_ms).unwrap_or(0.0);
+        self.fresh != 0 && self.trials < MAX_TRIALS && self.lost_ms <= self.saved_ms + LOSS_LIMIT * baseline_ms
+    }
+}

@@ -1,0 +1,75 @@
+//! What can be wrong with a graph, or with the bytes and texts it is read from.
+
+use crate::dag::OperatorId;
+
+/// An error of this crate.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An edge would close a cycle.
+    #[error("an edge from operator {from} to operator {to} would close a cycle")]
+    Cycle {
+        /// Where the data comes from.
+        from: OperatorId,
+        /// Where it goes.
+        to: OperatorId,
+    },
+    /// An operator that is not in the graph.
+    #[error("there is no operator {given}")]
+    UnknownOperator {
+        /// The operator asked for.
+        given: OperatorId,
+    },
+    /// Two operators of one number.
+    #[error("there is an operator {given} already")]
+    DuplicateOperator {
+        /// The number.
+        given: OperatorId,
+    },
+    /// Two edges between the same operators.
+    #[error("there is an edge from operator {from} to operator {to} already")]
+    DuplicateEdge {
+        /// Where the data comes from.
+        from: OperatorId,
+        /// Where it goes.
+        to: OperatorId,
+    },
+    /// A number that no plan can have: negative, infinite or not a number.
+    #[error("operator {operator} has no valid {field}: {given}")]
+    InvalidNumber {
+        /// The operator.
+        operator: OperatorId,
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        given: f64,
+    },
+    /// The binary form has another version.
+    #[error("binary form of version {given}, expected {expected}")]
+    Version {
+        /// The version found.
+        given: u8,
+        /// The version this crate reads.
+        expected: u8,
+    },
+    /// The binary form ends too early, goes on too long, or holds an unknown code.
+    #[error("malformed binary form at byte {position}: {what}")]
+    MalformedBinary {
+        /// Where.
+        position: usize,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The JSON is not that of a graph.
+    #[error("malformed JSON: {0}")]
+    MalformedJson(String),
+    /// The text is not the output of EXPLAIN (FORMAT JSON).
+    #[error("malformed EXPLAIN output: {0}")]
+    MalformedExplain(String),
+    /// A plan nested deeper than any real one.
+    #[error("a plan of more than {limit} levels")]
+    TooDeep {
+        /// The limit.
+        limit: usize,
+    },
+}

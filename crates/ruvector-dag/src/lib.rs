@@ -1,0 +1,37 @@
+//! The engine of `ruvector_dag`: query plans as graphs that can be learned from. Pure: no I/O, no clock, no PostgreSQL.
+//!
+//! ```text
+//!  plan ─► dag ─► attention ─► embedding ─► decision ─► execution
+//!            2                               5  ▲             │
+//!                                               └── learning ◄┘
+//! ```
+//!
+//! ```
+//! use ruvector_dag::{OperatorNode, OperatorType, QueryDag};
+//!
+//! let mut dag = QueryDag::new();
+//! let scan = dag.add_node(OperatorNode::hnsw_scan(0, "vectors_idx", 64));
+//! let filter = dag.add_node(OperatorNode::filter(1, "score > 0.5"));
+//! let result = dag.add_node(OperatorNode::new(2, OperatorType::Result));
+//! dag.add_edge(scan, filter)?;
+//! dag.add_edge(filter, result)?;
+//!
+//! assert_eq!(dag.topological_order(), [scan, filter, result]);
+//! assert!(dag.add_edge(result, scan).is_err()); // a cycle
+//! let stored = dag.to_binary();
+//! assert_eq!(QueryDag::from_binary(&stored)?.shape_fingerprint(), dag.shape_fingerprint());
+//! # Ok::<(), ruvector_dag::Error>(())
+//! ```
+//!
+//! Modules stand in the order in which a plan passes them.
+
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod dag;
+pub mod cost;
+pub mod cardinality;
+pub mod decision;
+
+pub use dag::{CriticalPath, OperatorId, OperatorNode, OperatorType, QueryDag};
+pub use error::Error;

@@ -1,0 +1,41 @@
+//! Errors of the SQL surface: each kind's SQLSTATE, message and hint.
+
+use crate::pg::ereport::{Report, raise, sqlstate};
+
+/// Raises the error a SQL function ended with; call it with nothing left to drop.
+pub(crate) fn or_raise<T>(result: Result<T, Report>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(report) => raise(report),
+    }
+}
+
+/// Shared memory is needed and the library was not preloaded.
+pub(crate) fn not_preloaded() -> Report {
+    Report {
+        sqlstate: sqlstate(b"55000"),
+        message: "ruvector_dag must be loaded via shared_preload_libraries".to_owned(),
+        detail: Some("What is learned lies in shared memory, which is reserved when the server starts.".to_owned()),
+        hint: Some("Add ruvector_dag to shared_preload_libraries in postgresql.conf and restart.".to_owned()),
+    }
+}
+
+/// The extension is switched off for this session (RV001).
+pub(crate) fn disabled() -> Report {
+    Report {
+        sqlstate: sqlstate(b"RV001"),
+        message: "ruvector_dag is disabled".to_owned(),
+        detail: None,
+        hint: Some("Set ruvector.neural_dag_enabled to on and ruvector.dag_mode to observe, advise or on.".to_owned()),
+    }
+}
+
+/// A learning cycle did not succeed (RV004).
+pub(crate) fn learning_failed(reason: String) -> Report {
+    Report { sqlstate: sqlstate(b"RV004"), message: format!("learning failed: {reason}"), detail: None, hint: None }
+}
+
+/// An argument names something unknown.
+pub(crate) fn invalid_argument(message: String, hint: &str) -> Report {
+    Report { sqlstate: sqlstate(b"22023"), message, detail: None, hint: Some(hint.to_owned()) }
+}

@@ -1,0 +1,115 @@
+//! The executor hooks: time and row counts of one execution.
+//!
+//! Start switches row counting on for a plan we know; Run and Finish add up the time; End reads the counts. A cancelled
+//! execution gives a lower bound of its latency. Statements known to be fast pay for two clock readings.
+
+use crate::observe::knowledge::{self, Remembered};
+use crate::observe::watch::{self, Watch};
+use crate::observe::{learn, session};
+use crate::pg::{catalog, plan_state, plan_tree};
+use crate::settings;
+use pgrx::pg_sys;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How an execution is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Follow {
+    /// Not at all.
+    No,
+    /// Only its time, to notice that a fast statement became slow.
+    Time,
+    /// Learned from.
+    Watch,
+}
+
+thread_local! {
+    /// The plan whose ExecutorStart is under way, and whether somebody else times its nodes.
+    static STARTING: RefCell<Option<(Rc<Remembered>, bool)>> = const { RefCell::new(None) };
+}
+
+/// Before ExecutorStart: asks for row counts. True when the execution is to be watched.
+pub(crate) fn before_start(query: *mut pg_sys::QueryDesc, flags: i32) -> bool {
+    if flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as i32 != 0 || !settings::is_active() || !catalog::is_ordinary_backend() {
+        return false;
+    }
+    let Some(remembered) = plan_state::planned(query).and_then(plan_tree::token).and_then(knowledge::find) else {
+        return false;
+    };
+    if !is_sampled() {
+        return false;
+    }
+    let is_timed = plan_state::count_rows(query);
+    STARTING.set(Some((remembered, is_timed)));
+    true
+}
+
+fn is_sampled() -> bool {
+    let rate = settings::sample_rate();
+    rate >= 1.0 || plan_state::random() < rate
+}
+
+/// After ExecutorStart.
+pub(crate) fn after_start(query: *mut pg_sys::QueryDesc) {
+    if let Some((remembered, is_timed)) = STARTING.take() {
+        watch::begin(query, remembered, is_timed);
+    }
+}
+
+/// Before ExecutorRun and ExecutorFinish: how to follow it.
+pub(crate) fn follow(query: *mut pg_sys::QueryDesc) -> Follow {
+    if watch::is_watched(query) {
+        Follow::Watch
+    } else if settings::is_active() && plan_state::queryid(query) != 0 {
+        Follow::Time
+    } else {
+        Follow::No
+    }
+}
+
+/// After a run of a statement that is only timed.
+pub(crate) fn note_time(query: *mut pg_sys::QueryDesc, started: Instant) {
+    session::note(plan_state::queryid(query), milliseconds(started.elapsed()));
+}
+
+/// After ExecutorRun, which was asked for `count` rows (0 is all).
+pub(crate) fn after_run(
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    count: u64,
+    started: Instant,
+) {
+    let is_forward = direction == pg_sys::ScanDirection::ForwardScanDirection;
+    let reached_end = count == 0 || plan_state::processed(query) < count;
+    watch::with(query, |watch| {
+        watch.elapsed_ms += milliseconds(started.elapsed());
+        watch.is_finished = is_forward && reached_end;
+        watch.is_rewound |= direction == pg_sys::ScanDirection::BackwardScanDirection;
+    });
+}
+
+/// After ExecutorFinish.
+pub(crate) fn after_finish(query: *mut pg_sys::QueryDesc, started: Instant) {
+    watch::with(query, |watch| watch.elapsed_ms += milliseconds(started.elapsed()));
+}
+
+/// An error ended the run.
+pub(crate) fn run_failed(query: *mut pg_sys::QueryDesc, sqlstate: i32, started: Instant) {
+    let Some(mut watch) = watch::end(query) else { return };
+    watch.elapsed_ms += milliseconds(started.elapsed());
+    if sqlstate == plan_state::QUERY_CANCELED {
+        learn::from_cancelled(&watch);
+    }
+}
+
+/// Before ExecutorEnd, while the counts can still be read.
+pub(crate) fn before_end(query: *mut pg_sys::QueryDesc) {
+    let Some(watch) = watch::end(query) else { return };
+    let Watch { is_finished, is_rewound, .. } = watch;
+    learn::from_execution(query, &watch, is_finished && !is_rewound);
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

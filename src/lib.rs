@@ -1,0 +1,28 @@
+//! The PostgreSQL extension: hooks turn each plan into learned row counts and each learned row count into a better plan.
+//!
+//! Modules stand in the order in which a statement meets them; the stages are drawn in ARCHITECTURE.md.
+
+mod pg;
+mod settings;
+mod error;
+mod shmem;
+mod hooks;
+mod plan;
+mod steer;
+mod observe;
+mod worker;
+mod sql;
+
+pgrx::pg_module_magic!();
+
+/// Called when the library is loaded.
+#[pgrx::pg_guard]
+#[allow(non_snake_case, reason = "PostgreSQL looks this symbol up by name")]
+pub extern "C-unwind" fn _PG_init() {
+    settings::init();
+    if !shmem::init() {
+        return;
+    }
+    hooks::init();
+    worker::register();
+}

@@ -1,0 +1,53 @@
+//! What was understood of a plan when it was made, kept in the session until the plan runs: often at once, for a prepared
+//! statement many times. Found again by the token on the plan.
+
+use crate::pg::plan_tree::PlanFacts;
+use crate::pg::statement::Statement;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+/// Plans kept per session; the oldest one goes first, and is not learned from any more.
+const CAPACITY: usize = 1024;
+
+/// A plan's context.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    pub(crate) statement: Statement,
+    /// Knowledge cutoff it was planned with; 0 is stock.
+    pub(crate) cutoff: u64,
+    /// Corrections applied.
+    pub(crate) corrected: u32,
+    pub(crate) facts: PlanFacts,
+}
+
+#[derive(Default)]
+struct Store {
+    plans: HashMap<u32, Rc<Remembered>>,
+    order: VecDeque<u32>,
+    next: u32,
+}
+
+thread_local! {
+    static STORE: RefCell<Store> = RefCell::default();
+}
+
+/// Keeps a plan's context and returns its token.
+pub(crate) fn remember(remembered: Remembered) -> u32 {
+    STORE.with_borrow_mut(|store| {
+        if store.order.len() >= CAPACITY
+            && let Some(oldest) = store.order.pop_front()
+        {
+            store.plans.remove(&oldest);
+        }
+        store.next = store.next.wrapping_add(1);
+        store.plans.insert(store.next, Rc::new(remembered));
+        store.order.push_back(store.next);
+        store.next
+    })
+}
+
+/// The context of the plan with this token.
+pub(crate) fn find(token: u32) -> Option<Rc<Remembered>> {
+    STORE.with_borrow(|store| store.plans.get(&token).cloned())
+}

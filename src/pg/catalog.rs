@@ -1,0 +1,148 @@
+//! What the catalog and the statistics system know of tables, databases and our own extension.
+
+use pgrx::pg_sys;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// How long a table's modification count is believed; PostgreSQL flushes its own only about once a second.
+const MODIFICATIONS_TTL: Duration = Duration::from_secs(1);
+
+thread_local! {
+    static EXTENSION: Cell<Option<bool>> = const { Cell::new(None) };
+    static WATCHING: Cell<bool> = const { Cell::new(false) };
+    static MODIFICATIONS: RefCell<HashMap<u32, (Instant, u64)>> = RefCell::new(HashMap::new());
+}
+
+/// The connected database.
+pub(crate) fn database() -> u32 {
+    // SAFETY: a backend global.
+    unsafe { pg_sys::MyDatabaseId }.to_u32()
+}
+
+/// The current user.
+pub(crate) fn user() -> u32 {
+    // SAFETY: no arguments; fails only outside a session.
+    unsafe { pg_sys::GetUserId() }.to_u32()
+}
+
+/// Now, as PostgreSQL counts it.
+pub(crate) fn now() -> i64 {
+    // SAFETY: reads the clock.
+    unsafe { pg_sys::GetCurrentTimestamp() }
+}
+
+/// Whole seconds of the same clock.
+pub(crate) fn seconds() -> i64 {
+    now() / 1_000_000
+}
+
+/// Whether statements can be learned from at all here: in a normal backend, connected, in a transaction.
+pub(crate) fn is_ordinary_backend() -> bool {
+    // SAFETY: backend globals and a function without arguments.
+    unsafe {
+        pg_sys::ParallelWorkerNumber < 0
+            && pg_sys::MyDatabaseId != pg_sys::InvalidOid
+            && pg_sys::IsTransactionState()
+    }
+}
+
+/// Whether the server is a standby.
+pub(crate) fn is_standby() -> bool {
+    // SAFETY: no arguments.
+    unsafe { pg_sys::RecoveryInProgress() }
+}
+
+/// Whether this database has the extension. Looked up once, and again after functions were created or dropped, which
+/// is what CREATE and DROP EXTENSION do.
+pub(crate) fn has_extension() -> bool {
+    if let Some(known) = EXTENSION.get() {
+        return known;
+    }
+    if !WATCHING.replace(true) {
+        // SAFETY: registered once per backend; the callback only clears a flag.
+        unsafe {
+            pg_sys::CacheRegisterSyscacheCallback(
+                pg_sys::SysCacheIdentifier::PROCOID as i32,
+                Some(forget_extension),
+                pg_sys::Datum::from(0),
+            );
+        }
+    }
+    // SAFETY: a C string; reads the catalog inside the current transaction.
+    let found = unsafe { pg_sys::get_extension_oid(c"ruvector_dag".as_ptr(), true) } != pg_sys::InvalidOid;
+    EXTENSION.set(Some(found));
+    if found {
+        crate::worker::announce(database());
+    }
+    found
+}
+
+unsafe extern "C-unwind" fn forget_extension(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    EXTENSION.set(None);
+}
+
+/// A table's storage, which changes when it is rewritten or truncated; `None` for what is left alone: system catalogs
+/// and temporary tables.
+pub(super) fn storage(relid: pg_sys::Oid) -> Option<u32> {
+    if relid.to_u32() < pg_sys::FirstNormalObjectId {
+        return None;
+    }
+    // SAFETY: a syscache lookup, released before returning; the tuple is read in between.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::RELOID as i32,
+            pg_sys::Datum::from(relid),
+        );
+        if tuple.is_null() {
+            return None;
+        }
+        let form = pgrx::pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
+        let permanent = (*form).relpersistence as u8 != pg_sys::RELPERSISTENCE_TEMP;
+        let storage = (*form).relfilenode.to_u32();
+        pg_sys::ReleaseSysCache(tuple);
+        permanent.then_some(storage)
+    }
+}
+
+/// Rows inserted, updated and deleted in a table since its statistics began.
+pub(crate) fn modifications(relid: u32) -> u64 {
+    let now = Instant::now();
+    let known = MODIFICATIONS.with_borrow(|known| known.get(&relid).copied());
+    if let Some((read_at, count)) = known
+        && now.duration_since(read_at) < MODIFICATIONS_TTL
+    {
+        return count;
+    }
+    // SAFETY: the entry, if any, is a copy that lives until the end of the transaction.
+    let count = unsafe {
+        let entry = pg_sys::pgstat_fetch_stat_tabentry(pg_sys::Oid::from(relid));
+        entry
+            .as_ref()
+            .map_or(0, |entry| (entry.tuples_inserted + entry.tuples_updated + entry.tuples_deleted) as u64)
+    };
+    MODIFICATIONS.with_borrow_mut(|known| {
+        if known.len() > 4096 {
+            known.clear();
+        }
+        known.insert(relid, (now, count));
+    });
+    count
+}
+
+/// A table's name without its schema; `None` when it is gone.
+pub(super) fn relation_name(relid: pg_sys::Oid) -> Option<String> {
+    // SAFETY: the name is a palloc'ed C string or null.
+    unsafe {
+        let name = pg_sys::get_rel_name(relid);
+        (!name.is_null()).then(|| core::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
+    }
+}
+
+/// Whether the current user may see other users' statements, as in pg_stat_statements.
+pub(crate) fn reads_all_stats() -> bool {
+    // SAFETY: a role that exists since PostgreSQL 10.
+    unsafe {
+        pg_sys::superuser() || pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::Oid::from(pg_sys::ROLE_PG_READ_ALL_STATS))
+    }
+}

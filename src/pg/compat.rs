@@ -1,0 +1,203 @@
+//! What differs between PostgreSQL 14, 15, 16, 17 and 18: the only file with `cfg(feature = "pgNN")`.
+//!
+//! 15 is tested; 16 and 18 are compiled; 14 and 17 are written from the headers and untested.
+
+use super::raw::Walker;
+use core::ffi::{c_int, c_void};
+use pgrx::pg_sys;
+
+unsafe extern "C-unwind" {
+    // nodes/nodeFuncs.h: macros around `…_impl` since 16.
+    #[cfg_attr(any(feature = "pg16", feature = "pg17", feature = "pg18"), link_name = "expression_tree_walker_impl")]
+    pub(super) fn expression_tree_walker(node: *mut pg_sys::Node, walker: Walker, context: *mut c_void) -> bool;
+    #[cfg_attr(any(feature = "pg16", feature = "pg17", feature = "pg18"), link_name = "query_tree_walker_impl")]
+    pub(super) fn query_tree_walker(
+        query: *mut pg_sys::Query,
+        walker: Walker,
+        context: *mut c_void,
+        flags: c_int,
+    ) -> bool;
+
+    pub(super) fn standard_ExecutorStart(query: *mut pg_sys::QueryDesc, flags: c_int);
+
+    #[cfg(not(feature = "pg18"))]
+    fn standard_ExecutorRun(
+        query: *mut pg_sys::QueryDesc,
+        direction: pg_sys::ScanDirection::Type,
+        count: u64,
+        execute_once: bool,
+    );
+    #[cfg(feature = "pg18")]
+    fn standard_ExecutorRun(query: *mut pg_sys::QueryDesc, direction: pg_sys::ScanDirection::Type, count: u64);
+}
+
+/// What `ExecutorRun` is told, in the order of the newest signature; `execute_once` is gone in 18.
+#[derive(Clone, Copy)]
+pub(super) struct RunRequest {
+    pub(super) query: *mut pg_sys::QueryDesc,
+    pub(super) direction: pg_sys::ScanDirection::Type,
+    pub(super) count: u64,
+    #[cfg(not(feature = "pg18"))]
+    pub(super) execute_once: bool,
+}
+
+impl RunRequest {
+    /// Runs the previous hook, or PostgreSQL's own function.
+    ///
+    /// # Safety
+    /// The request came from PostgreSQL; the caller's frame holds nothing to drop.
+    pub(super) unsafe fn pass_on(self, previous: pg_sys::ExecutorRun_hook_type) {
+        #[cfg(not(feature = "pg18"))]
+        // SAFETY: by the caller's promise.
+        match previous {
+            Some(hook) => unsafe { hook(self.query, self.direction, self.count, self.execute_once) },
+            None => unsafe { standard_ExecutorRun(self.query, self.direction, self.count, self.execute_once) },
+        }
+        #[cfg(feature = "pg18")]
+        // SAFETY: by the caller's promise.
+        match previous {
+            Some(hook) => unsafe { hook(self.query, self.direction, self.count) },
+            None => unsafe { standard_ExecutorRun(self.query, self.direction, self.count) },
+        }
+    }
+}
+
+/// The trampoline PostgreSQL calls as `ExecutorRun_hook`.
+#[cfg(not(feature = "pg18"))]
+pub(super) unsafe extern "C-unwind" fn executor_run(
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    count: u64,
+    execute_once: bool,
+) {
+    // SAFETY: the arguments are PostgreSQL's.
+    unsafe { super::hook_point::run(RunRequest { query, direction, count, execute_once }) }
+}
+
+/// The trampoline PostgreSQL calls as `ExecutorRun_hook`.
+#[cfg(feature = "pg18")]
+pub(super) unsafe extern "C-unwind" fn executor_run(
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    count: u64,
+) {
+    // SAFETY: the arguments are PostgreSQL's.
+    unsafe { super::hook_point::run(RunRequest { query, direction, count }) }
+}
+
+/// Whether a clause is a copy for another order of the outer joins (16 and later); one of the copies is enough.
+///
+/// # Safety
+/// `clause` is valid.
+pub(super) unsafe fn is_clone(clause: *const pg_sys::RestrictInfo) -> bool {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    {
+        let _ = clause;
+        false
+    }
+    #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        (*clause).is_clone
+    }
+}
+
+/// The topmost relation of a query level, for which no Gather is added in the join search (16 counts outer joins too).
+///
+/// # Safety
+/// `root` is valid.
+pub(super) unsafe fn all_relids(root: *const pg_sys::PlannerInfo) -> *mut pg_sys::Bitmapset {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        (*root).all_baserels
+    }
+    #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        (*root).all_query_rels
+    }
+}
+
+/// Analyses and rewrites one raw statement without parameters.
+///
+/// # Safety
+/// `statement` came from the parser and `text` is its source, both alive in the current memory context.
+pub(super) unsafe fn analyze_and_rewrite(
+    statement: *mut pg_sys::RawStmt,
+    text: *const core::ffi::c_char,
+) -> *mut pg_sys::List {
+    #[cfg(feature = "pg14")]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        pg_sys::pg_analyze_and_rewrite(statement, text, core::ptr::null_mut(), 0, core::ptr::null_mut())
+    }
+    #[cfg(not(feature = "pg14"))]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        pg_sys::pg_analyze_and_rewrite_fixedparams(
+            statement,
+            text,
+            core::ptr::null(),
+            0,
+            core::ptr::null_mut(),
+        )
+    }
+}
+
+/// EXPLAIN's name of a join type that older majors don't have.
+pub(super) fn newer_join_type(kind: pg_sys::JoinType::Type) -> &'static str {
+    #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
+    if kind == pg_sys::JoinType::JOIN_RIGHT_ANTI {
+        return "Right Anti";
+    }
+    #[cfg(feature = "pg18")]
+    if kind == pg_sys::JoinType::JOIN_RIGHT_SEMI {
+        return "Right Semi";
+    }
+    let _ = kind;
+    "???"
+}
+
+/// Whether a parsed statement is MERGE, which 14 does not have.
+pub(super) fn is_merge(tag: pg_sys::NodeTag) -> bool {
+    #[cfg(feature = "pg14")]
+    {
+        let _ = tag;
+        false
+    }
+    #[cfg(not(feature = "pg14"))]
+    {
+        tag == pg_sys::NodeTag::T_MergeStmt
+    }
+}
+
+thread_local! {
+    #[cfg(not(feature = "pg14"))]
+    static PREVIOUS_REQUEST: std::cell::Cell<pg_sys::shmem_request_hook_type> = const { std::cell::Cell::new(None) };
+}
+
+/// Calls `reserve` when shared memory may be asked for: at once on 14, in a hook of its own since 15.
+pub(super) fn when_shmem_is_requested(reserve: fn()) {
+    #[cfg(feature = "pg14")]
+    reserve();
+    #[cfg(not(feature = "pg14"))]
+    // SAFETY: called from _PG_init on the main thread.
+    unsafe {
+        let _ = reserve;
+        PREVIOUS_REQUEST.set(pg_sys::shmem_request_hook);
+        pg_sys::shmem_request_hook = Some(shmem_request);
+    }
+}
+
+#[cfg(not(feature = "pg14"))]
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn shmem_request() {
+    // SAFETY: the hook before us, with its own signature.
+    unsafe {
+        if let Some(previous) = PREVIOUS_REQUEST.get() {
+            previous();
+        }
+    }
+    super::shmem::reserve();
+}

@@ -1,0 +1,249 @@
+//! The hook points: trampolines PostgreSQL calls, the saved previous hooks, and how errors pass.
+//!
+//! Each trampoline does what PG_TRY and PG_FINALLY do in C: our work before, the chain (the previous hook or the
+//! standard function) under a jump buffer of its own, our work after; a PostgreSQL error is passed on untouched from a
+//! frame that holds nothing to drop. Our own work runs in [`guarded`]: a Rust panic in it is counted, logged once per
+//! backend and forgotten, and the statement goes on as stock PostgreSQL would run it.
+
+use super::compat::{self, RunRequest};
+use super::raw::{self, BaseRelationHook, ExecutorHook, ExecutorStartHook, JoinSearchHook, PlannerHook};
+use crate::hooks;
+use crate::hooks::executor::Follow;
+use cee_scape::{SigJmpBufFields, call_with_sigsetjmp};
+use core::ffi::{c_char, c_int};
+use core::mem::MaybeUninit;
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel, pgrx_extern_c_guard};
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+/// What was installed before us, set once in `_PG_init`.
+#[derive(Clone, Copy)]
+struct Previous {
+    planner: Option<PlannerHook>,
+    base_relation: Option<BaseRelationHook>,
+    join_search: Option<JoinSearchHook>,
+    executor_start: Option<ExecutorStartHook>,
+    executor_run: pg_sys::ExecutorRun_hook_type,
+    executor_finish: Option<ExecutorHook>,
+    executor_end: Option<ExecutorHook>,
+}
+
+thread_local! {
+    static PREVIOUS: Cell<Previous> = const {
+        Cell::new(Previous {
+            planner: None,
+            base_relation: None,
+            join_search: None,
+            executor_start: None,
+            executor_run: None,
+            executor_finish: None,
+            executor_end: None,
+        })
+    };
+    static LOGGED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Installs all hooks, each in front of the one before it.
+pub(crate) fn install() {
+    // SAFETY: called once from _PG_init on the main thread, where the hook variables may be set.
+    unsafe {
+        PREVIOUS.set(Previous {
+            planner: pg_sys::planner_hook,
+            base_relation: pg_sys::set_rel_pathlist_hook,
+            join_search: pg_sys::join_search_hook,
+            executor_start: pg_sys::ExecutorStart_hook,
+            executor_run: pg_sys::ExecutorRun_hook,
+            executor_finish: pg_sys::ExecutorFinish_hook,
+            executor_end: pg_sys::ExecutorEnd_hook,
+        });
+        pg_sys::planner_hook = Some(planner);
+        pg_sys::set_rel_pathlist_hook = Some(base_relation);
+        pg_sys::join_search_hook = Some(join_search);
+        pg_sys::ExecutorStart_hook = Some(executor_start);
+        pg_sys::ExecutorRun_hook = Some(compat::executor_run);
+        pg_sys::ExecutorFinish_hook = Some(executor_finish);
+        pg_sys::ExecutorEnd_hook = Some(executor_end);
+        pg_sys::EnableQueryId();
+    }
+}
+
+/// Runs our own work: a Rust panic gives `fallback`, a PostgreSQL error (out of memory, a cancel) is raised again.
+pub(crate) fn guarded<R: Copy>(fallback: R, work: impl FnOnce() -> R) -> R {
+    match std::panic::catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result,
+        Err(payload) if is_postgres_error(&*payload) => {
+            // SAFETY: the frames above are trampolines of this file or SQL functions, which hold nothing to drop here.
+            unsafe { pgrx_extern_c_guard(move || std::panic::resume_unwind(payload)) }
+        }
+        Err(_) => {
+            note_failure();
+            fallback
+        }
+    }
+}
+
+/// Whether a panic is pgrx's form of a PostgreSQL error.
+fn is_postgres_error(payload: &(dyn Any + Send)) -> bool {
+    payload.is::<CaughtError>() || payload.is::<ErrorReportWithLevel>() || payload.is::<ErrorReport>()
+}
+
+/// Counts a failure of our own and logs the first one of this backend.
+fn note_failure() {
+    crate::shmem::counters::add_internal_errors(1);
+    if !LOGGED.replace(true) {
+        pgrx::log!("ruvector_dag: internal error; statements go on without it (further ones are counted, not logged)");
+    }
+}
+
+/// Runs `body`, which calls PostgreSQL raw; when an error passes through, `on_error` runs and the error goes on.
+///
+/// # Safety
+/// `body` and the caller's frame hold nothing to drop.
+unsafe fn protected<R: Copy>(body: impl FnOnce() -> R, on_error: impl FnOnce()) -> R {
+    // SAFETY: PostgreSQL's error variables belong to the main thread; they are restored on both ways out.
+    unsafe {
+        let exception_stack = pg_sys::PG_exception_stack;
+        let context_stack = pg_sys::error_context_stack;
+        let mut result = MaybeUninit::<R>::uninit();
+        let jumped = call_with_sigsetjmp(false, |buffer: &SigJmpBufFields| {
+            pg_sys::PG_exception_stack = core::ptr::from_ref(buffer).cast_mut().cast();
+            result.write(body());
+            0
+        });
+        pg_sys::PG_exception_stack = exception_stack;
+        pg_sys::error_context_stack = context_stack;
+        if jumped != 0 {
+            on_error();
+            raw::pg_re_throw();
+        }
+        result.assume_init()
+    }
+}
+
+unsafe extern "C-unwind" fn planner(
+    parse: *mut pg_sys::Query,
+    text: *const c_char,
+    options: c_int,
+    params: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
+    let chain = PREVIOUS.get().planner.unwrap_or(raw::standard_planner);
+    let entry = guarded(hooks::planner::Entry::PassOn, || hooks::planner::enter(parse, options, params));
+    match entry {
+        // SAFETY: the arguments are PostgreSQL's.
+        hooks::planner::Entry::PassOn => unsafe { chain(parse, text, options, params) },
+        hooks::planner::Entry::Framed { spare } => {
+            // SAFETY: only plain pointers are alive here.
+            let planned = unsafe { protected(|| chain(parse, text, options, params), hooks::planner::abandon) };
+            if guarded(false, || hooks::planner::leave(planned)) {
+                return planned;
+            }
+            // A plan known to be slower: plan the copy of the statement with what is known to be better.
+            guarded((), hooks::planner::enter_again);
+            // SAFETY: as above; the copy was made before PostgreSQL scribbled on the original.
+            let planned = unsafe { protected(|| chain(spare, text, options, params), hooks::planner::abandon) };
+            guarded(true, || hooks::planner::leave(planned));
+            planned
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn base_relation(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    rtindex: pg_sys::Index,
+    entry: *mut pg_sys::RangeTblEntry,
+) {
+    if guarded(false, || hooks::base_relation::correct(root, rel)) {
+        // SAFETY: PostgreSQL's arguments; the relation was just corrected and its paths are made anew.
+        unsafe { super::join_search::rebuild_base_paths(root, rel) };
+    }
+    if let Some(previous) = PREVIOUS.get().base_relation {
+        // SAFETY: the arguments are PostgreSQL's.
+        unsafe { previous(root, rel, rtindex, entry) }
+    }
+}
+
+unsafe extern "C-unwind" fn join_search(
+    root: *mut pg_sys::PlannerInfo,
+    levels: c_int,
+    initial: *mut pg_sys::List,
+) -> *mut pg_sys::RelOptInfo {
+    if let Some(previous) = PREVIOUS.get().join_search {
+        // SAFETY: the arguments are PostgreSQL's. Two join searches can't both run; the one before us keeps its right.
+        return unsafe { previous(root, levels, initial) };
+    }
+    // SAFETY: as above; these are PostgreSQL's own settings.
+    unsafe {
+        if raw::enable_geqo && levels >= raw::geqo_threshold {
+            raw::geqo(root, levels, initial)
+        } else if guarded(false, || hooks::join_search::wanted(root)) {
+            super::join_search::search(root, levels, initial)
+        } else {
+            raw::standard_join_search(root, levels, initial)
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
+    let watched = guarded(false, || hooks::executor::before_start(query, flags));
+    let chain = PREVIOUS.get().executor_start.unwrap_or(compat::standard_ExecutorStart);
+    // SAFETY: the arguments are PostgreSQL's; nothing to drop is alive.
+    unsafe { chain(query, flags) };
+    if watched {
+        guarded((), || hooks::executor::after_start(query));
+    }
+}
+
+/// `ExecutorRun_hook`, in the form common to all majors.
+///
+/// # Safety
+/// Called by the trampoline with PostgreSQL's arguments.
+pub(super) unsafe fn run(request: RunRequest) {
+    let previous = PREVIOUS.get().executor_run;
+    let query = request.query;
+    let started = Instant::now();
+    match guarded(Follow::No, || hooks::executor::follow(query)) {
+        // SAFETY: by the caller's promise.
+        Follow::No => unsafe { request.pass_on(previous) },
+        Follow::Time => {
+            // SAFETY: by the caller's promise.
+            unsafe { request.pass_on(previous) };
+            guarded((), || hooks::executor::note_time(query, started));
+        }
+        Follow::Watch => {
+            let failed = || guarded((), || hooks::executor::run_failed(query, error_code(), started));
+            // SAFETY: only plain values are alive here.
+            unsafe { protected(|| request.pass_on(previous), failed) };
+            guarded((), || hooks::executor::after_run(query, request.direction, request.count, started));
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
+    let chain = PREVIOUS.get().executor_finish.unwrap_or(raw::standard_ExecutorFinish);
+    let started = Instant::now();
+    if guarded(Follow::No, || hooks::executor::follow(query)) != Follow::Watch {
+        // SAFETY: the arguments are PostgreSQL's.
+        return unsafe { chain(query) };
+    }
+    let failed = || guarded((), || hooks::executor::run_failed(query, error_code(), started));
+    // SAFETY: only plain values are alive here.
+    unsafe { protected(|| chain(query), failed) };
+    guarded((), || hooks::executor::after_finish(query, started));
+}
+
+unsafe extern "C-unwind" fn executor_end(query: *mut pg_sys::QueryDesc) {
+    guarded((), || hooks::executor::before_end(query));
+    let chain = PREVIOUS.get().executor_end.unwrap_or(raw::standard_ExecutorEnd);
+    // SAFETY: the arguments are PostgreSQL's.
+    unsafe { chain(query) }
+}
+
+/// The SQLSTATE of the error being handled.
+fn error_code() -> c_int {
+    // SAFETY: called only while an error is being handled, before it is thrown again.
+    unsafe { raw::geterrcode() }
+}

@@ -1,0 +1,434 @@
+//! One query level in the planner: its relations and clauses as the engine's graph, and its row estimates.
+//!
+//! Read when the first base relation of the level gets its paths: at that moment every base relation has its size, all
+//! clauses are distributed and equivalences are complete. What can't be described has no key and is left alone: system
+//! catalogs, temporary and foreign tables, subqueries planned on their own, functions, CTEs, TABLESAMPLE, LATERAL.
+
+use super::{catalog, compat, expression, list};
+use engine::cardinality::{OuterJoin, Relation, RelationGraph, RelationKey, RelationSet, Term, hash_words};
+use pgrx::pg_sys;
+use pgrx::pg_sys::RelOptKind::{RELOPT_BASEREL, RELOPT_OTHER_MEMBER_REL};
+use std::collections::{HashMap, HashSet};
+
+/// A part of a level that can have a learned row count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Part {
+    /// A set of base relations.
+    Set(RelationSet),
+    /// One partition or inheritance child, by range-table index.
+    Child(usize),
+}
+
+/// What is learned about, in terms of tables.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Subject {
+    /// The relation's identity.
+    pub(crate) key: RelationKey,
+    /// OIDs of its tables, ascending.
+    pub(crate) tables: Vec<u32>,
+    /// Sum of the tables' sizes in rows, as the planner sees them.
+    pub(crate) table_rows: f64,
+}
+
+/// A base relation's tables.
+#[derive(Debug, Default, Clone)]
+struct Storage {
+    rtindex: usize,
+    tables: Vec<u32>,
+    table_rows: f64,
+}
+
+/// A query level.
+#[derive(Debug)]
+pub(crate) struct Level {
+    root: *mut pg_sys::PlannerInfo,
+    graph: RelationGraph,
+    positions: Vec<u8>,
+    bases: Vec<Storage>,
+    children: HashMap<usize, (Subject, usize)>,
+    estimates: HashMap<Part, f64>,
+}
+
+impl Level {
+    /// Whether this is the level of `root`.
+    pub(crate) fn is_of(&self, root: *mut pg_sys::PlannerInfo) -> bool {
+        self.root == root
+    }
+
+    /// Reads the level of `root`.
+    pub(crate) fn read(root: *mut pg_sys::PlannerInfo) -> Self {
+        let mut level = Self {
+            root,
+            graph: RelationGraph::new(),
+            positions: Vec::new(),
+            bases: Vec::new(),
+            children: HashMap::new(),
+            estimates: HashMap::new(),
+        };
+        // SAFETY: called from the planner's hook with its root; everything reachable from it is valid now.
+        unsafe {
+            level.number_relations();
+            level.read_relations();
+            level.read_children();
+            level.read_join_clauses();
+            level.read_equivalences();
+            level.read_outer_joins();
+        }
+        level
+    }
+
+    /// The relation lives in planning memory, not in this struct; callers hold one at a time.
+    unsafe fn relation<'p>(&self, rtindex: usize) -> Option<&'p mut pg_sys::RelOptInfo> {
+        // SAFETY: the array has `simple_rel_array_size` entries, null where there is no relation.
+        unsafe {
+            let within = rtindex < list::index((*self.root).simple_rel_array_size);
+            within.then(|| (*(*self.root).simple_rel_array.add(rtindex)).as_mut())?
+        }
+    }
+
+    unsafe fn range_table_entry<'p>(&self, rtindex: usize) -> &'p pg_sys::RangeTblEntry {
+        // SAFETY: the array has an entry wherever the relation array has one.
+        unsafe { &**(*self.root).simple_rte_array.add(rtindex) }
+    }
+
+    unsafe fn rtindexes_of(&self, kind: pg_sys::RelOptKind::Type) -> Vec<usize> {
+        // SAFETY: the planner's arrays.
+        unsafe {
+            let size = list::index((*self.root).simple_rel_array_size);
+            (1..size).filter(|&rt| self.relation(rt).is_some_and(|rel| rel.reloptkind == kind)).collect()
+        }
+    }
+
+    unsafe fn number_relations(&mut self) {
+        // SAFETY: the planner's arrays.
+        unsafe {
+            self.positions = vec![u8::MAX; list::index((*self.root).simple_rel_array_size)];
+            for rtindex in self.rtindexes_of(RELOPT_BASEREL).into_iter().take(RelationSet::BITS as usize) {
+                self.positions[rtindex] = self.bases.len() as u8;
+                self.bases.push(Storage { rtindex, ..Storage::default() });
+            }
+        }
+    }
+
+    unsafe fn read_relations(&mut self) {
+        for position in 0..self.bases.len() {
+            let rtindex = self.bases[position].rtindex;
+            // SAFETY: numbered above, so the relation exists.
+            unsafe {
+                let Some(rel) = self.relation(rtindex) else { continue };
+                let source = self.source(rtindex, rel);
+                let clauses = restrictions(rel, &self.positions);
+                let opaque = source.is_none() || clauses.is_none();
+                let relation = Relation {
+                    source: if opaque { None } else { source },
+                    clauses: clauses.unwrap_or_default(),
+                };
+                self.graph.add_relation(relation);
+                self.bases[position].table_rows = rel.tuples.max(0.0);
+                self.bases[position].tables = vec![self.range_table_entry(rtindex).relid.to_u32()];
+            }
+        }
+    }
+
+    /// What a base relation reads, hashed.
+    unsafe fn source(&self, rtindex: usize, rel: &pg_sys::RelOptInfo) -> Option<u64> {
+        // SAFETY: the planner's arrays.
+        unsafe {
+            let entry = self.range_table_entry(rtindex);
+            let relkind = entry.relkind as u8;
+            let plain = [pg_sys::RELKIND_RELATION, pg_sys::RELKIND_MATVIEW, pg_sys::RELKIND_PARTITIONED_TABLE];
+            if entry.rtekind != pg_sys::RTEKind::RTE_RELATION
+                || !plain.contains(&relkind)
+                || !entry.tablesample.is_null()
+                || !list::is_empty(rel.lateral_relids)
+            {
+                return None;
+            }
+            let storage = catalog::storage(entry.relid)?;
+            Some(hash_words([u64::from(entry.relid.to_u32()), u64::from(storage), u64::from(entry.inh)]))
+        }
+    }
+
+    unsafe fn read_children(&mut self) {
+        // SAFETY: the planner's arrays.
+        unsafe {
+            for rtindex in self.rtindexes_of(RELOPT_OTHER_MEMBER_REL) {
+                let Some(rel) = self.relation(rtindex) else { continue };
+                let Some(parent) = self.top_parent(rtindex) else { continue };
+                let entry = self.range_table_entry(rtindex);
+                if entry.rtekind != pg_sys::RTEKind::RTE_RELATION {
+                    continue;
+                }
+                let table_rows = rel.tuples.max(0.0);
+                self.bases[parent].tables.push(entry.relid.to_u32());
+                self.bases[parent].table_rows += table_rows;
+                let mut alone = vec![u8::MAX; self.positions.len()];
+                alone[rtindex] = 0;
+                let (source, clauses) = (self.source(rtindex, rel), restrictions(rel, &alone));
+                let (Some(source), Some(clauses), false) = (source, clauses, entry.inh) else { continue };
+                let mut graph = RelationGraph::new();
+                graph.add_relation(Relation { source: Some(source), clauses });
+                let Some(key) = graph.base_key(0) else { continue };
+                let subject = Subject { key, tables: vec![entry.relid.to_u32()], table_rows };
+                self.children.insert(rtindex, (subject, parent));
+            }
+            for base in &mut self.bases {
+                base.tables.sort_unstable();
+                base.tables.dedup();
+            }
+        }
+    }
+
+    /// The position of the base relation that a child is expanded from.
+    unsafe fn top_parent(&self, child: usize) -> Option<usize> {
+        // SAFETY: the array is null without inheritance, else of the relation array's size.
+        unsafe {
+            let parents = (*self.root).append_rel_array;
+            let mut rtindex = child;
+            while !parents.is_null() {
+                let Some(link) = (*parents.add(rtindex)).as_ref() else { break };
+                rtindex = link.parent_relid as usize;
+            }
+            self.position(rtindex)
+        }
+    }
+
+    fn position(&self, rtindex: usize) -> Option<usize> {
+        self.positions.get(rtindex).filter(|&&position| position != u8::MAX).map(|&position| usize::from(position))
+    }
+
+    unsafe fn read_join_clauses(&mut self) {
+        let mut seen = HashSet::new();
+        for position in 0..self.bases.len() {
+            // SAFETY: numbered above; the clause lists are the planner's.
+            unsafe {
+                let Some(rel) = self.relation(self.bases[position].rtindex) else { continue };
+                let clauses = list::pointers::<pg_sys::RestrictInfo>(rel.joininfo);
+                for clause in clauses.filter(|&clause| !compat::is_clone(clause)).collect::<Vec<_>>() {
+                    if !seen.insert(clause) {
+                        continue;
+                    }
+                    let set = self.set_of((*clause).required_relids);
+                    match expression::term((*clause).clause, &self.positions) {
+                        Some(term) => {
+                            let pushed_down = u64::from((*clause).is_pushed_down);
+                            self.graph.add_clause(set, Term::Call(pushed_down, vec![term]));
+                        }
+                        None => self.graph.add_opaque_clause(set),
+                    }
+                }
+            }
+        }
+    }
+
+    unsafe fn read_equivalences(&mut self) {
+        // SAFETY: the planner's lists.
+        unsafe {
+            for class in list::pointers::<pg_sys::EquivalenceClass>((*self.root).eq_classes) {
+                let class = &*class;
+                // With a constant the members are restricted one by one, as base clauses.
+                if !class.ec_merged.is_null() || class.ec_has_const {
+                    continue;
+                }
+                let members = list::pointers::<pg_sys::EquivalenceMember>(class.ec_members);
+                let members: Vec<_> = members
+                    .filter(|&member| !(*member).em_is_const && !(*member).em_is_child)
+                    .map(|member| {
+                        let set = self.set_of((*member).em_relids);
+                        (set, expression::term((*member).em_expr, &self.positions))
+                    })
+                    .collect();
+                if members.len() < 2 {
+                    continue;
+                }
+                if class.ec_has_volatile || class.ec_broken || members.iter().any(|(_, term)| term.is_none()) {
+                    let set = members.iter().fold(0, |set, (part, _)| set | part);
+                    self.graph.add_opaque_clause(set);
+                    continue;
+                }
+                let described = members.into_iter().filter_map(|(set, term)| Some((set, term?))).collect();
+                self.graph.add_equivalence(described);
+            }
+        }
+    }
+
+    unsafe fn read_outer_joins(&mut self) {
+        // SAFETY: the planner's lists.
+        unsafe {
+            for join in list::pointers::<pg_sys::SpecialJoinInfo>((*self.root).join_info_list) {
+                let left = self.set_of((*join).min_lefthand);
+                let right = self.set_of((*join).min_righthand);
+                self.graph.add_outer_join(OuterJoin { kind: u64::from((*join).jointype), left, right });
+            }
+        }
+    }
+
+    /// The positions of a set of range-table indexes; outer joins' own indexes (16 and later) have none.
+    unsafe fn set_of(&self, relids: *mut pg_sys::Bitmapset) -> RelationSet {
+        // SAFETY: by the caller's promise.
+        unsafe { list::members(relids) }
+            .filter_map(|rtindex| self.position(rtindex))
+            .fold(0, |set, position| set | 1 << position)
+    }
+
+    /// What a part is, if it can be learned about.
+    pub(crate) fn subject(&self, part: Part) -> Option<Subject> {
+        match part {
+            Part::Child(rtindex) => self.children.get(&rtindex).map(|(subject, _)| subject.clone()),
+            Part::Set(set) => {
+                let key = self.graph.key(set)?;
+                let bases = || (0..self.bases.len()).filter(|p| set & (1 << p) != 0).map(|p| &self.bases[p]);
+                let mut tables: Vec<u32> = bases().flat_map(|base| base.tables.iter().copied()).collect();
+                tables.sort_unstable();
+                Some(Subject { key, tables, table_rows: bases().map(|base| base.table_rows).sum() })
+            }
+        }
+    }
+
+    /// Whether any part of this level can be learned about.
+    pub(crate) fn is_describable(&self) -> bool {
+        (0..self.graph.len()).any(|position| self.graph.base_key(position).is_some())
+    }
+
+    /// Corrects the base relations' row counts by `learned`, which says what to plan with for a subject and
+    /// PostgreSQL's estimate. Returns the corrected relations' range-table indexes.
+    pub(crate) fn correct_bases(&mut self, learned: &mut dyn FnMut(&Subject, f64) -> Option<f64>) -> Vec<usize> {
+        let mut corrected = Vec::new();
+        let mut parents: HashMap<usize, bool> = HashMap::new();
+        let children: Vec<(usize, usize)> = self.children.iter().map(|(&rt, (_, parent))| (rt, *parent)).collect();
+        for (rtindex, parent) in children {
+            if self.correct(Part::Child(rtindex), rtindex, learned) {
+                corrected.push(rtindex);
+                parents.insert(parent, true);
+            }
+        }
+        for position in 0..self.bases.len() {
+            let rtindex = self.bases[position].rtindex;
+            if self.correct(Part::Set(1 << position), rtindex, learned) {
+                corrected.push(rtindex);
+            } else if parents.contains_key(&position) {
+                self.sum_children(position);
+                corrected.push(rtindex);
+            }
+        }
+        corrected
+    }
+
+    fn correct(
+        &mut self,
+        part: Part,
+        rtindex: usize,
+        learned: &mut dyn FnMut(&Subject, f64) -> Option<f64>,
+    ) -> bool {
+        let Some(subject) = self.subject(part) else { return false };
+        // SAFETY: the relation belongs to this level's root, whose planning is under way.
+        unsafe {
+            let Some(rel) = self.relation(rtindex) else { return false };
+            if is_dummy(rel) {
+                return false;
+            }
+            let estimated = rel.rows;
+            let Some(rows) = learned(&subject, estimated) else { return false };
+            rel.rows = rows;
+            self.estimates.insert(part, estimated);
+        }
+        true
+    }
+
+    /// An expanded table has as many rows as its children.
+    fn sum_children(&mut self, position: usize) {
+        let rtindex = self.bases[position].rtindex;
+        // SAFETY: as in `correct`.
+        unsafe {
+            let children = self.children.iter().filter(|(_, (_, parent))| *parent == position);
+            let rows = children.filter_map(|(&child, _)| self.relation(child)).filter(|rel| !is_dummy(rel));
+            let total: f64 = rows.map(|rel| rel.rows).sum();
+            let Some(rel) = self.relation(rtindex) else { return };
+            let estimated = rel.rows;
+            rel.rows = total.max(1.0);
+            self.estimates.insert(Part::Set(1 << position), estimated);
+        }
+    }
+
+    /// Corrects the join relations of one level of the join search and empties their paths. Returns what was emptied.
+    pub(crate) fn correct_joins(
+        &mut self,
+        level: usize,
+        learned: &mut dyn FnMut(&Subject, f64) -> Option<f64>,
+    ) -> Vec<super::join_search::Emptied> {
+        // SAFETY: called during the join search of this level's root; `join_rel_level` has an entry per level.
+        unsafe {
+            let relations = *(*self.root).join_rel_level.add(level);
+            let mut emptied = Vec::new();
+            for rel in list::pointers::<pg_sys::RelOptInfo>(relations).collect::<Vec<_>>() {
+                let part = Part::Set(self.set_of((*rel).relids));
+                let Some(subject) = self.subject(part) else { continue };
+                if is_dummy(&*rel) {
+                    continue;
+                }
+                let estimated = (*rel).rows;
+                let Some(rows) = learned(&subject, estimated) else { continue };
+                (*rel).rows = rows;
+                self.estimates.insert(part, estimated);
+                emptied.push(super::join_search::Emptied::empty(rel));
+            }
+            emptied
+        }
+    }
+
+    /// The part that one entry of the flattened range table stands for, if it belongs to this level.
+    pub(super) fn part_of_entry(&self, flat: *const pg_sys::RangeTblEntry) -> Option<Part> {
+        // SAFETY: the flattened entries share the `eref` of the entry they were copied from (setrefs.c,
+        // add_rte_to_flat_rtable), and planning memory is still alive.
+        unsafe {
+            let shared = (*flat).eref;
+            let size = list::index((*self.root).simple_rel_array_size);
+            let rtindex = (1..size).find(|&rtindex| {
+                let entry = *(*self.root).simple_rte_array.add(rtindex);
+                !entry.is_null() && (*entry).eref == shared
+            })?;
+            match self.position(rtindex) {
+                Some(position) => Some(Part::Set(1 << position)),
+                None => self.children.contains_key(&rtindex).then_some(Part::Child(rtindex)),
+            }
+        }
+    }
+
+    /// PostgreSQL's own estimate of a part, and the row count it was planned with.
+    pub(super) fn rows(&self, part: Part) -> Option<(f64, f64)> {
+        // SAFETY: planning memory is still alive when the finished plan is read.
+        let planned = unsafe { self.planned_rows(part) }?;
+        Some((self.estimates.get(&part).copied().unwrap_or(planned), planned))
+    }
+
+    unsafe fn planned_rows(&self, part: Part) -> Option<f64> {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            match part {
+                Part::Child(rtindex) => self.relation(rtindex).map(|rel| rel.rows),
+                Part::Set(set) if set.count_ones() == 1 => {
+                    self.relation(self.bases[set.trailing_zeros() as usize].rtindex).map(|rel| rel.rows)
+                }
+                Part::Set(set) => list::pointers::<pg_sys::RelOptInfo>((*self.root).join_rel_list)
+                    .find(|&rel| self.set_of((*rel).relids) == set)
+                    .map(|rel| (*rel).rows),
+            }
+        }
+    }
+}
+
+/// Whether a relation is proven empty.
+unsafe fn is_dummy(rel: &pg_sys::RelOptInfo) -> bool {
+    // SAFETY: a valid relation, which the function only reads.
+    unsafe { pg_sys::is_dummy_rel(core::ptr::from_ref(rel).cast_mut()) }
+}
+
+/// The restriction clauses of a relation; `None` when one can't be described.
+unsafe fn restrictions(rel: &pg_sys::RelOptInfo, positions: &[u8]) -> Option<Vec<Term>> {
+    // SAFETY: the planner's list.
+    unsafe {
+        list::pointers::<pg_sys::RestrictInfo>(rel.baserestrictinfo)
+            .map(|clause| expression::term((*clause).clause, positions))
+            .collect()
+    }
+}

@@ -1,0 +1,25 @@
+//! The room of `unsafe`: everything that touches PostgreSQL's memory and functions, behind safe calls.
+//!
+//! Rules of the room. Each unsafe block says why it is sound. No Rust value that needs dropping is alive in a frame that
+//! a PostgreSQL error may jump over. Our own work runs inside [`hook_point::guarded`], which swallows and counts our own
+//! failures; PostgreSQL's planning and execution run raw, so that users' errors pass untouched. All of it runs on the
+//! backend's main thread.
+
+#![allow(unsafe_code)]
+
+pub(crate) mod compat;
+pub(crate) mod raw;
+pub(crate) mod list;
+pub(crate) mod hook_point;
+pub(crate) mod ereport;
+pub(crate) mod shmem;
+pub(crate) mod background_worker;
+pub(crate) mod catalog;
+pub(crate) mod statement;
+pub(crate) mod expression;
+pub(crate) mod level;
+pub(crate) mod join_search;
+pub(crate) mod plan_tree;
+pub(crate) mod plan_state;
+pub(crate) mod operators;
+pub(crate) mod query_text;

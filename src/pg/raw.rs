@@ -1,0 +1,78 @@
+//! PostgreSQL functions as plain C symbols, without pgrx's guard around each.
+//!
+//! Two kinds belong here, nothing else. Functions below which users' errors are raised (planning, execution): caught and
+//! raised again by pgrx's guard such an error loses its CONTEXT, QUERY and LINE; called raw, it passes by as in C.
+//! And functions too hot for a jump buffer each. Callers hold nothing to drop while they call these.
+
+use core::ffi::{c_char, c_int, c_void};
+use pgrx::pg_sys::{
+    Bitmapset, Index, LWLock, LWLockMode, List, Node, ParamListInfo, Path, PlannedStmt, PlannerInfo, Query,
+    QueryDesc, RelOptInfo,
+};
+
+/// The walkers' callback.
+pub(super) type Walker = unsafe extern "C-unwind" fn(*mut Node, *mut c_void) -> bool;
+
+unsafe extern "C-unwind" {
+    // storage/lwlock.h
+    pub(super) fn LWLockAcquire(lock: *mut LWLock, mode: LWLockMode::Type) -> bool;
+    pub(super) fn LWLockRelease(lock: *mut LWLock);
+
+    // optimizer/planner.h
+    pub(super) fn standard_planner(
+        parse: *mut Query,
+        query_string: *const c_char,
+        cursor_options: c_int,
+        bound_params: ParamListInfo,
+    ) -> *mut PlannedStmt;
+
+    // optimizer/paths.h, optimizer/geqo.h, optimizer/pathnode.h
+    pub(super) fn standard_join_search(root: *mut PlannerInfo, levels: c_int, initial: *mut List) -> *mut RelOptInfo;
+    pub(super) fn geqo(root: *mut PlannerInfo, relations: c_int, initial: *mut List) -> *mut RelOptInfo;
+    pub(super) fn join_search_one_level(root: *mut PlannerInfo, level: c_int);
+    pub(super) fn generate_partitionwise_join_paths(root: *mut PlannerInfo, rel: *mut RelOptInfo);
+    pub(super) fn generate_useful_gather_paths(root: *mut PlannerInfo, rel: *mut RelOptInfo, override_rows: bool);
+    pub(super) fn set_cheapest(rel: *mut RelOptInfo);
+    pub(super) fn create_index_paths(root: *mut PlannerInfo, rel: *mut RelOptInfo);
+    pub(super) fn create_tidscan_paths(root: *mut PlannerInfo, rel: *mut RelOptInfo);
+    pub(super) fn add_path(rel: *mut RelOptInfo, path: *mut Path);
+    pub(super) fn add_partial_path(rel: *mut RelOptInfo, path: *mut Path);
+    pub(super) fn create_seqscan_path(
+        root: *mut PlannerInfo,
+        rel: *mut RelOptInfo,
+        required_outer: *mut Bitmapset,
+        parallel_workers: c_int,
+    ) -> *mut Path;
+    pub(super) fn compute_parallel_worker(rel: *mut RelOptInfo, heap_pages: f64, index_pages: f64, limit: c_int) -> c_int;
+    pub(super) fn bms_equal(a: *const Bitmapset, b: *const Bitmapset) -> bool;
+
+    // executor/executor.h
+    pub(super) fn standard_ExecutorFinish(query: *mut QueryDesc);
+    pub(super) fn standard_ExecutorEnd(query: *mut QueryDesc);
+
+    // utils/elog.h
+    pub(super) fn pg_re_throw() -> !;
+    pub(super) fn geterrcode() -> c_int;
+
+    // utils/palloc.h
+    pub(super) fn palloc0(size: usize) -> *mut c_void;
+
+    // optimizer/geqo.h, optimizer/paths.h
+    pub(super) static enable_geqo: bool;
+    pub(super) static geqo_threshold: c_int;
+    pub(super) static max_parallel_workers_per_gather: c_int;
+}
+
+/// `set_rel_pathlist_hook`.
+pub(super) type BaseRelationHook =
+    unsafe extern "C-unwind" fn(*mut PlannerInfo, *mut RelOptInfo, Index, *mut pgrx::pg_sys::RangeTblEntry);
+/// `join_search_hook`.
+pub(super) type JoinSearchHook = unsafe extern "C-unwind" fn(*mut PlannerInfo, c_int, *mut List) -> *mut RelOptInfo;
+/// `planner_hook`.
+pub(super) type PlannerHook =
+    unsafe extern "C-unwind" fn(*mut Query, *const c_char, c_int, ParamListInfo) -> *mut PlannedStmt;
+/// `ExecutorStart_hook`; PostgreSQL 18 kept its type.
+pub(super) type ExecutorStartHook = unsafe extern "C-unwind" fn(*mut QueryDesc, c_int);
+/// `ExecutorFinish_hook` and `ExecutorEnd_hook`.
+pub(super) type ExecutorHook = unsafe extern "C-unwind" fn(*mut QueryDesc);
+

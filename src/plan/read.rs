@@ -1,0 +1,52 @@
+//! Operators of a live plan → `QueryDag`, the same graph that the engine makes of EXPLAIN's JSON.
+
+use crate::pg::operators::OperatorView;
+use crate::pg::plan_state::NodeRun;
+use engine::{OperatorId, OperatorNode, OperatorType, QueryDag};
+use std::collections::HashMap;
+
+/// The dag of a plan, with actual rows where there are counts.
+pub(crate) fn to_dag(operators: &[OperatorView], runs: &HashMap<i32, NodeRun>) -> Option<QueryDag> {
+    let mut dag = QueryDag::new();
+    let ids: Vec<OperatorId> = operators
+        .iter()
+        .enumerate()
+        .map(|(position, view)| dag.try_add_node(node(position, view, runs.get(&view.plan_node_id))).ok())
+        .collect::<Option<_>>()?;
+    for (position, view) in operators.iter().enumerate() {
+        for &input in &view.inputs {
+            dag.add_edge(ids[input], ids[position]).ok()?;
+        }
+        if let Some(cte) = view.cte.as_deref().and_then(|name| cte_plan(operators, name)) {
+            dag.add_edge(ids[cte], ids[position]).ok()?;
+        }
+    }
+    Some(dag)
+}
+
+/// The subplan that computes the CTE of this name; an inner one hides an outer one, and comes later.
+fn cte_plan(operators: &[OperatorView], name: &str) -> Option<usize> {
+    operators.iter().rposition(|view| {
+        view.subplan_name.as_deref().and_then(|subplan| subplan.strip_prefix("CTE ")) == Some(name)
+    })
+}
+
+fn node(position: usize, view: &OperatorView, run: Option<&NodeRun>) -> OperatorNode {
+    let operator_type = OperatorType::from_name(view.name).unwrap_or(OperatorType::CustomScan);
+    let mut node = OperatorNode::new(position as u32, operator_type);
+    node.relation.clone_from(&view.relation);
+    node.alias.clone_from(&view.alias);
+    node.index.clone_from(&view.index);
+    node.join_type = view.join_type.map(str::to_owned);
+    node.subplan_name.clone_from(&view.subplan_name);
+    node.rows = view.rows;
+    node.startup_cost = view.startup_cost;
+    node.total_cost = view.total_cost;
+    node.width = view.width.unsigned_abs();
+    node.workers = view.workers;
+    if let Some(run) = run.filter(|run| run.loops > 0.0) {
+        node.actual_rows = Some(run.total_rows / run.loops);
+        node.loops = Some(run.loops);
+    }
+    node
+}

@@ -1,0 +1,139 @@
+//! Every setting in one place: definitions, and typed getters. Nothing else reads a `GucSetting`.
+//!
+//! `MarkGUCPrefixReserved` is not called: RuVector's vector extension has settings of its own under `ruvector.`, and
+//! reserving the prefix would make them fail when both are loaded.
+
+use core::ffi::CStr;
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+use std::time::Duration;
+
+/// How far the extension goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
+pub(crate) enum Mode {
+    /// Hooks only chain.
+    #[name = c"off"]
+    Off,
+    /// Learn, and plan as stock PostgreSQL does.
+    #[name = c"observe"]
+    Observe,
+    /// As observe; functions report what would be done.
+    #[name = c"advise"]
+    Advise,
+    /// Learn and steer.
+    #[name = c"on"]
+    On,
+}
+
+static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
+static MODE: GucSetting<Mode> = GucSetting::<Mode>::new(Mode::On);
+static SAMPLE_RATE: GucSetting<f64> = GucSetting::<f64>::new(1.0);
+static MIN_DURATION_MS: GucSetting<f64> = GucSetting::<f64>::new(1.0);
+static MAX_TRAJECTORIES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static SHARED_MEMORY_MB: GucSetting<i32> = GucSetting::<i32>::new(64);
+static BACKGROUND_INTERVAL_S: GucSetting<i32> = GucSetting::<i32>::new(3600);
+
+/// Name, one sentence, and what else a DBA should know.
+type Text = (&'static CStr, &'static CStr, &'static CStr);
+
+/// Defines all settings. Those marked for the start of the server only take effect with `shared_preload_libraries`.
+pub(crate) fn init() {
+    define_switches();
+    define_limits();
+    define_sizes();
+}
+
+fn define_switches() {
+    let (name, short, long): Text = (
+        c"ruvector.neural_dag_enabled",
+        c"Enables learning from statements and steering their plans.",
+        c"Off leaves every statement to stock PostgreSQL, whatever ruvector.dag_mode says.",
+    );
+    GucRegistry::define_bool_guc(name, short, long, &ENABLED, GucContext::Userset, GucFlags::default());
+    let (name, short, long): Text = (
+        c"ruvector.dag_mode",
+        c"Sets how far statements are learned from and steered.",
+        c"off does nothing, observe records executions, advise also reports what it would do, on steers plans.",
+    );
+    GucRegistry::define_enum_guc(name, short, long, &MODE, GucContext::Userset, GucFlags::default());
+}
+
+fn define_limits() {
+    let (name, short, long): Text = (
+        c"ruvector.dag_sample_rate",
+        c"Sets the share of executions that are learned from.",
+        c"1 learns from every execution, 0 from none.",
+    );
+    let (context, flags) = (GucContext::Suset, GucFlags::default());
+    GucRegistry::define_float_guc(name, short, long, &SAMPLE_RATE, 0.0, 1.0, context, flags);
+    let (name, short, long): Text = (
+        c"ruvector.dag_min_duration",
+        c"Sets the execution time below which a statement is counted but not learned from.",
+        c"0 learns from every statement.",
+    );
+    let (context, flags) = (GucContext::Suset, GucFlags::UNIT_MS);
+    GucRegistry::define_float_guc(name, short, long, &MIN_DURATION_MS, 0.0, 3.6e6, context, flags);
+    let (name, short, long): Text = (
+        c"ruvector.dag_background_interval",
+        c"Sets the time between two learning cycles of a database's worker.",
+        c"What was learned is written down about every second; a cycle also removes what is out of date.",
+    );
+    let (context, flags) = (GucContext::Sighup, GucFlags::UNIT_S);
+    GucRegistry::define_int_guc(name, short, long, &BACKGROUND_INTERVAL_S, 1, 86_400, context, flags);
+}
+
+fn define_sizes() {
+    let (name, short, long): Text = (
+        c"ruvector.dag_max_trajectories",
+        c"Sets how many executions are kept, in shared memory until written down and in the table after.",
+        c"The oldest ones are removed from the table; what does not fit into shared memory is dropped and counted.",
+    );
+    let (context, flags) = (GucContext::Postmaster, GucFlags::default());
+    GucRegistry::define_int_guc(name, short, long, &MAX_TRAJECTORIES, 100, 1_000_000, context, flags);
+    let (name, short, long): Text = (
+        c"ruvector.dag_shared_memory",
+        c"Sets the shared memory reserved at server start for what is learned.",
+        c"A quarter is for executions on their way to the worker, the rest for row counts and statement classes.",
+    );
+    let (context, flags) = (GucContext::Postmaster, GucFlags::UNIT_MB);
+    GucRegistry::define_int_guc(name, short, long, &SHARED_MEMORY_MB, 8, 65_536, context, flags);
+}
+
+/// Whether anything is done at all.
+pub(crate) fn is_active() -> bool {
+    ENABLED.get() && MODE.get() != Mode::Off
+}
+
+/// `ruvector.dag_mode`.
+pub(crate) fn mode() -> Mode {
+    MODE.get()
+}
+
+/// Whether plans may be changed.
+pub(crate) fn may_steer() -> bool {
+    ENABLED.get() && MODE.get() == Mode::On
+}
+
+/// `ruvector.dag_sample_rate`.
+pub(crate) fn sample_rate() -> f64 {
+    SAMPLE_RATE.get()
+}
+
+/// `ruvector.dag_min_duration`, in milliseconds.
+pub(crate) fn min_duration_ms() -> f64 {
+    MIN_DURATION_MS.get()
+}
+
+/// `ruvector.dag_max_trajectories`.
+pub(crate) fn max_trajectories() -> usize {
+    usize::try_from(MAX_TRAJECTORIES.get()).unwrap_or(0)
+}
+
+/// `ruvector.dag_shared_memory`, in bytes.
+pub(crate) fn shared_memory_bytes() -> usize {
+    usize::try_from(SHARED_MEMORY_MB.get()).unwrap_or(0) << 20
+}
+
+/// `ruvector.dag_background_interval`.
+pub(crate) fn background_interval() -> Duration {
+    Duration::from_secs(u64::try_from(BACKGROUND_INTERVAL_S.get()).unwrap_or(1))
+}

@@ -1,0 +1,119 @@
+//! Learned row counts, by relation key and database.
+
+use super::counters;
+use super::layout::{Correction, MAX_RELATIONS};
+use crate::pg::shmem::{Update, shared};
+use engine::cardinality::{hash_words, is_material};
+use std::sync::atomic::Ordering;
+
+/// A complete count of a relation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Observation<'t> {
+    pub(crate) rows: f64,
+    pub(crate) estimated_rows: f64,
+    pub(crate) table_rows: f64,
+    pub(crate) modifications: u64,
+    pub(crate) queryid: i64,
+    pub(crate) measured_at: i64,
+    /// OIDs of the tables, ascending.
+    pub(crate) relations: &'t [u32],
+}
+
+/// What became of an observation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Learned {
+    /// The relation was not known, or its count changed by more than a tenth.
+    pub(crate) is_new_or_changed: bool,
+}
+
+fn place(database: u32, key: u64) -> u64 {
+    hash_words([u64::from(database), key])
+}
+
+/// What is known of a relation.
+pub(crate) fn lookup(database: u32, key: u64) -> Option<Correction> {
+    shared()?.corrections.get(place(database, key))
+}
+
+/// The newest sequence number given to a learned relation; 0 before the first.
+pub(crate) fn newest() -> u64 {
+    shared().map_or(0, |shared| shared.counters.sequence.load(Ordering::Relaxed))
+}
+
+/// Takes up an observation.
+pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned {
+    let Some(shared) = shared() else { return Learned { is_new_or_changed: false } };
+    let mut relations = [0; MAX_RELATIONS];
+    relations.iter_mut().zip(seen.relations).for_each(|(kept, &seen)| *kept = seen);
+    let next = shared.counters.sequence.load(Ordering::Relaxed) + 1;
+    let mut is_new = false;
+    let mut is_changed = false;
+    shared.corrections.update(place(database, key), |known| {
+        is_new = known.is_none();
+        is_changed = known.is_some_and(|known| is_material(known.rows, seen.rows));
+        Update::Put(Correction {
+            relation_key: key,
+            rows: seen.rows,
+            estimated_rows: seen.estimated_rows,
+            table_rows: seen.table_rows,
+            modifications: seen.modifications,
+            sequence: known.map_or(next, |known| known.sequence),
+            queryid: seen.queryid,
+            measured_at: seen.measured_at,
+            observations: known.map_or(0, |known| known.observations).saturating_add(1),
+            database,
+            relation_count: seen.relations.len() as u32,
+            dirty: 1,
+            relations,
+        })
+    });
+    if is_new {
+        shared.counters.sequence.fetch_max(next, Ordering::Relaxed);
+        counters::add_relations_learned(1);
+    }
+    Learned { is_new_or_changed: is_new || is_changed }
+}
+
+/// Puts back what was learned before the server started, unless it was learned again meanwhile.
+pub(crate) fn restore(correction: Correction) {
+    let Some(shared) = shared() else { return };
+    shared.counters.sequence.fetch_max(correction.sequence, Ordering::Relaxed);
+    shared.corrections.update(place(correction.database, correction.relation_key), |known| match known {
+        Some(known) if known.measured_at >= correction.measured_at => Update::Keep,
+        _ => Update::Put(correction),
+    });
+}
+
+/// What was learned in a database and not written down yet; it counts as written from now on.
+pub(crate) fn take_dirty(database: u32) -> Vec<Correction> {
+    let Some(shared) = shared() else { return Vec::new() };
+    let dirty = shared.corrections.collect(|_, entry| entry.database == database && entry.dirty != 0);
+    dirty.into_iter().map(|(place, entry)| {
+        set_dirty(place, &entry, 0);
+        entry
+    }).collect()
+}
+
+/// Marks entries as not written after all.
+pub(crate) fn give_back(entries: &[Correction]) {
+    entries.iter().for_each(|entry| set_dirty(place(entry.database, entry.relation_key), entry, 1));
+}
+
+fn set_dirty(place: u64, seen: &Correction, dirty: u32) {
+    let Some(shared) = shared() else { return };
+    shared.corrections.update(place, |known| match known {
+        // Learned again since it was copied: still to be written.
+        Some(known) if known.observations == seen.observations => Update::Put(Correction { dirty, ..known }),
+        _ => Update::Keep,
+    });
+}
+
+/// Relations known in a database.
+pub(crate) fn count(database: u32) -> usize {
+    shared().map_or(0, |shared| shared.corrections.collect(|_, entry| entry.database == database).len())
+}
+
+/// Forgets what was learned in a database.
+pub(crate) fn reset(database: u32) -> usize {
+    shared().map_or(0, |shared| shared.corrections.remove_if(|_, entry| entry.database == database))
+}

@@ -1,0 +1,68 @@
+//! Counters since the server started, and the clocks of the tables.
+
+use crate::pg::shmem::shared;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// Lies in shared memory; zero is its first state.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct Counters {
+    /// Clock of table accesses, for the least recently used.
+    pub(crate) tick: AtomicU64,
+    /// Newest sequence number of a learned relation.
+    pub(crate) sequence: AtomicU64,
+    /// Where the next execution goes in the ring.
+    pub(crate) ring_cursor: AtomicU64,
+    /// When the last cycle of any worker ended.
+    pub(crate) last_cycle_at: AtomicI64,
+    statements_seen: AtomicU64,
+    statements_too_fast: AtomicU64,
+    statements_learned: AtomicU64,
+    relations_learned: AtomicU64,
+    corrections_applied: AtomicU64,
+    replanned: AtomicU64,
+    trajectories_written: AtomicU64,
+    trajectories_dropped: AtomicU64,
+    worker_cycles: AtomicU64,
+    internal_errors: AtomicU64,
+}
+
+macro_rules! counters {
+    ($($add:ident $field:ident $text:literal),* $(,)?) => {
+        $(
+            #[doc = concat!("Adds to: ", $text)]
+            pub(crate) fn $add(count: u64) {
+                if let Some(shared) = shared() {
+                    shared.counters.$field.fetch_add(count, Ordering::Relaxed);
+                }
+            }
+        )*
+
+        /// Every counter by name.
+        pub(crate) fn all() -> Vec<(&'static str, u64)> {
+            let Some(shared) = shared() else { return Vec::new() };
+            vec![$((stringify!($field), shared.counters.$field.load(Ordering::Relaxed))),*]
+        }
+    };
+}
+
+counters! {
+    add_statements_seen statements_seen "executions observed",
+    add_statements_too_fast statements_too_fast "executions below dag_min_duration",
+    add_statements_learned statements_learned "executions learned from",
+    add_relations_learned relations_learned "relations whose row count was learned for the first time",
+    add_corrections_applied corrections_applied "row estimates replaced in plans",
+    add_replanned replanned "plannings repeated because the plan is known to be slower",
+    add_trajectories_written trajectories_written "executions written to dag_trajectories",
+    add_trajectories_dropped trajectories_dropped "executions dropped because the ring was full",
+    add_worker_cycles worker_cycles "cycles of the workers",
+    add_internal_errors internal_errors "failures of our own that were swallowed",
+}
+
+/// Notes the end of a worker's cycle.
+pub(crate) fn note_cycle(at: i64) {
+    add_worker_cycles(1);
+    if let Some(shared) = shared() {
+        shared.counters.last_cycle_at.store(at, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,119 @@
+//! What lies in shared memory: plain fixed-size data, its sizes, and the locks in words.
+//!
+//! Locks. Each table is divided into partitions with one LWLock each (tranche `ruvector_dag`): shared to look up,
+//! exclusive to change. Nobody holds two of them, and no PostgreSQL function that can raise an error, allocate or wait
+//! is called under one. The ring has no lock: a slot is claimed and released by its state word. Counters are atomics.
+
+use engine::decision::StatementEvidence;
+
+/// Base relations whose OIDs are kept with a correction; further ones count in its key only.
+pub(crate) const MAX_RELATIONS: usize = 12;
+
+/// One learned row count, keyed by the relation's identity and database.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
+pub(crate) struct Correction {
+    /// The relation's identity.
+    pub(crate) relation_key: u64,
+    /// Rows counted at the latest complete execution.
+    pub(crate) rows: f64,
+    /// PostgreSQL's estimate before the count was known.
+    pub(crate) estimated_rows: f64,
+    /// Sum of the tables' `reltuples` when counted.
+    pub(crate) table_rows: f64,
+    /// Sum of the tables' inserted, updated and deleted rows (pg_stat) when counted.
+    pub(crate) modifications: u64,
+    /// When this key was first learned, in units of learned keys: the knowledge cutoff of decisions.
+    pub(crate) sequence: u64,
+    /// Statement that taught it (`queryid`).
+    pub(crate) queryid: i64,
+    /// When it was last counted.
+    pub(crate) measured_at: i64,
+    /// Times it was counted.
+    pub(crate) observations: u32,
+    /// OID of the database.
+    pub(crate) database: u32,
+    /// Number of base relations.
+    pub(crate) relation_count: u32,
+    /// 1 until the worker has written it to its table.
+    pub(crate) dirty: u32,
+    /// OIDs of the tables, ascending, 0-terminated.
+    pub(crate) relations: [u32; MAX_RELATIONS],
+}
+
+/// One statement class: a statement with its constants, in one database, for one user.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
+pub(crate) struct Statement {
+    /// The class itself.
+    pub(crate) class: u64,
+    /// `queryid`, as in pg_stat_statements.
+    pub(crate) queryid: i64,
+    /// OID of the database.
+    pub(crate) database: u32,
+    /// OID of the user who runs it.
+    pub(crate) user: u32,
+    /// When it last ran.
+    pub(crate) last_run_at: i64,
+    /// 1 until the worker has written it to its table.
+    pub(crate) dirty: u32,
+    /// Latencies per plan shape.
+    pub(crate) evidence: StatementEvidence,
+}
+
+/// Bytes of plan (the engine's binary form) that fit into one slot of the ring; larger plans leave it empty.
+pub(crate) const PLAN_BYTES: usize = 3840;
+
+/// One execution, on its way from a backend to the worker.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Trajectory {
+    /// `queryid` of the statement.
+    pub(crate) queryid: i64,
+    /// Statement class, the key in the statement table.
+    pub(crate) class: u64,
+    /// Shape of the plan that ran.
+    pub(crate) shape: u64,
+    /// Knowledge cutoff it was planned with, 0 = stock.
+    pub(crate) cutoff: u64,
+    /// End of execution.
+    pub(crate) ended_at: i64,
+    /// Time spent in the executor.
+    pub(crate) execution_ms: f64,
+    /// The class's typical stock latency, NaN when not yet measured.
+    pub(crate) baseline_ms: f64,
+    /// Largest q-error of a counted relation, at least 1; NaN when nothing was counted.
+    pub(crate) max_q_error: f64,
+    /// Relations whose count was complete.
+    pub(crate) counted: u32,
+    /// Corrections that were applied.
+    pub(crate) corrected: u32,
+    /// OID of the database.
+    pub(crate) database: u32,
+    /// OID of the user.
+    pub(crate) user: u32,
+    /// 1 when the execution was cancelled.
+    pub(crate) cut_off: u32,
+    /// Length of `plan`.
+    pub(crate) plan_length: u32,
+    /// The executed plan in the engine's binary form.
+    pub(crate) plan: [u8; PLAN_BYTES],
+}
+
+/// A database that has the extension.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
+pub(crate) struct Database {
+    /// Its OID.
+    pub(crate) database: u32,
+    /// Process id of its worker, 0 without one.
+    pub(crate) worker: i32,
+    /// 1 once what was learned is in shared memory.
+    pub(crate) is_loaded: u32,
+    /// 1 when it is known to have no extension, or to be gone.
+    pub(crate) is_absent: u32,
+    /// Seconds of the server's clock when the last cycle ended.
+    pub(crate) cycled_at: i64,
+    /// Not before this time may a worker be started again.
+    pub(crate) not_before: i64,
+}

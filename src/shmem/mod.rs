@@ -1,0 +1,41 @@
+//! What backends and workers share: learned row counts, statement classes, executions on their way to the worker,
+//! counters. Safe calls on top of [`crate::pg::shmem`]; the locks are described in [`layout`].
+
+pub(crate) mod layout;
+pub(crate) mod corrections;
+pub(crate) mod statements;
+pub(crate) mod ring;
+pub(crate) mod databases;
+pub(crate) mod counters;
+
+use crate::pg::shmem::{Sizes, request, shared};
+use crate::settings;
+use layout::{Correction, Statement, Trajectory};
+
+/// Databases that can have the extension at a time.
+const DATABASES: usize = 1024;
+
+/// Asks for shared memory, or warns that the library was not preloaded and returns false.
+pub(crate) fn init() -> bool {
+    let is_preloaded = request(sizes());
+    if !is_preloaded {
+        pgrx::warning!("ruvector_dag must be loaded via shared_preload_libraries: nothing is learned or steered");
+    }
+    is_preloaded
+}
+
+/// Whether there is shared memory.
+pub(crate) fn is_available() -> bool {
+    shared().is_some()
+}
+
+/// A quarter of the setting for the ring, three eighths each for row counts and statement classes.
+fn sizes() -> Sizes {
+    let bytes = settings::shared_memory_bytes();
+    Sizes {
+        trajectories: (bytes / 4 / size_of::<Trajectory>()).min(settings::max_trajectories()).max(1),
+        corrections: bytes * 3 / 8 / (size_of::<Correction>() + 16),
+        statements: bytes * 3 / 8 / (size_of::<Statement>() + 16),
+        databases: DATABASES,
+    }
+}

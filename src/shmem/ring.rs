@@ -1,0 +1,51 @@
+//! Executions on their way from backends to the worker of their database.
+
+use super::counters;
+use super::layout::Trajectory;
+use crate::pg::shmem::shared;
+
+/// Executions written in one transaction.
+const BATCH: usize = 256;
+
+/// Hands an execution over; without room it is dropped and counted.
+pub(crate) fn push(trajectory: &Trajectory) {
+    let Some(shared) = shared() else { return };
+    if !shared.ring.push(&shared.counters.ring_cursor, trajectory) {
+        counters::add_trajectories_dropped(1);
+    }
+}
+
+/// Whether executions of a database wait.
+pub(crate) fn has_waiting(database: u32) -> bool {
+    shared().is_some_and(|shared| shared.ring.any(|waiting| waiting.database == database))
+}
+
+/// Takes executions of a database.
+pub(crate) fn take(database: u32) -> Vec<(usize, Trajectory)> {
+    shared().map(|shared| shared.ring.take(BATCH, |waiting| waiting.database == database)).unwrap_or_default()
+}
+
+/// Frees the slots of executions that are written.
+pub(crate) fn release(taken: &[(usize, Trajectory)]) {
+    if let Some(shared) = shared() {
+        shared.ring.release(taken.iter().map(|(slot, _)| *slot));
+    }
+}
+
+/// Puts executions back that could not be written.
+pub(crate) fn give_back(taken: &[(usize, Trajectory)]) {
+    if let Some(shared) = shared() {
+        shared.ring.give_back(taken.iter().map(|(slot, _)| *slot));
+    }
+}
+
+/// Forgets the waiting executions of a database.
+pub(crate) fn reset(database: u32) {
+    loop {
+        let taken = take(database);
+        release(&taken);
+        if taken.len() < BATCH {
+            break;
+        }
+    }
+}

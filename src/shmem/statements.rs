@@ -1,0 +1,104 @@
+//! Statement classes and the evidence of their plans.
+
+use super::layout::Statement;
+use crate::pg::shmem::{Update, shared};
+use engine::decision::StatementEvidence;
+
+/// One execution, for the evidence.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Execution {
+    pub(crate) class: u64,
+    pub(crate) queryid: i64,
+    pub(crate) database: u32,
+    pub(crate) user: u32,
+    pub(crate) at: i64,
+    pub(crate) shape: u64,
+    pub(crate) cutoff: u64,
+    pub(crate) total_cost: f64,
+    /// Milliseconds it took, or after which it was cancelled.
+    pub(crate) outcome: Result<f64, f64>,
+    /// It taught something that the next plan should be made with.
+    pub(crate) learned: bool,
+}
+
+/// What is known of a class.
+pub(crate) fn get(class: u64) -> Option<Statement> {
+    shared()?.statements.get(class)
+}
+
+/// Adds an execution to its class's evidence.
+pub(crate) fn record(run: &Execution) {
+    let Some(shared) = shared() else { return };
+    shared.statements.update(run.class, |known| {
+        let mut evidence = known.map_or_else(StatementEvidence::default, |known| known.evidence);
+        evidence.record(run.shape, run.cutoff, run.total_cost, run.outcome, run.learned);
+        Update::Put(Statement {
+            class: run.class,
+            queryid: run.queryid,
+            database: run.database,
+            user: run.user,
+            last_run_at: run.at,
+            dirty: 1,
+            evidence,
+        })
+    });
+}
+
+/// Marks a class as planned with the newest knowledge.
+pub(crate) fn settle(class: u64) {
+    change(class, |statement| statement.evidence.settle());
+}
+
+fn change(class: u64, change: impl FnOnce(&mut Statement)) {
+    let Some(shared) = shared() else { return };
+    shared.statements.update(class, |known| match known {
+        Some(mut statement) => {
+            change(&mut statement);
+            Update::Put(statement)
+        }
+        None => Update::Keep,
+    });
+}
+
+/// Puts back a class known before the server started; its evidence outweighs what one execution meanwhile added.
+pub(crate) fn restore(statement: Statement) {
+    let Some(shared) = shared() else { return };
+    shared.statements.update(statement.class, |known| match known {
+        Some(known) if known.evidence.calls >= statement.evidence.calls => Update::Keep,
+        _ => Update::Put(statement),
+    });
+}
+
+/// The classes of a database that changed since they were written; they count as written from now on.
+pub(crate) fn take_dirty(database: u32) -> Vec<Statement> {
+    let Some(shared) = shared() else { return Vec::new() };
+    let dirty = shared.statements.collect(|_, entry| entry.database == database && entry.dirty != 0);
+    let dirty: Vec<_> = dirty.into_iter().map(|(_, entry)| entry).collect();
+    dirty.iter().for_each(|entry| set_dirty(entry, 0));
+    dirty
+}
+
+/// Marks classes as not written after all.
+pub(crate) fn give_back(entries: &[Statement]) {
+    entries.iter().for_each(|entry| set_dirty(entry, 1));
+}
+
+fn set_dirty(seen: &Statement, dirty: u32) {
+    change(seen.class, |statement| {
+        // Ran again since it was copied: still to be written.
+        if statement.evidence.calls == seen.evidence.calls {
+            statement.dirty = dirty;
+        }
+    });
+}
+
+/// The classes of a database.
+pub(crate) fn of_database(database: u32) -> Vec<Statement> {
+    let all = shared().map(|shared| shared.statements.collect(|_, entry| entry.database == database));
+    all.unwrap_or_default().into_iter().map(|(_, entry)| entry).collect()
+}
+
+/// Forgets the classes of a database.
+pub(crate) fn reset(database: u32) -> usize {
+    shared().map_or(0, |shared| shared.statements.remove_if(|_, entry| entry.database == database))
+}

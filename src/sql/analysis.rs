@@ -1,0 +1,228 @@
+//! `dag_analyze_plan` and `dag_explain`: a statement's plan, and what is known of its relations. Planned, never run.
+
+use crate::error::{invalid_argument, not_preloaded, or_raise};
+use crate::observe::planned::{self, Planned};
+use crate::pg::ereport::{Report, sqlstate};
+use crate::pg::operators::OperatorView;
+use crate::pg::plan_tree::Counted;
+use crate::plan::read;
+use crate::steer::rows::{self, Learned};
+use crate::{settings, shmem};
+use engine::{OperatorId, QueryDag};
+use pgrx::iter::TableIterator;
+use pgrx::{name, pg_extern};
+use serde_json::json;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+
+/// Factor between the estimate and the learned count from which on statistics are worth a look.
+const POOR_ESTIMATE: f64 = 10.0;
+
+type AnalyzedRow = (
+    i32,
+    &'static str,
+    f64,
+    f64,
+    Option<Vec<f32>>,
+    Vec<i32>,
+    Vec<i32>,
+    f64,
+    Vec<String>,
+);
+
+/// Each operator of a statement's plan and how much of the plan's cost it is.
+#[pg_extern]
+fn dag_analyze_plan(
+    query: &str,
+) -> TableIterator<
+    'static,
+    (
+        name!(node_id, i32),
+        name!(operator_type, &'static str),
+        name!(criticality, f64),
+        name!(bottleneck_score, f64),
+        name!(embedding, Option<Vec<f32>>),
+        name!(parent_ids, Vec<i32>),
+        name!(child_ids, Vec<i32>),
+        name!(estimated_cost, f64),
+        name!(recommendations, Vec<String>),
+    ),
+> {
+    TableIterator::new(or_raise(analyze(query)))
+}
+
+fn analyze(query: &str) -> Result<Vec<AnalyzedRow>, Report> {
+    let planned = planned::plan(query)?;
+    let dag = dag_of(&planned)?;
+    let path = dag.critical_path();
+    let on_path: HashSet<OperatorId> = path.operators.iter().copied().collect();
+    let total: f64 = dag.nodes().map(|node| dag.self_cost(node.id)).sum();
+    let knowledge = knowledge(&planned);
+    let ids = |ids: &mut dyn Iterator<Item = OperatorId>| ids.map(|id| id.0 as i32).collect::<Vec<_>>();
+    let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+    Ok(dag
+        .nodes()
+        .zip(&planned.operators)
+        .map(|(node, view)| {
+            let cost = dag.self_cost(node.id);
+            let criticality = if on_path.contains(&node.id) { share(cost, path.cost) } else { 0.0 };
+            (
+                node.id.0 as i32,
+                node.operator_type.name(),
+                criticality,
+                share(cost, total),
+                // Attention makes the embedding, and there is none yet.
+                None,
+                ids(&mut dag.consumers(node.id)),
+                ids(&mut dag.inputs(node.id)),
+                cost,
+                recommendations(view, knowledge.get(&view.plan_node_id)),
+            )
+        })
+        .collect())
+}
+
+fn dag_of(planned: &Planned) -> Result<QueryDag, Report> {
+    read::to_dag(&planned.operators, &HashMap::new()).ok_or_else(|| Report {
+        sqlstate: sqlstate(b"XX000"),
+        message: "the plan can't be read as a graph".to_owned(),
+        detail: None,
+        hint: None,
+    })
+}
+
+/// By plan node id: the relation it produces, and what was learned of it.
+fn knowledge(planned: &Planned) -> HashMap<i32, (&Counted, Option<Learned>)> {
+    let counted = planned.remembered.iter().flat_map(|remembered| &remembered.facts.counted);
+    counted.map(|node| (node.plan_node_id, (node, rows::learned(&node.subject)))).collect()
+}
+
+fn recommendations(view: &OperatorView, known: Option<&(&Counted, Option<Learned>)>) -> Vec<String> {
+    let Some((counted, Some(learned))) = known else { return Vec::new() };
+    let (estimated, actual) = (counted.estimated.max(1.0), learned.correction.rows.max(1.0));
+    let factor = (estimated / actual).max(actual / estimated);
+    if factor < POOR_ESTIMATE {
+        return Vec::new();
+    }
+    let what = match &view.relation {
+        Some(relation) => format!("extended statistics on the filtered columns of {relation} may help every statement"),
+        None => "its inputs' columns are correlated in a way that statistics don't show".to_owned(),
+    };
+    vec![format!("estimated {estimated:.0} rows, counted {actual:.0} ({factor:.0} times off): {what}")]
+}
+
+/// The plan with PostgreSQL's row estimates beside the learned ones.
+#[pg_extern]
+fn dag_explain(query: &str, format: &str) -> String {
+    or_raise(explain(query, format))
+}
+
+fn explain(query: &str, format: &str) -> Result<String, Report> {
+    if !shmem::is_available() {
+        return Err(not_preloaded());
+    }
+    let render = match format {
+        "text" => as_text,
+        "json" => as_json,
+        "dot" | "mermaid" | "svg" => {
+            return Err(Report {
+                sqlstate: sqlstate(b"0A000"),
+                message: format!("format \"{format}\" is not available yet"),
+                detail: None,
+                hint: Some("Use text or json.".to_owned()),
+            });
+        }
+        other => return Err(invalid_argument(format!("unrecognized format \"{other}\""), "Use text or json.")),
+    };
+    Ok(render(&planned::plan(query)?))
+}
+
+/// The decision in words.
+fn decision(planned: &Planned) -> String {
+    let Some(remembered) = &planned.remembered else {
+        let reason = if settings::is_active() { "it reads no table, or has no query identifier" } else { "disabled" };
+        return format!("left alone: {reason}");
+    };
+    let known = shmem::statements::get(remembered.statement.class).map(|known| known.evidence).unwrap_or_default();
+    let choice = known.choose(shmem::corrections::newest());
+    let plan = match remembered.corrected {
+        0 => "stock plan".to_owned(),
+        corrected => format!("{corrected} row estimates corrected"),
+    };
+    format!("{plan} ({}: {})", choice.state.name(), choice.reason.text())
+}
+
+fn as_text(planned: &Planned) -> String {
+    let knowledge = knowledge(planned);
+    let mut text = String::new();
+    for view in &planned.operators {
+        if let Some(name) = &view.subplan_name {
+            let _ = writeln!(text, "{}{name}", " ".repeat(2 + 6 * view.depth.saturating_sub(1)));
+        }
+        let arrow = if view.depth == 0 { String::new() } else { format!("{}->  ", " ".repeat(6 * view.depth - 4)) };
+        let _ = write!(text, "{arrow}{}  (cost={:.2}..{:.2} ", title(view), view.startup_cost, view.total_cost);
+        let _ = writeln!(text, "{})", row_counts(view, knowledge.get(&view.plan_node_id)));
+    }
+    let _ = write!(text, "Decision: {}", decision(planned));
+    text
+}
+
+fn title(view: &OperatorView) -> String {
+    let mut title = match view.join_type {
+        Some(kind) if kind != "Inner" => view.name.replace(" Join", &format!(" {kind} Join")),
+        _ => view.name.to_owned(),
+    };
+    if let Some(index) = &view.index {
+        let _ = write!(title, " using {index}");
+    }
+    if let Some(relation) = view.relation.as_ref().or(view.cte.as_ref()) {
+        let _ = write!(title, " on {relation}");
+    }
+    match &view.alias {
+        Some(alias) if view.relation.as_ref() != Some(alias) => title + " " + alias,
+        _ => title,
+    }
+}
+
+fn row_counts(view: &OperatorView, known: Option<&(&Counted, Option<Learned>)>) -> String {
+    let Some((counted, learned)) = known else { return format!("rows={:.0}", view.rows) };
+    let estimate = format!("rows={:.0}", counted.estimated);
+    match learned {
+        None => estimate + " learned=none",
+        Some(Learned { correction, belief }) => format!(
+            "{estimate} learned={:.0} used={:.0}, counted {} times, last by query {}, belief {belief:.2}",
+            correction.rows, counted.planned, correction.observations, correction.queryid
+        ),
+    }
+}
+
+fn as_json(planned: &Planned) -> String {
+    let knowledge = knowledge(planned);
+    let operators: Vec<_> = planned
+        .operators
+        .iter()
+        .enumerate()
+        .map(|(position, view)| {
+            let known = knowledge.get(&view.plan_node_id);
+            let learned = known.and_then(|(_, learned)| learned.as_ref());
+            json!({
+                "node_id": position,
+                "operator_type": view.name,
+                "subplan": view.subplan_name,
+                "relation": view.relation,
+                "alias": view.alias,
+                "index": view.index,
+                "join_type": view.join_type,
+                "child_ids": view.inputs,
+                "total_cost": view.total_cost,
+                "estimated_rows": known.map_or(view.rows, |(counted, _)| counted.estimated),
+                "planned_rows": known.map_or(view.rows, |(counted, _)| counted.planned),
+                "learned_rows": learned.map(|learned| learned.correction.rows),
+                "belief": learned.map(|learned| learned.belief),
+                "observations": learned.map(|learned| learned.correction.observations),
+                "learned_from_queryid": learned.map(|learned| learned.correction.queryid),
+            })
+        })
+        .collect();
+    json!({ "decision": decision(planned), "plan": operators }).to_string()
+}

@@ -1,0 +1,72 @@
+//! `dag_learn_now` and `dag_reset_learning`.
+
+use crate::error::{disabled, learning_failed, not_preloaded, or_raise};
+use crate::pg::catalog;
+use crate::pg::ereport::Report;
+use crate::shmem::{self, corrections, ring, statements};
+use crate::{settings, worker};
+use pgrx::iter::TableIterator;
+use pgrx::{name, pg_extern};
+
+/// Writes down what was learned in this database.
+#[pg_extern]
+fn dag_learn_now() -> TableIterator<
+    'static,
+    (
+        name!(patterns_updated, i64),
+        name!(new_clusters, Option<i64>),
+        name!(ewc_constraints_updated, Option<i64>),
+        name!(cycle_time_ms, f64),
+        name!(statements_updated, i64),
+        name!(trajectories_written, i64),
+    ),
+> {
+    let cycle = or_raise(learn_now());
+    TableIterator::once((
+        cycle.corrections as i64,
+        // No cycle makes clusters or constraints yet.
+        None,
+        None,
+        cycle.took_ms,
+        cycle.statements as i64,
+        cycle.trajectories as i64,
+    ))
+}
+
+fn learn_now() -> Result<worker::Cycle, Report> {
+    if !shmem::is_available() {
+        return Err(not_preloaded());
+    }
+    if !settings::is_active() {
+        return Err(disabled());
+    }
+    if catalog::is_standby() {
+        return Err(learning_failed("a standby only reads what its primary learned".to_owned()));
+    }
+    Ok(worker::learn_now())
+}
+
+/// Forgets what was learned in this database; what is preserved stays in shared memory and in the tables.
+#[pg_extern]
+fn dag_reset_learning(preserve_patterns: bool, preserve_trajectories: bool) {
+    or_raise(reset(preserve_patterns, preserve_trajectories));
+}
+
+fn reset(preserve_patterns: bool, preserve_trajectories: bool) -> Result<(), Report> {
+    if !shmem::is_available() {
+        return Err(not_preloaded());
+    }
+    if catalog::is_standby() {
+        return Err(learning_failed("a standby only reads what its primary learned".to_owned()));
+    }
+    let database = catalog::database();
+    worker::forget(!preserve_patterns, !preserve_trajectories);
+    statements::reset(database);
+    if !preserve_patterns {
+        corrections::reset(database);
+    }
+    if !preserve_trajectories {
+        ring::reset(database);
+    }
+    Ok(())
+}

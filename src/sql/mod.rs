@@ -1,0 +1,9 @@
+//! The SQL functions: shape, rights and text, no logic. One file per chapter of docs/sql.md; the declarations are in
+//! `sql/ruvector_dag--0.1.0.sql`.
+
+#![allow(unsafe_code, reason = "pgrx's macros expand to unsafe wrappers; none is written here")]
+
+mod config;
+mod analysis;
+mod learning;
+mod decisions;

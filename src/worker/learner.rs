@@ -1,0 +1,63 @@
+//! One worker's life, and the same cycle inside a session that asks for it.
+
+use super::{load, persist};
+use crate::pg::{background_worker, catalog};
+use crate::shmem::{corrections, counters, databases, ring, statements};
+use std::time::{Duration, Instant};
+
+/// How long a worker waits for more before it leaves.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What a cycle wrote.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cycle {
+    pub(crate) corrections: usize,
+    pub(crate) statements: usize,
+    pub(crate) trajectories: usize,
+    pub(crate) took_ms: f64,
+}
+
+/// Runs in a worker process connected to `database`.
+pub(super) fn run(database: u32) {
+    let has_extension = background_worker::transaction(catalog::has_extension);
+    if !has_extension {
+        databases::set_absent(database);
+        corrections::reset(database);
+        statements::reset(database);
+        ring::reset(database);
+        return;
+    }
+    background_worker::transaction(|| load::earlier_knowledge(database));
+    if !catalog::is_standby() {
+        while background_worker::transaction(|| write_down(database)).trajectories > 0 {
+            background_worker::transaction(persist::tidy);
+            if !background_worker::nap(LINGER) {
+                break;
+            }
+        }
+    }
+    databases::set_cycled(database, catalog::seconds());
+}
+
+/// Writes down what was learned in the current database, inside the caller's transaction.
+pub(crate) fn learn_now() -> Cycle {
+    let database = catalog::database();
+    load::earlier_knowledge(database);
+    write_down(database)
+}
+
+/// Slots and dirty marks are given back when the transaction fails.
+fn write_down(database: u32) -> Cycle {
+    let begun = Instant::now();
+    let taken = persist::Taken::new(database);
+    let cycle = Cycle {
+        corrections: persist::corrections(&taken.corrections),
+        statements: persist::statements(&taken.statements),
+        trajectories: persist::trajectories(&taken.trajectories),
+        took_ms: begun.elapsed().as_secs_f64() * 1000.0,
+    };
+    taken.release_at_commit();
+    counters::add_trajectories_written(cycle.trajectories as u64);
+    counters::note_cycle(catalog::now());
+    cycle
+}

@@ -1,0 +1,110 @@
+//! From the extension's tables to shared memory: after a start, and again and again on a standby.
+
+use crate::pg::catalog;
+use crate::shmem::layout::{Correction, MAX_RELATIONS, Statement};
+use crate::shmem::{corrections, databases, statements};
+use engine::decision::{PlanEvidence, StatementEvidence};
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::spi::{SpiHeapTupleData, SpiResult, SpiTupleTable};
+use pgrx::{Spi, pg_sys};
+use std::collections::HashMap;
+
+/// Loads what a database learned earlier, once per server start; on a standby each time, to follow its primary.
+pub(super) fn earlier_knowledge(database: u32) {
+    if databases::is_loaded(database) && !catalog::is_standby() {
+        return;
+    }
+    match Spi::connect(|client| {
+        load_corrections(client.select(CORRECTIONS, None, &[])?, database)?;
+        let plans = load_plans(client.select(PLANS, None, &[])?)?;
+        load_classes(client.select(CLASSES, None, &[])?, database, plans)
+    }) {
+        Ok(()) => databases::set_loaded(database),
+        Err(error) => pgrx::error!("ruvector_dag could not load what was learned: {error}"),
+    }
+}
+
+const CORRECTIONS: &str = "SELECT relation_key, relations, rows, estimated_rows, table_rows, modifications, sequence, \
+     queryid, measured_at, observations, relation_count FROM ruvector.dag_corrections";
+const PLANS: &str = "SELECT class, plan_shape, cutoff, runs, cut_off_runs, lower_bound_ms, total_cost, samples_ms \
+     FROM ruvector.dag_plan_shapes";
+const CLASSES: &str = "SELECT class, queryid, userid, last_run_at, calls, trials, is_fresh, saved_ms, lost_ms \
+     FROM ruvector.dag_statement_classes";
+
+fn word(row: &SpiHeapTupleData<'_>, column: usize) -> SpiResult<u64> {
+    Ok(row.get::<i64>(column)?.unwrap_or(0) as u64)
+}
+
+fn number(row: &SpiHeapTupleData<'_>, column: usize) -> SpiResult<f64> {
+    Ok(row.get::<f64>(column)?.unwrap_or(0.0))
+}
+
+fn time(row: &SpiHeapTupleData<'_>, column: usize) -> SpiResult<i64> {
+    Ok(row.get::<TimestampWithTimeZone>(column)?.map_or(0, i64::from))
+}
+
+fn load_corrections(table: SpiTupleTable<'_>, database: u32) -> SpiResult<()> {
+    for row in table {
+        let mut relations = [0; MAX_RELATIONS];
+        let oids = row.get::<Vec<pg_sys::Oid>>(2)?.unwrap_or_default();
+        relations.iter_mut().zip(&oids).for_each(|(kept, oid)| *kept = oid.to_u32());
+        corrections::restore(Correction {
+            relation_key: word(&row, 1)?,
+            rows: number(&row, 3)?,
+            estimated_rows: number(&row, 4)?,
+            table_rows: number(&row, 5)?,
+            modifications: word(&row, 6)?,
+            sequence: word(&row, 7)?,
+            queryid: row.get::<i64>(8)?.unwrap_or(0),
+            measured_at: time(&row, 9)?,
+            observations: word(&row, 10)? as u32,
+            database,
+            relation_count: row.get::<i32>(11)?.unwrap_or(0) as u32,
+            dirty: 0,
+            relations,
+        });
+    }
+    Ok(())
+}
+
+fn load_plans(table: SpiTupleTable<'_>) -> SpiResult<HashMap<u64, Vec<PlanEvidence>>> {
+    let mut plans: HashMap<u64, Vec<PlanEvidence>> = HashMap::new();
+    for row in table {
+        let samples = row.get::<Vec<f32>>(8)?.unwrap_or_default();
+        let mut plan = PlanEvidence::default();
+        plan.shape = word(&row, 2)?;
+        plan.cutoff = word(&row, 3)?;
+        plan.runs = word(&row, 4)? as u32;
+        plan.cut_off_runs = word(&row, 5)? as u32;
+        plan.lower_bound_ms = row.get::<f32>(6)?.unwrap_or(0.0);
+        plan.total_cost = row.get::<f32>(7)?.unwrap_or(0.0);
+        plans.entry(word(&row, 1)?).or_default().push(plan.with_samples_ms(&samples));
+    }
+    Ok(plans)
+}
+
+fn load_classes(
+    table: SpiTupleTable<'_>,
+    database: u32,
+    mut plans: HashMap<u64, Vec<PlanEvidence>>,
+) -> SpiResult<()> {
+    for row in table {
+        let class = word(&row, 1)?;
+        let mut evidence = StatementEvidence::from_plans(plans.remove(&class).unwrap_or_default());
+        evidence.calls = word(&row, 5)?;
+        evidence.trials = word(&row, 6)? as u32;
+        evidence.fresh = u32::from(row.get::<bool>(7)?.unwrap_or(false));
+        evidence.saved_ms = number(&row, 8)?;
+        evidence.lost_ms = number(&row, 9)?;
+        statements::restore(Statement {
+            class,
+            queryid: row.get::<i64>(2)?.unwrap_or(0),
+            database,
+            user: row.get::<pg_sys::Oid>(3)?.map_or(0, |user| user.to_u32()),
+            last_run_at: time(&row, 4)?,
+            dirty: 0,
+            evidence,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! Stage 8 of 9, learning, in the background: a launcher, and a short-lived worker per database that has work.
+//!
+//! Workers come and go like autovacuum's: one that stayed connected would make DROP DATABASE fail. A worker writes down
+//! what backends learned and loads it after a restart; on a standby it only reads.
+
+mod launcher;
+mod learner;
+mod persist;
+mod load;
+
+pub(crate) use learner::{Cycle, learn_now};
+pub(crate) use persist::forget;
+
+/// Registers the launcher. Called once, when the library is preloaded.
+pub(crate) fn register() {
+    crate::pg::background_worker::register_launcher();
+}
+
+/// A session found the extension in its database.
+pub(crate) fn announce(database: u32) {
+    crate::shmem::databases::announce(database);
+}
+
+/// The launcher's process.
+pub(crate) fn run_launcher() {
+    launcher::run();
+}
+
+/// A worker's process, connected to `database`.
+pub(crate) fn run_worker(database: u32) {
+    learner::run(database);
+}

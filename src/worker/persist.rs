@@ -1,0 +1,203 @@
+//! From shared memory to the extension's tables, in the transaction under way.
+
+use crate::pg::background_worker::at_end_of_transaction;
+use crate::settings;
+use crate::shmem::layout::{Correction, MAX_RELATIONS, Statement, Trajectory};
+use crate::shmem::{corrections as rows, ring, statements as classes};
+use engine::decision::PlanEvidence;
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
+use pgrx::{Spi, pg_sys};
+
+/// What a cycle took out of shared memory. It goes back if the transaction does not commit.
+pub(super) struct Taken {
+    pub(super) corrections: Vec<Correction>,
+    pub(super) statements: Vec<Statement>,
+    pub(super) trajectories: Vec<(usize, Trajectory)>,
+    is_settled: bool,
+}
+
+impl Taken {
+    /// Takes what waits for a database.
+    pub(super) fn new(database: u32) -> Self {
+        Self {
+            corrections: rows::take_dirty(database),
+            statements: classes::take_dirty(database),
+            trajectories: ring::take(database),
+            is_settled: false,
+        }
+    }
+
+    /// Frees the slots when the transaction commits, and gives everything back when it does not.
+    pub(super) fn release_at_commit(mut self) {
+        self.is_settled = true;
+        let corrections = std::mem::take(&mut self.corrections);
+        let statements = std::mem::take(&mut self.statements);
+        let trajectories = std::mem::take(&mut self.trajectories);
+        at_end_of_transaction(Box::new(move |is_committed| {
+            if is_committed {
+                ring::release(&trajectories);
+            } else {
+                rows::give_back(&corrections);
+                classes::give_back(&statements);
+                ring::give_back(&trajectories);
+            }
+        }));
+    }
+}
+
+impl Drop for Taken {
+    /// An error while writing.
+    fn drop(&mut self) {
+        if !self.is_settled {
+            rows::give_back(&self.corrections);
+            classes::give_back(&self.statements);
+            ring::give_back(&self.trajectories);
+        }
+    }
+}
+
+/// A `u64` as SQL's bigint, bit for bit.
+pub(crate) fn bits(word: u64) -> i64 {
+    word as i64
+}
+
+/// A PostgreSQL timestamp as an argument.
+fn timestamp(at: i64) -> Option<TimestampWithTimeZone> {
+    TimestampWithTimeZone::try_from(at).ok()
+}
+
+fn run(sql: &str, arguments: &[DatumWithOid<'_>]) {
+    if let Err(error) = Spi::run_with_args(sql, arguments) {
+        pgrx::error!("ruvector_dag could not write what was learned: {error}");
+    }
+}
+
+/// Writes learned row counts.
+pub(super) fn corrections(entries: &[Correction]) -> usize {
+    for entry in entries {
+        let known = (entry.relation_count as usize).min(MAX_RELATIONS);
+        let relations: Vec<pg_sys::Oid> = entry.relations[..known].iter().map(|&oid| pg_sys::Oid::from(oid)).collect();
+        run(
+            "INSERT INTO ruvector.dag_corrections AS known (relation_key, relations, rows, estimated_rows, table_rows, \
+             modifications, sequence, queryid, measured_at, observations, relation_count) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+             ON CONFLICT (relation_key) DO UPDATE SET relations = excluded.relations, rows = excluded.rows, \
+             estimated_rows = excluded.estimated_rows, table_rows = excluded.table_rows, \
+             modifications = excluded.modifications, sequence = excluded.sequence, queryid = excluded.queryid, \
+             measured_at = excluded.measured_at, observations = excluded.observations",
+            &[
+                bits(entry.relation_key).into(),
+                relations.into(),
+                entry.rows.into(),
+                entry.estimated_rows.into(),
+                entry.table_rows.into(),
+                bits(entry.modifications).into(),
+                bits(entry.sequence).into(),
+                entry.queryid.into(),
+                timestamp(entry.measured_at).into(),
+                i64::from(entry.observations).into(),
+                (entry.relation_count as i32).into(),
+            ],
+        );
+    }
+    entries.len()
+}
+
+/// Writes statement classes with their plans' evidence.
+pub(super) fn statements(entries: &[Statement]) -> usize {
+    for entry in entries {
+        run(
+            "INSERT INTO ruvector.dag_statement_classes AS known (class, queryid, userid, last_run_at, calls, trials, \
+             is_fresh, saved_ms, lost_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             ON CONFLICT (class) DO UPDATE SET last_run_at = excluded.last_run_at, calls = excluded.calls, \
+             trials = excluded.trials, is_fresh = excluded.is_fresh, saved_ms = excluded.saved_ms, \
+             lost_ms = excluded.lost_ms",
+            &[
+                bits(entry.class).into(),
+                entry.queryid.into(),
+                pg_sys::Oid::from(entry.user).into(),
+                timestamp(entry.last_run_at).into(),
+                bits(entry.evidence.calls).into(),
+                i64::from(entry.evidence.trials).into(),
+                (entry.evidence.fresh != 0).into(),
+                entry.evidence.saved_ms.into(),
+                entry.evidence.lost_ms.into(),
+            ],
+        );
+        run("DELETE FROM ruvector.dag_plan_shapes WHERE class = $1", &[bits(entry.class).into()]);
+        entry.evidence.plans().for_each(|plan| plan_shape(entry.class, plan));
+    }
+    entries.len()
+}
+
+fn plan_shape(class: u64, plan: &PlanEvidence) {
+    run(
+        "INSERT INTO ruvector.dag_plan_shapes (class, plan_shape, cutoff, runs, cut_off_runs, lower_bound_ms, \
+         total_cost, samples_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        &[
+            bits(class).into(),
+            bits(plan.shape).into(),
+            bits(plan.cutoff).into(),
+            i64::from(plan.runs).into(),
+            i64::from(plan.cut_off_runs).into(),
+            plan.lower_bound_ms.into(),
+            plan.total_cost.into(),
+            plan.samples_ms().to_vec().into(),
+        ],
+    );
+}
+
+/// Writes executions.
+pub(super) fn trajectories(entries: &[(usize, Trajectory)]) -> usize {
+    for (_, entry) in entries {
+        let known = |number: f64| (!number.is_nan()).then_some(number);
+        let plan = &entry.plan[..entry.plan_length as usize];
+        run(
+            "INSERT INTO ruvector.dag_trajectories (queryid, class, plan_shape, cutoff, userid, ended_at, execution_ms, \
+             baseline_ms, max_q_error, counted_relations, corrected_relations, is_cut_off, plan) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            &[
+                entry.queryid.into(),
+                bits(entry.class).into(),
+                bits(entry.shape).into(),
+                bits(entry.cutoff).into(),
+                pg_sys::Oid::from(entry.user).into(),
+                timestamp(entry.ended_at).into(),
+                entry.execution_ms.into(),
+                known(entry.baseline_ms).into(),
+                known(entry.max_q_error).into(),
+                (entry.counted as i32).into(),
+                (entry.corrected as i32).into(),
+                (entry.cut_off != 0).into(),
+                (!plan.is_empty()).then(|| plan.to_vec()).into(),
+            ],
+        );
+    }
+    entries.len()
+}
+
+/// Removes what is out of date: row counts of tables that are gone, executions beyond the limit.
+pub(super) fn tidy() {
+    run(
+        "DELETE FROM ruvector.dag_corrections WHERE EXISTS (SELECT FROM unnest(relations) AS r (oid) \
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = r.oid))",
+        &[],
+    );
+    run(
+        "DELETE FROM ruvector.dag_trajectories WHERE trajectory_id <= \
+         (SELECT trajectory_id FROM ruvector.dag_trajectories ORDER BY trajectory_id DESC OFFSET $1 LIMIT 1)",
+        &[(settings::max_trajectories() as i64).into()],
+    );
+}
+
+/// Empties the tables, in the transaction under way.
+pub(crate) fn forget(patterns: bool, trajectories: bool) {
+    if patterns {
+        run("DELETE FROM ruvector.dag_corrections", &[]);
+        run("DELETE FROM ruvector.dag_plan_shapes", &[]);
+        run("DELETE FROM ruvector.dag_statement_classes", &[]);
+    }
+    if trajectories {
+        run("DELETE FROM ruvector.dag_trajectories", &[]);
+    }
+}
