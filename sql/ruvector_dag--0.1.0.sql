@@ -49,6 +49,7 @@ CREATE TABLE @extschema@.dag_statement_classes (
     last_run_at timestamptz NOT NULL,
     calls bigint NOT NULL,
     trials bigint NOT NULL,
+    corrected_runs bigint NOT NULL,
     is_fresh boolean NOT NULL,
     saved_ms double precision NOT NULL,
     lost_ms double precision NOT NULL

@@ -40,7 +40,10 @@ pub(crate) fn before_start(query: *mut pg_sys::QueryDesc, flags: i32) -> bool {
     if !is_sampled() {
         return false;
     }
-    let is_timed = plan_state::count_rows(query);
+    let is_timed = plan_state::is_timed(query);
+    if learn::wants_counts(remembered.statement.class) {
+        plan_state::count_rows(query);
+    }
     STARTING.set(Some((remembered, is_timed)));
     true
 }

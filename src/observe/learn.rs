@@ -23,6 +23,19 @@ pub(super) struct Lesson {
     is_surprise: bool,
 }
 
+/// Executions of a class that are always counted.
+const COUNTED_RUNS: u64 = 4;
+/// Of the further ones, one in so many: counting rows costs a few per cent of a long execution.
+const COUNTED_EVERY: u64 = 16;
+
+/// Whether the next execution of a class should count its rows.
+pub(crate) fn wants_counts(class: u64) -> bool {
+    statements::get(class).is_none_or(|known| {
+        let evidence = known.evidence;
+        evidence.fresh != 0 || evidence.calls < COUNTED_RUNS || evidence.calls % COUNTED_EVERY == 0
+    })
+}
+
 /// Learns from an execution that ended; `is_complete` says whether its whole result was read.
 pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_complete: bool) {
     let remembered = &watch.remembered;
@@ -38,7 +51,7 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
     let runs = plan_state::read(query, is_complete);
     let lesson = learn_counts(&remembered.facts.counted, &runs, statement.queryid);
     if is_complete && !watch.is_timed {
-        let is_first_look = statements::get(statement.class).is_none_or(|known| known.evidence.trials == 0);
+        let is_first_look = statements::get(statement.class).is_none_or(|known| known.evidence.corrected_runs == 0);
         let learned = lesson.is_news || (is_first_look && lesson.is_surprise);
         record(watch, Ok(watch.elapsed_ms), learned);
     }

@@ -38,14 +38,16 @@ pub(crate) fn queryid(query: *mut pg_sys::QueryDesc) -> i64 {
     planned(query).map_or(0, |plan| unsafe { (*plan).queryId as i64 })
 }
 
-/// Asks for row counts, which don't read the clock. Returns whether somebody else asked for times.
-pub(crate) fn count_rows(query: *mut pg_sys::QueryDesc) -> bool {
+/// Whether somebody else asked for the time of each node.
+pub(crate) fn is_timed(query: *mut pg_sys::QueryDesc) -> bool {
+    // SAFETY: as above.
+    unsafe { (*query).instrument_options & pg_sys::InstrumentOption::INSTRUMENT_TIMER as i32 != 0 }
+}
+
+/// Asks for row counts, which don't read the clock.
+pub(crate) fn count_rows(query: *mut pg_sys::QueryDesc) {
     // SAFETY: called before the query is started, when the option may still be set.
-    unsafe {
-        let is_timed = (*query).instrument_options & pg_sys::InstrumentOption::INSTRUMENT_TIMER as i32 != 0;
-        (*query).instrument_options |= pg_sys::InstrumentOption::INSTRUMENT_ROWS as i32;
-        is_timed
-    }
+    unsafe { (*query).instrument_options |= pg_sys::InstrumentOption::INSTRUMENT_ROWS as i32 }
 }
 
 /// Rows the last run gave.

@@ -28,7 +28,7 @@ const CORRECTIONS: &str = "SELECT relation_key, relations, rows, estimated_rows,
      queryid, measured_at, observations, relation_count FROM ruvector.dag_corrections";
 const PLANS: &str = "SELECT class, plan_shape, cutoff, runs, cut_off_runs, lower_bound_ms, total_cost, samples_ms \
      FROM ruvector.dag_plan_shapes";
-const CLASSES: &str = "SELECT class, queryid, userid, last_run_at, calls, trials, is_fresh, saved_ms, lost_ms \
+const CLASSES: &str = "SELECT class, queryid, userid, last_run_at, calls, trials, corrected_runs, is_fresh, saved_ms, lost_ms \
      FROM ruvector.dag_statement_classes";
 
 fn word(row: &SpiHeapTupleData<'_>, column: usize) -> SpiResult<u64> {
@@ -93,9 +93,10 @@ fn load_classes(
         let mut evidence = StatementEvidence::from_plans(plans.remove(&class).unwrap_or_default());
         evidence.calls = word(&row, 5)?;
         evidence.trials = word(&row, 6)? as u32;
-        evidence.fresh = u32::from(row.get::<bool>(7)?.unwrap_or(false));
-        evidence.saved_ms = number(&row, 8)?;
-        evidence.lost_ms = number(&row, 9)?;
+        evidence.corrected_runs = word(&row, 7)? as u32;
+        evidence.fresh = u32::from(row.get::<bool>(8)?.unwrap_or(false));
+        evidence.saved_ms = number(&row, 9)?;
+        evidence.lost_ms = number(&row, 10)?;
         statements::restore(Statement {
             class,
             queryid: row.get::<i64>(2)?.unwrap_or(0),

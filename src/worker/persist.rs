@@ -108,9 +108,9 @@ pub(super) fn statements(entries: &[Statement]) -> usize {
     for entry in entries {
         run(
             "INSERT INTO ruvector.dag_statement_classes AS known (class, queryid, userid, last_run_at, calls, trials, \
-             is_fresh, saved_ms, lost_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             corrected_runs, is_fresh, saved_ms, lost_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
              ON CONFLICT (class) DO UPDATE SET last_run_at = excluded.last_run_at, calls = excluded.calls, \
-             trials = excluded.trials, is_fresh = excluded.is_fresh, saved_ms = excluded.saved_ms, \
+             trials = excluded.trials, corrected_runs = excluded.corrected_runs, is_fresh = excluded.is_fresh, saved_ms = excluded.saved_ms, \
              lost_ms = excluded.lost_ms",
             &[
                 bits(entry.class).into(),
@@ -119,6 +119,7 @@ pub(super) fn statements(entries: &[Statement]) -> usize {
                 timestamp(entry.last_run_at).into(),
                 bits(entry.evidence.calls).into(),
                 i64::from(entry.evidence.trials).into(),
+                i64::from(entry.evidence.corrected_runs).into(),
                 (entry.evidence.fresh != 0).into(),
                 entry.evidence.saved_ms.into(),
                 entry.evidence.lost_ms.into(),

@@ -85,6 +85,9 @@ pub struct StatementEvidence {
     pub calls: u64,
     /// Plan shapes tried that stock PostgreSQL would not have chosen.
     pub trials: u32,
+    /// Executions of plans made with learned row counts, whatever their shape.
+    pub corrected_runs: u32,
+    reserved: u32,
     /// 1 when something was learned since the newest knowledge was last planned with.
     pub fresh: u32,
     /// Milliseconds gained against the stock plan's typical latency, summed over executions.
@@ -127,6 +130,7 @@ impl StatementEvidence {
     /// `learned` says whether the execution taught a row count that was not known before.
     pub fn record(&mut self, shape: u64, cutoff: u64, total_cost: f64, outcome: Result<f64, f64>, learned: bool) {
         self.calls += 1;
+        self.corrected_runs = self.corrected_runs.saturating_add(u32::from(cutoff > 0));
         // A plan made with the newest knowledge that taught nothing leaves nothing to try.
         self.fresh = u32::from(learned || (cutoff == 0 && self.fresh != 0));
         let stock_ms = self.stock().and_then(PlanEvidence::typical_ms);

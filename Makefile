@@ -1,0 +1,54 @@
+# Each target does its own set-up; what it does is in crates/xtask.
+XTASK = cargo xtask
+DATA ?= ../shared/stats
+OUT ?= bench-out
+
+.PHONY: help setup build demo test check bench bench-stats bench-overhead install installcheck clean
+
+help:
+	@echo "make demo            a throwaway cluster, sample data, learning, a before/after table"
+	@echo "make test            every test"
+	@echo "make check           formatting, lints, documentation"
+	@echo "make bench           the engine's benches, planning and pgbench overhead"
+	@echo "make bench-stats     STATS, stock against learned: DATA= QUERIES= ROUNDS= LIMIT= ONLY= SETTINGS= OUT="
+	@echo "make bench-overhead  planning and pgbench overhead: OUT="
+	@echo "make install         into the installed PostgreSQL 15 (needs the right to write there)"
+	@echo "make installcheck    pg_regress on a throwaway cluster"
+
+setup:
+	$(XTASK) setup
+
+build:
+	$(XTASK) build
+
+demo:
+	$(XTASK) bench demo
+
+test:
+	$(XTASK) test
+
+check:
+	$(XTASK) check
+
+bench:
+	$(XTASK) bench
+	$(XTASK) bench planning --out $(OUT)
+	$(XTASK) bench pgbench --out $(OUT)
+
+bench-stats:
+	$(XTASK) bench stats --data $(DATA) --out $(OUT) $(if $(QUERIES),--queries $(QUERIES)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(SETTINGS),--settings $(SETTINGS))
+
+bench-overhead:
+	$(XTASK) bench planning --out $(OUT)
+	$(XTASK) bench pgbench --out $(OUT)
+
+install:
+	$(XTASK) install
+
+installcheck:
+	$(XTASK) installcheck
+
+clean:
+	cargo clean

@@ -1,0 +1,93 @@
+//! Planning time on top of stock for 1 to 12 joined tables, with learned row counts present.
+
+use crate::session::{Session, quantile};
+use anyhow::Result;
+use clap::Args;
+use std::fmt::Write;
+use std::path::PathBuf;
+use testkit::{Cluster, Server};
+
+const TABLES: usize = 12;
+
+/// Options of the planning measurement.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Plannings per number of tables and mode.
+    #[arg(long, default_value_t = 300)]
+    plannings: usize,
+    /// Folder of planning.json and planning.md.
+    #[arg(long, default_value = "bench-out")]
+    out: PathBuf,
+}
+
+/// Measures and writes the report.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let server = Server::with_extension(15)?;
+    let cluster = Cluster::builder(&server).set("autovacuum", "off").set("ruvector.dag_min_duration", "0").start()?;
+    let mut owner = Session::open(&cluster, "postgres", "CREATE EXTENSION ruvector_dag")?;
+    for table in 1..=TABLES {
+        owner.execute(&format!(
+            "CREATE TABLE t{table} (id int PRIMARY KEY, next_id int, kind int);
+             INSERT INTO t{table} SELECT i, i % 1000, i * i % 7 FROM generate_series(1, 2000) AS i;
+             CREATE INDEX ON t{table} (next_id); ANALYZE t{table}"
+        ))?;
+    }
+    // All tables in one join search, and the standard search up to the twelfth.
+    let one_search = "SET join_collapse_limit = 20; SET from_collapse_limit = 20; SET geqo_threshold = 13";
+    let mut stock = Session::open(&cluster, "postgres", &format!("{one_search}; SET ruvector.dag_mode = off"))?;
+    let mut learned = Session::open(&cluster, "postgres", one_search)?;
+    let mut text = "| tables | stock p50 ms | learned p50 ms | added p50 ms | stock p99 ms | learned p99 ms |\n\
+                    |---|---|---|---|---|---|\n"
+        .to_owned();
+    let mut rows = Vec::new();
+    for tables in 1..=TABLES {
+        let sql = chain(tables);
+        for _ in 0..4 {
+            learned.run(&sql)?;
+        }
+        let count = if tables > 9 { options.plannings.div_ceil(6) } else { options.plannings };
+        let mut times = [Vec::new(), Vec::new()];
+        for planning in 0..count {
+            for is_stock in [planning % 2 == 0, planning % 2 != 0] {
+                let session = if is_stock { &mut stock } else { &mut learned };
+                let explained = session.explain("SUMMARY", &sql)?;
+                times[usize::from(!is_stock)].push(explained["Planning Time"].as_f64().unwrap_or(0.0));
+            }
+        }
+        let [before, after] = &times;
+        let (p50, learned_p50) = (quantile(before, 0.5), quantile(after, 0.5));
+        let (p99, learned_p99) = (quantile(before, 0.99), quantile(after, 0.99));
+        let added = learned_p50 - p50;
+        let line = format!("| {tables} | {p50:.3} | {learned_p50:.3} | {added:.3} | {p99:.3} | {learned_p99:.3} |");
+        println!("{line}");
+        let _ = writeln!(text, "{line}");
+        rows.push(serde_json::json!({
+            "tables": tables, "plannings": count, "stock_p50_ms": p50, "learned_p50_ms": learned_p50,
+            "stock_p99_ms": p99, "learned_p99_ms": learned_p99,
+        }));
+    }
+    std::fs::create_dir_all(&options.out)?;
+    std::fs::write(options.out.join("planning.json"), serde_json::to_string_pretty(&rows)?)?;
+    std::fs::write(options.out.join("planning.md"), text)?;
+    Ok(())
+}
+
+/// A chain of joins with correlated filters.
+fn chain(tables: usize) -> String {
+    let from: Vec<String> = (1..=tables).map(|table| format!("t{table}")).collect();
+    let joins = (2..=tables).map(|table| format!("t{}.next_id = t{table}.id", table - 1));
+    let filters = (1..=tables).step_by(3).map(|table| format!("t{table}.kind = 1 AND t{table}.next_id < 900"));
+    let clauses: Vec<String> = joins.chain(filters).collect();
+    format!("SELECT count(*) FROM {} WHERE {}", from.join(", "), clauses.join(" AND "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chain;
+
+    #[test]
+    fn a_chain_joins_each_table_to_the_next() {
+        let sql = chain(2);
+        assert!(sql.contains("FROM t1, t2 WHERE t1.next_id = t2.id AND t1.kind = 1"), "{sql}");
+    }
+}

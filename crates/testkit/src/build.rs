@@ -1,0 +1,48 @@
+//! Building the extension for a server, with plain cargo.
+
+use crate::Result;
+use anyhow::{Context, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The repository.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+}
+
+/// Tells pgrx which server to build against.
+pub fn configure(major: u32, pg_config: &Path) -> Result<()> {
+    let home = root().join("target/pgrx");
+    std::fs::create_dir_all(&home)?;
+    let file = home.join("config.toml");
+    let line = format!("pg{major} = {:?}\n", pg_config.display().to_string());
+    let before = std::fs::read_to_string(&file).unwrap_or_else(|_| "[configs]\n".to_owned());
+    let others = before.lines().filter(|known| !known.starts_with(&format!("pg{major} ")));
+    let text: String = others.map(|known| format!("{known}\n")).collect::<String>() + &line;
+    if text != before {
+        std::fs::write(&file, text).with_context(|| format!("can't write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Builds the extension's library and returns its path.
+pub fn extension(major: u32) -> Result<PathBuf> {
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(root())
+        .args(["build", "--release", "--package", "ruvector-dag-postgres", "--no-default-features"])
+        .args(["--features", &format!("pg{major}")])
+        .status()
+        .context("can't run cargo")?;
+    ensure!(status.success(), "the extension does not build");
+    let library = target().join("release/libruvector_dag.so");
+    if !library.exists() {
+        bail!("cargo left no {}", library.display());
+    }
+    Ok(library)
+}

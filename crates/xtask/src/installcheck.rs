@@ -1,0 +1,56 @@
+//! PostgreSQL's own regression runner on `pg_regress/`, against a throwaway cluster.
+
+use crate::setup;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::Path;
+use testkit::install::{Installed, private_folder};
+use testkit::{Cluster, Server, build};
+
+/// Runs the tests of `pg_regress/regress_schedule`.
+pub(crate) fn run() -> Result<()> {
+    setup::run()?;
+    let installed = Installed::find(setup::MAJOR)?;
+    let server = Server::with_extension(setup::MAJOR)?;
+    let preloaded = Cluster::builder(&server).set("ruvector.dag_min_duration", "0").start()?;
+    regress(&installed, &server, &preloaded, "regress_schedule")?;
+    let bare = Cluster::builder(&server).preload("").start()?;
+    regress(&installed, &server, &bare, "without_preload_schedule")
+}
+
+fn regress(installed: &Installed, server: &Server, cluster: &Cluster<'_>, schedule: &str) -> Result<()> {
+    let runner = installed.folder("--pkglibdir")?.join("pgxs/src/test/regress/pg_regress");
+    let input = private_folder("ruvector-dag-regress-", server.user.as_ref())?;
+    copy_folder(&build::root().join("pg_regress"), input.path())?;
+    cluster.client("postgres")?.batch_execute("CREATE DATABASE regression")?;
+    let status = server
+        .command(&runner)
+        .arg("--use-existing")
+        .arg(format!("--bindir={}", server.bin.display()))
+        .arg(format!("--inputdir={}", input.path().display()))
+        .arg(format!("--outputdir={}", input.path().display()))
+        .arg(format!("--host={}", cluster.socket().display()))
+        .args(["--port=5432", "--user=postgres", "--dbname=regression"])
+        .arg(format!("--schedule={}", input.path().join(schedule).display()))
+        .status()
+        .context("can't run pg_regress")?;
+    if !status.success() {
+        println!("{}", fs::read_to_string(input.path().join("regression.diffs")).unwrap_or_default());
+    }
+    ensure!(status.success(), "pg_regress found differences");
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let place = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &place)?;
+        } else {
+            fs::copy(entry.path(), place)?;
+        }
+    }
+    Ok(())
+}

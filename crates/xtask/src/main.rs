@@ -1,0 +1,63 @@
+//! The project's chores, one subcommand each; the Makefile only forwards here.
+
+mod chores;
+mod installcheck;
+mod setup;
+mod tidy;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(about)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install what the build needs (Debian, as root), or say what is missing.
+    Setup,
+    /// Build the extension.
+    Build,
+    /// Install the extension into the server that pg_config belongs to.
+    Install,
+    /// Run pg_regress on a throwaway cluster.
+    Installcheck,
+    /// Check the house rules.
+    Tidy,
+    /// Check formatting, lints and documentation.
+    Check,
+    /// Compile the extension for another major whose pg_config is given.
+    Compile {
+        /// Major version.
+        major: u32,
+        /// Its pg_config.
+        pg_config: PathBuf,
+    },
+    /// Run all tests.
+    Test,
+    /// Run a program of the benches package: demo, stats, pgbench, planning.
+    #[command(trailing_var_arg = true)]
+    Bench {
+        /// The program and its arguments; without any, the engine's criterion benches.
+        #[arg(allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().chore {
+        Chore::Setup => setup::run(),
+        Chore::Build => chores::build(),
+        Chore::Install => chores::install(),
+        Chore::Installcheck => installcheck::run(),
+        Chore::Tidy => tidy::run(),
+        Chore::Check => chores::check(),
+        Chore::Compile { major, pg_config } => chores::compile(major, &pg_config),
+        Chore::Test => chores::test(),
+        Chore::Bench { arguments } => chores::bench(&arguments),
+    }
+}
