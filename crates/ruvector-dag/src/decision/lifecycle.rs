@@ -11,6 +11,9 @@ const STOCK_RUNS: u32 = 2;
 const MAX_TRIALS: u32 = 6;
 /// A corrected plan replaces stock only below this share of stock's latency.
 const CLEAR_GAIN: f64 = 0.95;
+/// A plan tried once is tried a second time when its latency lies within these shares of stock's: one run of either may
+/// have been lucky.
+const DOUBTFUL: std::ops::Range<f64> = 0.6..1.5;
 /// A time lost over the baseline, as a multiple of it, after which a class is not experimented with any further.
 const LOSS_LIMIT: f64 = 4.0;
 
@@ -46,6 +49,8 @@ pub enum Reason {
     StockNotMeasured,
     /// Something was learned that no plan was made with yet.
     NewKnowledge,
+    /// A plan was tried once, with a latency too near to stock's to tell.
+    OneRunOnly,
     /// A corrected plan's typical latency beats stock's.
     FasterThanStock,
     /// Nothing tried was clearly faster than stock.
@@ -60,6 +65,7 @@ impl Reason {
         match self {
             Reason::StockNotMeasured => "the stock plan has not been measured often enough",
             Reason::NewKnowledge => "row counts were learned that no plan was made with yet",
+            Reason::OneRunOnly => "a corrected plan was measured once, too near to the stock plan to tell",
             Reason::FasterThanStock => "a corrected plan was measured faster than the stock plan",
             Reason::StockIsBest => "no corrected plan was measured clearly faster than the stock plan",
             Reason::NothingLearned => "nothing was learned that changes the plan",
@@ -85,6 +91,9 @@ impl StatementEvidence {
         if stock_seen < STOCK_RUNS {
             return Choice { cutoff: 0, state: State::Observing, reason: Reason::StockNotMeasured };
         }
+        if let Some(plan) = self.doubtful() {
+            return Choice { cutoff: plan.cutoff, state: State::Exploring, reason: Reason::OneRunOnly };
+        }
         if self.may_explore() && newest > 0 {
             return Choice { cutoff: newest, state: State::Exploring, reason: Reason::NewKnowledge };
         }
@@ -108,6 +117,7 @@ impl StatementEvidence {
     pub fn worth_running(&self, shape: u64) -> bool {
         let Some(known) = self.plan(shape).and_then(PlanEvidence::expected_ms) else { return true };
         self.settled_shape() == Some(shape)
+            || self.doubtful().is_some_and(|plan| plan.shape == shape)
             || self.best().and_then(PlanEvidence::expected_ms).is_some_and(|best| known <= best)
     }
 
@@ -124,6 +134,14 @@ impl StatementEvidence {
         let best = self.best()?;
         let stock = self.stock()?.expected_ms()?;
         (best.cutoff > 0 && best.expected_ms()? < stock * CLEAR_GAIN).then_some(best)
+    }
+
+    fn doubtful(&self) -> Option<&PlanEvidence> {
+        let stock = self.stock()?.typical_ms()?;
+        let is_doubtful = |plan: &&PlanEvidence| {
+            plan.cutoff > 0 && plan.runs == 1 && plan.typical_ms().is_some_and(|ms| DOUBTFUL.contains(&(ms / stock)))
+        };
+        self.plans().find(is_doubtful)
     }
 
     fn may_explore(&self) -> bool {
