@@ -5,6 +5,7 @@
 
 use core::ffi::CStr;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+use std::cell::Cell;
 use std::time::Duration;
 
 /// How far the extension goes.
@@ -98,8 +99,30 @@ fn define_sizes() {
     GucRegistry::define_int_guc(name, short, long, &SHARED_MEMORY_MB, 8, 65_536, context, flags);
 }
 
+thread_local! {
+    static PAUSES: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Runs `work` unobserved: our own statements are nothing to learn from.
+pub(crate) fn paused<R>(work: impl FnOnce() -> R) -> R {
+    struct Resume;
+    impl Drop for Resume {
+        fn drop(&mut self) {
+            PAUSES.set(PAUSES.get() - 1);
+        }
+    }
+    PAUSES.set(PAUSES.get() + 1);
+    let _resume = Resume;
+    work()
+}
+
 /// Whether anything is done at all.
 pub(crate) fn is_active() -> bool {
+    is_enabled() && PAUSES.get() == 0
+}
+
+/// Whether the settings allow anything.
+pub(crate) fn is_enabled() -> bool {
     ENABLED.get() && MODE.get() != Mode::Off
 }
 

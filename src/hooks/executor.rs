@@ -53,10 +53,11 @@ fn is_sampled() -> bool {
     rate >= 1.0 || plan_state::random() < rate
 }
 
-/// After ExecutorStart.
-pub(crate) fn after_start(query: *mut pg_sys::QueryDesc) {
+/// After ExecutorStart, whose time counts: it may compile expressions.
+pub(crate) fn after_start(query: *mut pg_sys::QueryDesc, started: Instant) {
     if let Some((remembered, is_timed)) = STARTING.take() {
         watch::begin(query, remembered, is_timed);
+        watch::with(query, |watch| watch.elapsed_ms = milliseconds(started.elapsed()));
     }
 }
 

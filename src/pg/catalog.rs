@@ -78,6 +78,23 @@ pub(crate) fn has_extension() -> bool {
     found
 }
 
+/// Holds the extension in place until the end of the transaction; false when it is not there. DROP EXTENSION locks it
+/// before it locks its tables, so whoever writes to several of them asks here first.
+pub(crate) fn lock_extension() -> bool {
+    // SAFETY: catalog lookups and a lock inside the current transaction.
+    unsafe {
+        let name = c"ruvector_dag".as_ptr();
+        let extension = pg_sys::get_extension_oid(name, true);
+        if extension == pg_sys::InvalidOid {
+            return false;
+        }
+        // A standby takes no lock stronger than its readers'; this one is allowed there.
+        let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        pg_sys::LockDatabaseObject(pg_sys::ExtensionRelationId, extension, 0, mode);
+        pg_sys::get_extension_oid(name, true) == extension
+    }
+}
+
 unsafe extern "C-unwind" fn forget_extension(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
     EXTENSION.set(None);
 }

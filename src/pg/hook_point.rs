@@ -188,12 +188,13 @@ unsafe extern "C-unwind" fn join_search(
 }
 
 unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
+    let started = Instant::now();
     let watched = guarded(false, || hooks::executor::before_start(query, flags));
     let chain = PREVIOUS.get().executor_start.unwrap_or(compat::standard_ExecutorStart);
     // SAFETY: the arguments are PostgreSQL's; nothing to drop is alive.
     unsafe { chain(query, flags) };
     if watched {
-        guarded((), || hooks::executor::after_start(query));
+        guarded((), || hooks::executor::after_start(query, started));
     }
 }
 

@@ -140,7 +140,7 @@ fn explain(query: &str, format: &str) -> Result<String, Report> {
 /// The decision in words.
 fn decision(planned: &Planned) -> String {
     let Some(remembered) = &planned.remembered else {
-        let reason = if settings::is_active() { "it reads no table, or has no query identifier" } else { "disabled" };
+        let reason = if settings::is_enabled() { "it reads no table, or has no query identifier" } else { "disabled" };
         return format!("left alone: {reason}");
     };
     let known = shmem::statements::get(remembered.statement.class).map(|known| known.evidence).unwrap_or_default();

@@ -37,13 +37,13 @@ fn learn_now() -> Result<worker::Cycle, Report> {
     if !shmem::is_available() {
         return Err(not_preloaded());
     }
-    if !settings::is_active() {
+    if !settings::is_enabled() {
         return Err(disabled());
     }
     if catalog::is_standby() {
         return Err(learning_failed("a standby only reads what its primary learned".to_owned()));
     }
-    Ok(worker::learn_now())
+    Ok(settings::paused(worker::learn_now))
 }
 
 /// Forgets what was learned in this database; what is preserved stays in shared memory and in the tables.
@@ -60,7 +60,7 @@ fn reset(preserve_patterns: bool, preserve_trajectories: bool) -> Result<(), Rep
         return Err(learning_failed("a standby only reads what its primary learned".to_owned()));
     }
     let database = catalog::database();
-    worker::forget(!preserve_patterns, !preserve_trajectories);
+    settings::paused(|| worker::forget(!preserve_patterns, !preserve_trajectories));
     statements::reset(database);
     if !preserve_patterns {
         corrections::reset(database);

@@ -19,8 +19,7 @@ pub(crate) struct Cycle {
 
 /// Runs in a worker process connected to `database`.
 pub(super) fn run(database: u32) {
-    let has_extension = background_worker::transaction(catalog::has_extension);
-    if !has_extension {
+    if !background_worker::transaction(catalog::lock_extension) {
         databases::set_absent(database);
         corrections::reset(database);
         statements::reset(database);
@@ -29,19 +28,27 @@ pub(super) fn run(database: u32) {
     }
     background_worker::transaction(|| load::earlier_knowledge(database));
     if !catalog::is_standby() {
-        while background_worker::transaction(|| write_down(database)).trajectories > 0 {
-            background_worker::transaction(persist::tidy);
+        while background_worker::transaction(|| locked(|| write_down(database))).trajectories > 0 {
             if !background_worker::nap(LINGER) {
                 break;
             }
         }
+        background_worker::transaction(|| locked(persist::tidy));
     }
     databases::set_cycled(database, catalog::seconds());
+}
+
+/// Runs `work` unless the extension was dropped meanwhile.
+fn locked<R: Default>(work: impl FnOnce() -> R) -> R {
+    if catalog::lock_extension() { work() } else { R::default() }
 }
 
 /// Writes down what was learned in the current database, inside the caller's transaction.
 pub(crate) fn learn_now() -> Cycle {
     let database = catalog::database();
+    if !catalog::lock_extension() {
+        return Cycle::default();
+    }
     load::earlier_knowledge(database);
     write_down(database)
 }

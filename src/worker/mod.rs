@@ -3,6 +3,8 @@
 //! Workers come and go like autovacuum's: one that stayed connected would make DROP DATABASE fail. A worker writes down
 //! what backends learned and loads it after a restart; on a standby it only reads.
 
+use crate::settings;
+
 mod launcher;
 mod learner;
 mod persist;
@@ -28,5 +30,5 @@ pub(crate) fn run_launcher() {
 
 /// A worker's process, connected to `database`.
 pub(crate) fn run_worker(database: u32) {
-    learner::run(database);
+    settings::paused(|| learner::run(database));
 }
