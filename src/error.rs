@@ -15,7 +15,9 @@ pub(crate) fn not_preloaded() -> Report {
     Report {
         sqlstate: sqlstate(b"55000"),
         message: "ruvector_dag must be loaded via shared_preload_libraries".to_owned(),
-        detail: Some("What is learned lies in shared memory, which is reserved when the server starts.".to_owned()),
+        detail: Some(
+            "What is learned lies in shared memory, which is reserved when the server starts.".to_owned(),
+        ),
         hint: Some("Add ruvector_dag to shared_preload_libraries in postgresql.conf and restart.".to_owned()),
     }
 }
@@ -26,16 +28,29 @@ pub(crate) fn disabled() -> Report {
         sqlstate: sqlstate(b"RV001"),
         message: "ruvector_dag is disabled".to_owned(),
         detail: None,
-        hint: Some("Set ruvector.neural_dag_enabled to on and ruvector.dag_mode to observe, advise or on.".to_owned()),
+        hint: Some(
+            "Set ruvector.neural_dag_enabled to on and ruvector.dag_mode to observe, advise or on."
+                .to_owned(),
+        ),
     }
 }
 
 /// A learning cycle did not succeed (RV004).
 pub(crate) fn learning_failed(reason: String) -> Report {
-    Report { sqlstate: sqlstate(b"RV004"), message: format!("learning failed: {reason}"), detail: None, hint: None }
+    Report {
+        sqlstate: sqlstate(b"RV004"),
+        message: format!("learning failed: {reason}"),
+        detail: None,
+        hint: None,
+    }
 }
 
 /// An argument names something unknown.
 pub(crate) fn invalid_argument(message: String, hint: &str) -> Report {
-    Report { sqlstate: sqlstate(b"22023"), message, detail: None, hint: Some(hint.to_owned()) }
+    Report {
+        sqlstate: sqlstate(b"22023"),
+        message,
+        detail: None,
+        hint: Some(hint.to_owned()),
+    }
 }

@@ -19,7 +19,7 @@ pgrx::pg_module_magic!();
 #[pgrx::pg_guard]
 #[allow(non_snake_case, reason = "PostgreSQL looks this symbol up by name")]
 pub extern "C-unwind" fn _PG_init() {
-    settings::init();
+    settings::init(shmem::is_preloading());
     if !shmem::init() {
         return;
     }

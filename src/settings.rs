@@ -36,11 +36,13 @@ static BACKGROUND_INTERVAL_S: GucSetting<i32> = GucSetting::<i32>::new(3600);
 /// Name, one sentence, and what else a DBA should know.
 type Text = (&'static CStr, &'static CStr, &'static CStr);
 
-/// Defines all settings. Those marked for the start of the server only take effect with `shared_preload_libraries`.
-pub(crate) fn init() {
+/// Defines the settings. The sizes can only be defined while the server starts.
+pub(crate) fn init(is_preloading: bool) {
     define_switches();
     define_limits();
-    define_sizes();
+    if is_preloading {
+        define_sizes();
+    }
 }
 
 fn define_switches() {
@@ -49,7 +51,14 @@ fn define_switches() {
         c"Enables learning from statements and steering their plans.",
         c"Off leaves every statement to stock PostgreSQL, whatever ruvector.dag_mode says.",
     );
-    GucRegistry::define_bool_guc(name, short, long, &ENABLED, GucContext::Userset, GucFlags::default());
+    GucRegistry::define_bool_guc(
+        name,
+        short,
+        long,
+        &ENABLED,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     let (name, short, long): Text = (
         c"ruvector.dag_mode",
         c"Sets how far statements are learned from and steered.",
@@ -79,7 +88,16 @@ fn define_limits() {
         c"What was learned is written down about every second; a cycle also removes what is out of date.",
     );
     let (context, flags) = (GucContext::Sighup, GucFlags::UNIT_S);
-    GucRegistry::define_int_guc(name, short, long, &BACKGROUND_INTERVAL_S, 1, 86_400, context, flags);
+    GucRegistry::define_int_guc(
+        name,
+        short,
+        long,
+        &BACKGROUND_INTERVAL_S,
+        1,
+        86_400,
+        context,
+        flags,
+    );
 }
 
 fn define_sizes() {
@@ -89,7 +107,16 @@ fn define_sizes() {
         c"The oldest ones are removed from the table; what does not fit into shared memory is dropped and counted.",
     );
     let (context, flags) = (GucContext::Postmaster, GucFlags::default());
-    GucRegistry::define_int_guc(name, short, long, &MAX_TRAJECTORIES, 100, 1_000_000, context, flags);
+    GucRegistry::define_int_guc(
+        name,
+        short,
+        long,
+        &MAX_TRAJECTORIES,
+        100,
+        1_000_000,
+        context,
+        flags,
+    );
     let (name, short, long): Text = (
         c"ruvector.dag_shared_memory",
         c"Sets the shared memory reserved at server start for what is learned.",

@@ -53,7 +53,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut learned = Session::open(&cluster, "postgres", "SET ruvector.dag_mode = on")?;
     let results = round("stock", &statements, &mut stock)?;
     for number in 1..=options.rounds {
-        ensure!(round(&format!("learning, round {number}"), &statements, &mut learned)? == results, "a result differs");
+        ensure!(
+            round(&format!("learning, round {number}"), &statements, &mut learned)? == results,
+            "a result differs"
+        );
     }
     println!("stock and learned in turn");
     let lines = statements
@@ -99,22 +102,49 @@ fn measure(
             times.push(took_ms);
         }
     }
-    let [old, new] = [stock.explain("COSTS OFF", sql)?, learned.explain("COSTS OFF", sql)?];
+    let [old, new] = [
+        stock.explain("COSTS OFF", sql)?,
+        learned.explain("COSTS OFF", sql)?,
+    ];
     let change = plan_shape::change(&old["Plan"], &new["Plan"]);
-    Ok(Line { number, stock_ms: median(&before), learned_ms: median(&after), change })
+    Ok(Line {
+        number,
+        stock_ms: median(&before),
+        learned_ms: median(&after),
+        change,
+    })
 }
 
 fn table(lines: &[Line]) -> String {
     let mut text = "| statement | stock ms | learned ms | ratio | plan |\n|---|---|---|---|---|\n".to_owned();
     for line in lines {
-        let Line { number, stock_ms, learned_ms, change } = line;
+        let Line {
+            number,
+            stock_ms,
+            learned_ms,
+            change,
+        } = line;
         let ratio = learned_ms / stock_ms;
-        let _ = writeln!(text, "| {number} | {stock_ms:.1} | {learned_ms:.1} | {ratio:.2} | {change} |");
+        let _ = writeln!(
+            text,
+            "| {number} | {stock_ms:.1} | {learned_ms:.1} | {ratio:.2} | {change} |"
+        );
     }
     let total = |time: fn(&Line) -> f64| lines.iter().map(time).sum::<f64>();
     let (before, after) = (total(|line| line.stock_ms), total(|line| line.learned_ms));
-    let _ = writeln!(text, "| **all {}** | **{before:.0}** | **{after:.0}** | **{:.2}** | |", lines.len(), after / before);
-    let slower = lines.iter().filter(|line| line.learned_ms > 1.1 * line.stock_ms + 10.0).count();
-    let _ = writeln!(text, "\nSlower by more than a tenth and 10 ms: {slower}. All results identical.");
+    let _ = writeln!(
+        text,
+        "| **all {}** | **{before:.0}** | **{after:.0}** | **{:.2}** | |",
+        lines.len(),
+        after / before
+    );
+    let slower = lines
+        .iter()
+        .filter(|line| line.learned_ms > 1.1 * line.stock_ms + 10.0)
+        .count();
+    let _ = writeln!(
+        text,
+        "\nSlower by more than a tenth and 10 ms: {slower}. All results identical."
+    );
     text
 }

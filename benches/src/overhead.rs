@@ -27,8 +27,11 @@ pub(crate) struct Options {
     out: PathBuf,
 }
 
-const CONFIGURATIONS: [(&str, &str); 3] =
-    [("without", ""), ("ruvector_dag", "ruvector_dag"), ("pg_stat_statements", "pg_stat_statements")];
+const CONFIGURATIONS: [(&str, &str); 3] = [
+    ("without", ""),
+    ("ruvector_dag", "ruvector_dag"),
+    ("pg_stat_statements", "pg_stat_statements"),
+];
 
 /// Measures and writes the report.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -36,17 +39,27 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let clusters: Vec<Cluster<'_>> = CONFIGURATIONS
         .iter()
         .map(|(name, preload)| {
-            let cluster = Cluster::builder(&server).preload(preload).set("autovacuum", "off").start()?;
+            let cluster = Cluster::builder(&server)
+                .preload(preload)
+                .set("autovacuum", "off")
+                .start()?;
             if !preload.is_empty() {
-                cluster.client("postgres")?.batch_execute(&format!("CREATE EXTENSION {name}"))?;
+                cluster
+                    .client("postgres")?
+                    .batch_execute(&format!("CREATE EXTENSION {name}"))?;
             }
             let scale = options.scale.to_string();
-            let filled = cluster.program("pgbench").args(["-i", "-q", "-s", &scale, "postgres"]).output()?;
+            let filled = cluster
+                .program("pgbench")
+                .args(["-i", "-q", "-s", &scale, "postgres"])
+                .output()?;
             ensure!(filled.status.success(), "pgbench -i failed");
             Ok(cluster)
         })
         .collect::<Result<_>>()?;
-    let mut text = "| protocol | configuration | tps, median | / without, median of pairs |\n|---|---|---|---|\n".to_owned();
+    let mut text =
+        "| protocol | configuration | tps, median | / without, median of pairs |\n|---|---|---|---|\n"
+            .to_owned();
     let mut json = Vec::new();
     for protocol in ["prepared", "simple"] {
         let mut tps: Vec<Vec<f64>> = vec![Vec::new(); clusters.len()];
@@ -61,8 +74,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             }
         }
         for (at, (name, _)) in CONFIGURATIONS.iter().enumerate() {
-            let ratios: Vec<f64> = tps[at].iter().zip(&tps[0]).map(|(with, without)| with / without).collect();
-            let line = format!("| {protocol} | {name} | {:.0} | {:.3} |", median(&tps[at]), median(&ratios));
+            let ratios: Vec<f64> = tps[at]
+                .iter()
+                .zip(&tps[0])
+                .map(|(with, without)| with / without)
+                .collect();
+            let line = format!(
+                "| {protocol} | {name} | {:.0} | {:.3} |",
+                median(&tps[at]),
+                median(&ratios)
+            );
             println!("{line}");
             let _ = writeln!(text, "{line}");
             json.push(serde_json::json!({
@@ -71,7 +92,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     std::fs::create_dir_all(&options.out)?;
-    std::fs::write(options.out.join("pgbench.json"), serde_json::to_string_pretty(&json)?)?;
+    std::fs::write(
+        options.out.join("pgbench.json"),
+        serde_json::to_string_pretty(&json)?,
+    )?;
     std::fs::write(options.out.join("pgbench.md"), text)?;
     Ok(())
 }
@@ -81,14 +105,22 @@ fn pgbench(options: &Options, cluster: &Cluster<'_>, protocol: &str) -> Result<f
     let [clients, seconds] = [options.clients, options.seconds].map(|number| number.to_string());
     let output = cluster
         .program("pgbench")
-        .args(["-S", "-n", "-M", protocol, "-c", &clients, "-j", &clients, "-T", &seconds, "postgres"])
+        .args([
+            "-S", "-n", "-M", protocol, "-c", &clients, "-j", &clients, "-T", &seconds, "postgres",
+        ])
         .output()?;
-    ensure!(output.status.success(), "pgbench failed: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "pgbench failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     parse_tps(&String::from_utf8(output.stdout)?).context("pgbench printed no tps")
 }
 
 fn parse_tps(output: &str) -> Option<f64> {
-    output.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
+    output
+        .lines()
+        .find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
 }
 
 #[cfg(test)]

@@ -4,12 +4,21 @@ use serde_json::Value;
 
 /// A plan's joins and scans, outermost first: `Hash(Nested(o, c), i)`.
 pub(crate) fn summary(plan: &Value) -> String {
-    let children: Vec<String> = plan["Plans"].as_array().into_iter().flatten().map(summary).collect();
+    let children: Vec<String> = plan["Plans"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(summary)
+        .collect();
     let name = plan["Node Type"].as_str().unwrap_or("?");
     let alias = plan["Alias"].as_str().unwrap_or("");
     match name {
         "Nested Loop" | "Hash Join" | "Merge Join" => {
-            format!("{}({})", name.split(' ').next().unwrap_or(name), children.join(", "))
+            format!(
+                "{}({})",
+                name.split(' ').next().unwrap_or(name),
+                children.join(", ")
+            )
         }
         _ if name.ends_with("Scan") && !alias.is_empty() => format!("{}{alias}", scan_mark(name)),
         _ => children.join("; "),
@@ -24,7 +33,11 @@ fn scan_mark(name: &str) -> &'static str {
 /// What changed, for a table.
 pub(crate) fn change(before: &Value, after: &Value) -> String {
     let (before, after) = (summary(before), summary(after));
-    if before == after { "same plan".to_owned() } else { format!("{before} → {after}") }
+    if before == after {
+        "same plan".to_owned()
+    } else {
+        format!("{before} → {after}")
+    }
 }
 
 /// Rows of the topmost join, and of all scans and joins together, of an analysed plan.
@@ -63,7 +76,10 @@ mod tests {
     fn a_change_of_join_method_or_order_is_told() {
         let before = join("Nested Loop", "a", "b");
         assert_eq!(change(&before, &before), "same plan");
-        assert_eq!(change(&before, &join("Hash Join", "b", "a")), "Nested(a, b) → Hash(b, a)");
+        assert_eq!(
+            change(&before, &join("Hash Join", "b", "a")),
+            "Nested(a, b) → Hash(b, a)"
+        );
     }
 
     #[test]

@@ -23,7 +23,10 @@ pub(crate) struct Options {
 /// Measures and writes the report.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let server = Server::with_extension(15)?;
-    let cluster = Cluster::builder(&server).set("autovacuum", "off").set("ruvector.dag_min_duration", "0").start()?;
+    let cluster = Cluster::builder(&server)
+        .set("autovacuum", "off")
+        .set("ruvector.dag_min_duration", "0")
+        .start()?;
     let mut owner = Session::open(&cluster, "postgres", "CREATE EXTENSION ruvector_dag")?;
     for table in 1..=TABLES {
         owner.execute(&format!(
@@ -34,18 +37,27 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     // All tables in one join search, and the standard search up to the twelfth.
     let one_search = "SET join_collapse_limit = 20; SET from_collapse_limit = 20; SET geqo_threshold = 13";
-    let mut stock = Session::open(&cluster, "postgres", &format!("{one_search}; SET ruvector.dag_mode = off"))?;
+    let mut stock = Session::open(
+        &cluster,
+        "postgres",
+        &format!("{one_search}; SET ruvector.dag_mode = off"),
+    )?;
     let mut learned = Session::open(&cluster, "postgres", one_search)?;
-    let mut text = "| tables | stock p50 ms | learned p50 ms | added p50 ms | stock p99 ms | learned p99 ms |\n\
+    let mut text =
+        "| tables | stock p50 ms | learned p50 ms | added p50 ms | stock p99 ms | learned p99 ms |\n\
                     |---|---|---|---|---|---|\n"
-        .to_owned();
+            .to_owned();
     let mut rows = Vec::new();
     for tables in 1..=TABLES {
         let sql = chain(tables);
         for _ in 0..4 {
             learned.run(&sql)?;
         }
-        let count = if tables > 9 { options.plannings.div_ceil(6) } else { options.plannings };
+        let count = if tables > 9 {
+            options.plannings.div_ceil(6)
+        } else {
+            options.plannings
+        };
         let mut times = [Vec::new(), Vec::new()];
         for planning in 0..count {
             for is_stock in [planning % 2 == 0, planning % 2 != 0] {
@@ -58,7 +70,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let (p50, learned_p50) = (quantile(before, 0.5), quantile(after, 0.5));
         let (p99, learned_p99) = (quantile(before, 0.99), quantile(after, 0.99));
         let added = learned_p50 - p50;
-        let line = format!("| {tables} | {p50:.3} | {learned_p50:.3} | {added:.3} | {p99:.3} | {learned_p99:.3} |");
+        let line =
+            format!("| {tables} | {p50:.3} | {learned_p50:.3} | {added:.3} | {p99:.3} | {learned_p99:.3} |");
         println!("{line}");
         let _ = writeln!(text, "{line}");
         rows.push(serde_json::json!({
@@ -67,7 +80,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }));
     }
     std::fs::create_dir_all(&options.out)?;
-    std::fs::write(options.out.join("planning.json"), serde_json::to_string_pretty(&rows)?)?;
+    std::fs::write(
+        options.out.join("planning.json"),
+        serde_json::to_string_pretty(&rows)?,
+    )?;
     std::fs::write(options.out.join("planning.md"), text)?;
     Ok(())
 }
@@ -76,9 +92,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn chain(tables: usize) -> String {
     let from: Vec<String> = (1..=tables).map(|table| format!("t{table}")).collect();
     let joins = (2..=tables).map(|table| format!("t{}.next_id = t{table}.id", table - 1));
-    let filters = (1..=tables).step_by(3).map(|table| format!("t{table}.kind = 1 AND t{table}.next_id < 900"));
+    let filters = (1..=tables)
+        .step_by(3)
+        .map(|table| format!("t{table}.kind = 1 AND t{table}.next_id < 900"));
     let clauses: Vec<String> = joins.chain(filters).collect();
-    format!("SELECT count(*) FROM {} WHERE {}", from.join(", "), clauses.join(" AND "))
+    format!(
+        "SELECT count(*) FROM {} WHERE {}",
+        from.join(", "),
+        clauses.join(" AND ")
+    )
 }
 
 #[cfg(test)]
@@ -88,6 +110,9 @@ mod tests {
     #[test]
     fn a_chain_joins_each_table_to_the_next() {
         let sql = chain(2);
-        assert!(sql.contains("FROM t1, t2 WHERE t1.next_id = t2.id AND t1.kind = 1"), "{sql}");
+        assert!(
+            sql.contains("FROM t1, t2 WHERE t1.next_id = t2.id AND t1.kind = 1"),
+            "{sql}"
+        );
     }
 }

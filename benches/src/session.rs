@@ -47,7 +47,9 @@ impl Session {
 
     /// EXPLAIN's JSON.
     pub(crate) fn explain(&mut self, options: &str, sql: &str) -> Result<serde_json::Value> {
-        let messages = self.client.simple_query(&format!("EXPLAIN ({options}, FORMAT JSON) {sql}"))?;
+        let messages = self
+            .client
+            .simple_query(&format!("EXPLAIN ({options}, FORMAT JSON) {sql}"))?;
         let text = rows(&messages).concat();
         let json: serde_json::Value = serde_json::from_str(&text)?;
         json.get(0).cloned().context("an empty EXPLAIN")
@@ -78,7 +80,9 @@ pub(crate) fn median(numbers: &[f64]) -> f64 {
 pub(crate) fn quantile(numbers: &[f64], q: f64) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return 0.0;
+    };
     let place = q * last as f64;
     let (low, high) = (place.floor() as usize, place.ceil() as usize);
     sorted[low] + (sorted[high] - sorted[low]) * place.fract()

@@ -67,23 +67,36 @@ impl Settings {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let server = Server::with_extension(15)?;
     let lines = options.settings.lines();
-    let cluster = lines.iter().fold(Cluster::builder(&server), |builder, (name, value)| builder.set(name, value));
+    let cluster = lines
+        .iter()
+        .fold(Cluster::builder(&server), |builder, (name, value)| {
+            builder.set(name, value)
+        });
     let cluster = cluster.set("autovacuum", "off").start()?;
     println!("loading STATS");
     let mut client = cluster.client("postgres")?;
     stats::load(&mut client, &options.data)?;
     client.batch_execute("CREATE EXTENSION ruvector_dag")?;
     let limit = format!("SET statement_timeout = '{}ms'", (options.limit * 1000.0) as u64);
-    let mut stock = Session::open(&cluster, "postgres", &format!("{limit}; SET ruvector.dag_mode = off"))?;
+    let mut stock = Session::open(
+        &cluster,
+        "postgres",
+        &format!("{limit}; SET ruvector.dag_mode = off"),
+    )?;
     let mut learned = Session::open(&cluster, "postgres", &limit)?;
     let mut statements = warm_up(options, &mut stock)?;
     for round in 0..options.rounds {
         for (position, statement) in statements.iter_mut().enumerate() {
             run_both(statement, (position + round) % 2 == 0, &mut stock, &mut learned)?;
         }
-        let sum = |times: &dyn Fn(&Statement) -> Option<f64>| statements.iter().filter_map(times).sum::<f64>();
+        let sum =
+            |times: &dyn Fn(&Statement) -> Option<f64>| statements.iter().filter_map(times).sum::<f64>();
         let (before, after) = (sum(&|s| s.stock_in(round)), sum(&|s| s.learned_in(round)));
-        println!("round {}: stock {before:.0} ms, learned {after:.0} ms, ratio {:.3}", round + 1, after / before);
+        println!(
+            "round {}: stock {before:.0} ms, learned {after:.0} ms, ratio {:.3}",
+            round + 1,
+            after / before
+        );
     }
     println!("planning times and plans");
     for statement in &mut statements {
@@ -92,14 +105,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let report = Report::new(options.settings_json(), statements);
     report.write(&options.out)?;
     println!("{}", report.summary());
-    ensure!(report.all_results_same(), "a result differs; see {}", options.out.display());
+    ensure!(
+        report.all_results_same(),
+        "a result differs; see {}",
+        options.out.display()
+    );
     Ok(())
 }
 
 impl Options {
     fn settings_json(&self) -> serde_json::Value {
-        let server: serde_json::Map<_, _> =
-            self.settings.lines().iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+        let server: serde_json::Map<_, _> = self
+            .settings
+            .lines()
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).into()))
+            .collect();
         serde_json::json!({
             "rounds": self.rounds,
             "limit_s": self.limit,
@@ -110,7 +131,10 @@ impl Options {
     }
 
     fn read_queries(&self) -> Result<Vec<(String, String)>> {
-        let path = self.queries.clone().unwrap_or_else(|| self.data.join("queries.tsv"));
+        let path = self
+            .queries
+            .clone()
+            .unwrap_or_else(|| self.data.join("queries.tsv"));
         let text = std::fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
         let all = parse_queries(&text)?;
         let wanted = |id: &str| self.only.is_empty() || self.only.iter().any(|only| only == id);
@@ -122,7 +146,9 @@ fn parse_queries(text: &str) -> Result<Vec<(String, String)>> {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     lines
         .map(|line| {
-            let (id, rest) = line.split_once('\t').with_context(|| format!("no tab in {line:?}"))?;
+            let (id, rest) = line
+                .split_once('\t')
+                .with_context(|| format!("no tab in {line:?}"))?;
             let sql = rest.rsplit('\t').next().unwrap_or(rest);
             Ok((id.to_owned(), sql.to_owned()))
         })
@@ -136,7 +162,11 @@ fn warm_up(options: &Options, stock: &mut Session) -> Result<Vec<Statement>> {
     let mut statements = Vec::new();
     for (position, (id, sql)) in queries.into_iter().enumerate() {
         let (took_ms, outcome) = stock.run(&sql)?;
-        println!("[{}/{count}] statement {id}: {took_ms:.0} ms{}", position + 1, cut_off_mark(&outcome));
+        println!(
+            "[{}/{count}] statement {id}: {took_ms:.0} ms{}",
+            position + 1,
+            cut_off_mark(&outcome)
+        );
         let mut statement = Statement::new(id, sql);
         match outcome {
             Outcome::CutOff => statement.is_cut_off = true,
@@ -155,10 +185,19 @@ fn warm_up(options: &Options, stock: &mut Session) -> Result<Vec<Statement>> {
 }
 
 fn cut_off_mark(outcome: &Outcome) -> &'static str {
-    if *outcome == Outcome::CutOff { ", cut off" } else { "" }
+    if *outcome == Outcome::CutOff {
+        ", cut off"
+    } else {
+        ""
+    }
 }
 
-fn run_both(statement: &mut Statement, stock_first: bool, stock: &mut Session, learned: &mut Session) -> Result<()> {
+fn run_both(
+    statement: &mut Statement,
+    stock_first: bool,
+    stock: &mut Session,
+    learned: &mut Session,
+) -> Result<()> {
     if statement.is_cut_off {
         return Ok(());
     }
@@ -200,7 +239,13 @@ mod tests {
     #[test]
     fn both_forms_of_a_query_file_are_read() {
         let read = parse_queries("1\tSELECT 1\n2\t99\tSELECT 2\n\n").expect("well formed");
-        assert_eq!(read, [("1".to_owned(), "SELECT 1".to_owned()), ("2".to_owned(), "SELECT 2".to_owned())]);
+        assert_eq!(
+            read,
+            [
+                ("1".to_owned(), "SELECT 1".to_owned()),
+                ("2".to_owned(), "SELECT 2".to_owned())
+            ]
+        );
         assert!(parse_queries("SELECT 1").is_err());
     }
 }

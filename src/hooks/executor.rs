@@ -31,10 +31,16 @@ thread_local! {
 
 /// Before ExecutorStart: asks for row counts. True when the execution is to be watched.
 pub(crate) fn before_start(query: *mut pg_sys::QueryDesc, flags: i32) -> bool {
-    if flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as i32 != 0 || !settings::is_active() || !catalog::is_ordinary_backend() {
+    if flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as i32 != 0
+        || !settings::is_active()
+        || !catalog::is_ordinary_backend()
+    {
         return false;
     }
-    let Some(remembered) = plan_state::planned(query).and_then(plan_tree::token).and_then(knowledge::find) else {
+    let Some(remembered) = plan_state::planned(query)
+        .and_then(plan_tree::token)
+        .and_then(knowledge::find)
+    else {
         return false;
     };
     if !is_sampled() {
@@ -100,7 +106,9 @@ pub(crate) fn after_finish(query: *mut pg_sys::QueryDesc, started: Instant) {
 
 /// An error ended the run.
 pub(crate) fn run_failed(query: *mut pg_sys::QueryDesc, sqlstate: i32, started: Instant) {
-    let Some(mut watch) = watch::end(query) else { return };
+    let Some(mut watch) = watch::end(query) else {
+        return;
+    };
     watch.elapsed_ms += milliseconds(started.elapsed());
     if sqlstate == plan_state::QUERY_CANCELED {
         learn::from_cancelled(&watch);
@@ -110,7 +118,11 @@ pub(crate) fn run_failed(query: *mut pg_sys::QueryDesc, sqlstate: i32, started: 
 /// Before ExecutorEnd, while the counts can still be read.
 pub(crate) fn before_end(query: *mut pg_sys::QueryDesc) {
     let Some(watch) = watch::end(query) else { return };
-    let Watch { is_finished, is_rewound, .. } = watch;
+    let Watch {
+        is_finished,
+        is_rewound,
+        ..
+    } = watch;
     learn::from_execution(query, &watch, is_finished && !is_rewound);
 }
 

@@ -14,7 +14,11 @@ thread_local! {
 /// Whether this level's joins may be corrected at all; if not PostgreSQL's own search runs.
 pub(crate) fn wanted(root: *mut pg_sys::PlannerInfo) -> bool {
     planner::with_frame(|frame| {
-        frame.cutoff() > 0 && frame.levels.iter().any(|level| level.is_of(root) && level.is_describable())
+        frame.cutoff() > 0
+            && frame
+                .levels
+                .iter()
+                .any(|level| level.is_of(root) && level.is_describable())
     })
     .unwrap_or(false)
 }
@@ -24,8 +28,9 @@ pub(crate) fn correct_level(root: *mut pg_sys::PlannerInfo, size: usize) -> bool
     let emptied = planner::with_frame(|frame| {
         let cutoff = frame.cutoff();
         let level = frame.levels.iter_mut().find(|level| level.is_of(root))?;
-        let emptied =
-            level.correct_joins(size, &mut |subject, estimated| rows::to_plan_with(subject, estimated, cutoff));
+        let emptied = level.correct_joins(size, &mut |subject, estimated| {
+            rows::to_plan_with(subject, estimated, cutoff)
+        });
         frame.corrected += emptied.len() as u32;
         Some(emptied)
     });
@@ -37,5 +42,8 @@ pub(crate) fn correct_level(root: *mut pg_sys::PlannerInfo, size: usize) -> bool
 
 /// After a level's paths were made anew.
 pub(crate) fn finish_level() {
-    EMPTIED.take().into_iter().for_each(Emptied::restore_if_still_empty);
+    EMPTIED
+        .take()
+        .into_iter()
+        .for_each(Emptied::restore_if_still_empty);
 }

@@ -5,10 +5,10 @@
 
 use crate::observe::knowledge::{self, Remembered};
 use crate::observe::session;
+use crate::pg::catalog;
 use crate::pg::level::Level;
 use crate::pg::plan_tree::{self, PlanFacts};
 use crate::pg::statement::{self, Statement};
-use crate::pg::catalog;
 use crate::settings::{self, Mode};
 use crate::shmem;
 use engine::decision::{Choice, State, StatementEvidence};
@@ -90,18 +90,33 @@ fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListIn
     if !statement.has_tables {
         return None;
     }
-    let evidence = shmem::statements::get(statement.class).map(|known| known.evidence).unwrap_or_default();
+    let evidence = shmem::statements::get(statement.class)
+        .map(|known| known.evidence)
+        .unwrap_or_default();
     let mut choice = evidence.choose(shmem::corrections::newest());
     // Another plan may lock rows in another order, or call a volatile function another number of times; a cursor that
     // scrolls is planned for its first rows.
     let untouchable = statement.locks_rows || options & pg_sys::CURSOR_OPT_SCROLL as i32 != 0;
     let advises = IS_INSPECTING.get() && settings::mode() == Mode::Advise;
-    if choice.cutoff > 0 && (!(settings::may_steer() || advises) || untouchable || statement::is_volatile(parse)) {
+    if choice.cutoff > 0
+        && (!(settings::may_steer() || advises) || untouchable || statement::is_volatile(parse))
+    {
         choice.cutoff = 0;
     }
     let tries = choice.cutoff > 0 && choice.state == State::Exploring;
-    let spare = if tries { statement::copy(parse) } else { std::ptr::null_mut() };
-    Some(Frame { statement, evidence, choice, spare, levels: Vec::new(), corrected: 0 })
+    let spare = if tries {
+        statement::copy(parse)
+    } else {
+        std::ptr::null_mut()
+    };
+    Some(Frame {
+        statement,
+        evidence,
+        choice,
+        spare,
+        levels: Vec::new(),
+        corrected: 0,
+    })
 }
 
 /// Runs `work` with the innermost planning's frame, if it is one of ours.
@@ -116,7 +131,9 @@ pub(crate) fn abandon() {
 
 /// After planning. False asks for a second planning: this plan is known to be slower than the best one.
 pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> bool {
-    let Some(Some(frame)) = FRAMES.with_borrow_mut(Vec::pop) else { return true };
+    let Some(Some(frame)) = FRAMES.with_borrow_mut(Vec::pop) else {
+        return true;
+    };
     let facts = plan_tree::read(planned, &frame.levels);
     if !frame.spare.is_null() && !frame.evidence.worth_running(facts.shape) {
         shmem::statements::settle(frame.statement.class);
@@ -143,7 +160,16 @@ pub(crate) fn enter_again() {
 fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) {
     shmem::counters::add_corrections_applied(u64::from(frame.corrected));
     // A plan that no correction touched is stock's, whatever it might have been corrected with.
-    let cutoff = if frame.corrected == 0 { 0 } else { frame.choice.cutoff };
-    let remembered = Remembered { statement: frame.statement, cutoff, corrected: frame.corrected, facts };
+    let cutoff = if frame.corrected == 0 {
+        0
+    } else {
+        frame.choice.cutoff
+    };
+    let remembered = Remembered {
+        statement: frame.statement,
+        cutoff,
+        corrected: frame.corrected,
+        facts,
+    };
     plan_tree::attach_token(planned, knowledge::remember(remembered));
 }

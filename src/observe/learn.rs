@@ -51,7 +51,8 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
     let runs = plan_state::read(query, is_complete);
     let lesson = learn_counts(&remembered.facts.counted, &runs, statement.queryid);
     if is_complete && !watch.is_timed {
-        let is_first_look = statements::get(statement.class).is_none_or(|known| known.evidence.corrected_runs == 0);
+        let is_first_look =
+            statements::get(statement.class).is_none_or(|known| known.evidence.corrected_runs == 0);
         let learned = lesson.is_news || (is_first_look && lesson.is_surprise);
         record(watch, Ok(watch.elapsed_ms), learned);
     }
@@ -66,7 +67,12 @@ pub(crate) fn from_cancelled(watch: &Watch) {
         return;
     }
     record(watch, Err(watch.elapsed_ms), false);
-    let lesson = Lesson { counted: 0, max_q_error: f64::NAN, is_news: false, is_surprise: false };
+    let lesson = Lesson {
+        counted: 0,
+        max_q_error: f64::NAN,
+        is_news: false,
+        is_surprise: false,
+    };
     trajectory::send(None, watch, &lesson, &Default::default(), true);
 }
 
@@ -91,17 +97,30 @@ fn learn_counts(
     runs: &std::collections::HashMap<i32, plan_state::NodeRun>,
     queryid: i64,
 ) -> Lesson {
-    let mut lesson = Lesson { counted: 0, max_q_error: f64::NAN, is_news: false, is_surprise: false };
+    let mut lesson = Lesson {
+        counted: 0,
+        max_q_error: f64::NAN,
+        is_news: false,
+        is_surprise: false,
+    };
     let may_write = !catalog::is_standby();
     for node in counted {
-        let Some(run) = runs.get(&node.plan_node_id).filter(|run| run.is_complete) else { continue };
+        let Some(run) = runs.get(&node.plan_node_id).filter(|run| run.is_complete) else {
+            continue;
+        };
         let (actual, estimated) = (run.rows.max(1.0), node.estimated.max(1.0));
         lesson.counted += 1;
-        lesson.max_q_error = lesson.max_q_error.max((actual / estimated).max(estimated / actual));
+        lesson.max_q_error = lesson
+            .max_q_error
+            .max((actual / estimated).max(estimated / actual));
         let is_surprise = is_material(node.planned, run.rows);
         lesson.is_surprise |= is_surprise;
         if may_write {
-            let learned = corrections::learn(catalog::database(), node.subject.key.0, &observation(node, run, queryid));
+            let learned = corrections::learn(
+                catalog::database(),
+                node.subject.key.0,
+                &observation(node, run, queryid),
+            );
             lesson.is_news |= learned.is_new_or_changed && is_surprise;
         }
     }

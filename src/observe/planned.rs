@@ -18,5 +18,8 @@ pub(crate) struct Planned {
 pub(crate) fn plan(text: &str) -> Result<Planned, Report> {
     let inspected = planner::inspecting(|| query_text::inspect(text))?;
     let remembered = inspected.token.and_then(knowledge::find);
-    Ok(Planned { operators: inspected.operators, remembered })
+    Ok(Planned {
+        operators: inspected.operators,
+        remembered,
+    })
 }

@@ -26,7 +26,9 @@ thread_local! {
 /// Whether a statement is known to be fast by itself.
 pub(crate) fn is_fast(queryid: i64) -> bool {
     PACES.with_borrow(|paces| {
-        paces.get(&queryid).is_some_and(|pace| !pace.has_evidence && pace.fast_runs >= FAST_RUNS)
+        paces
+            .get(&queryid)
+            .is_some_and(|pace| !pace.has_evidence && pace.fast_runs >= FAST_RUNS)
     })
 }
 
@@ -34,7 +36,11 @@ pub(crate) fn is_fast(queryid: i64) -> bool {
 pub(crate) fn note(queryid: i64, elapsed_ms: f64) {
     with_pace(queryid, |pace| {
         let is_fast = elapsed_ms < settings::min_duration_ms();
-        pace.fast_runs = if is_fast { pace.fast_runs.saturating_add(1) } else { 0 };
+        pace.fast_runs = if is_fast {
+            pace.fast_runs.saturating_add(1)
+        } else {
+            0
+        };
     });
 }
 

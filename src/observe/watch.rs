@@ -28,7 +28,13 @@ thread_local! {
 
 /// Starts watching an execution whose state was just made.
 pub(crate) fn begin(query: *mut pg_sys::QueryDesc, remembered: Rc<Remembered>, is_timed: bool) {
-    let watch = Watch { remembered, elapsed_ms: 0.0, is_finished: false, is_rewound: false, is_timed };
+    let watch = Watch {
+        remembered,
+        elapsed_ms: 0.0,
+        is_finished: false,
+        is_rewound: false,
+        is_timed,
+    };
     WATCHES.with_borrow_mut(|watches| watches.insert(query as usize, watch));
     plan_state::on_execution_memory_freed(query, forget);
 }

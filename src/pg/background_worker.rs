@@ -89,7 +89,10 @@ pub(crate) fn start(database: u32) -> Started {
 
 fn write_name<const N: usize>(field: &mut [c_char; N], name: &CStr) {
     let bytes = name.to_bytes();
-    field[..bytes.len().min(N - 1)].iter_mut().zip(bytes).for_each(|(to, &from)| *to = from as c_char);
+    field[..bytes.len().min(N - 1)]
+        .iter_mut()
+        .zip(bytes)
+        .for_each(|(to, &from)| *to = from as c_char);
 }
 
 /// Whether a process still runs.
@@ -132,11 +135,16 @@ pub(crate) fn at_end_of_transaction(work: AtEnd) {
     AT_END.with_borrow_mut(|waiting| waiting.push(work));
 }
 
-unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
+unsafe extern "C-unwind" fn transaction_ended(
+    event: pg_sys::XactEvent::Type,
+    _argument: *mut core::ffi::c_void,
+) {
     let is_committed = match event {
         pg_sys::XactEvent::XACT_EVENT_COMMIT => true,
         pg_sys::XactEvent::XACT_EVENT_ABORT => false,
         _ => return,
     };
-    super::hook_point::guarded((), || AT_END.take().into_iter().for_each(|work| work(is_committed)));
+    super::hook_point::guarded((), || {
+        AT_END.take().into_iter().for_each(|work| work(is_committed))
+    });
 }

@@ -134,9 +134,9 @@ pub(crate) fn modifications(relid: u32) -> u64 {
     // SAFETY: the entry, if any, is a copy that lives until the end of the transaction.
     let count = unsafe {
         let entry = pg_sys::pgstat_fetch_stat_tabentry(pg_sys::Oid::from(relid));
-        entry
-            .as_ref()
-            .map_or(0, |entry| (entry.tuples_inserted + entry.tuples_updated + entry.tuples_deleted) as u64)
+        entry.as_ref().map_or(0, |entry| {
+            (entry.tuples_inserted + entry.tuples_updated + entry.tuples_deleted) as u64
+        })
     };
     MODIFICATIONS.with_borrow_mut(|known| {
         if known.len() > 4096 {
@@ -160,6 +160,10 @@ pub(super) fn relation_name(relid: pg_sys::Oid) -> Option<String> {
 pub(crate) fn reads_all_stats() -> bool {
     // SAFETY: a role that exists since PostgreSQL 10.
     unsafe {
-        pg_sys::superuser() || pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::Oid::from(pg_sys::ROLE_PG_READ_ALL_STATS))
+        pg_sys::superuser()
+            || pg_sys::has_privs_of_role(
+                pg_sys::GetUserId(),
+                pg_sys::Oid::from(pg_sys::ROLE_PG_READ_ALL_STATS),
+            )
     }
 }

@@ -8,9 +8,19 @@ use pgrx::pg_sys;
 
 unsafe extern "C-unwind" {
     // nodes/nodeFuncs.h: macros around `…_impl` since 16.
-    #[cfg_attr(any(feature = "pg16", feature = "pg17", feature = "pg18"), link_name = "expression_tree_walker_impl")]
-    pub(super) fn expression_tree_walker(node: *mut pg_sys::Node, walker: Walker, context: *mut c_void) -> bool;
-    #[cfg_attr(any(feature = "pg16", feature = "pg17", feature = "pg18"), link_name = "query_tree_walker_impl")]
+    #[cfg_attr(
+        any(feature = "pg16", feature = "pg17", feature = "pg18"),
+        link_name = "expression_tree_walker_impl"
+    )]
+    pub(super) fn expression_tree_walker(
+        node: *mut pg_sys::Node,
+        walker: Walker,
+        context: *mut c_void,
+    ) -> bool;
+    #[cfg_attr(
+        any(feature = "pg16", feature = "pg17", feature = "pg18"),
+        link_name = "query_tree_walker_impl"
+    )]
     pub(super) fn query_tree_walker(
         query: *mut pg_sys::Query,
         walker: Walker,
@@ -28,7 +38,11 @@ unsafe extern "C-unwind" {
         execute_once: bool,
     );
     #[cfg(feature = "pg18")]
-    fn standard_ExecutorRun(query: *mut pg_sys::QueryDesc, direction: pg_sys::ScanDirection::Type, count: u64);
+    fn standard_ExecutorRun(
+        query: *mut pg_sys::QueryDesc,
+        direction: pg_sys::ScanDirection::Type,
+        count: u64,
+    );
 }
 
 /// What `ExecutorRun` is told, in the order of the newest signature; `execute_once` is gone in 18.
@@ -48,15 +62,19 @@ impl RunRequest {
     /// The request came from PostgreSQL; the caller's frame holds nothing to drop.
     pub(super) unsafe fn pass_on(self, previous: pg_sys::ExecutorRun_hook_type) {
         #[cfg(not(feature = "pg18"))]
-        // SAFETY: by the caller's promise.
         match previous {
+            // SAFETY: by the caller's promise.
             Some(hook) => unsafe { hook(self.query, self.direction, self.count, self.execute_once) },
-            None => unsafe { standard_ExecutorRun(self.query, self.direction, self.count, self.execute_once) },
+            // SAFETY: by the caller's promise.
+            None => unsafe {
+                standard_ExecutorRun(self.query, self.direction, self.count, self.execute_once)
+            },
         }
         #[cfg(feature = "pg18")]
-        // SAFETY: by the caller's promise.
         match previous {
+            // SAFETY: by the caller's promise.
             Some(hook) => unsafe { hook(self.query, self.direction, self.count) },
+            // SAFETY: by the caller's promise.
             None => unsafe { standard_ExecutorRun(self.query, self.direction, self.count) },
         }
     }
@@ -71,7 +89,14 @@ pub(super) unsafe extern "C-unwind" fn executor_run(
     execute_once: bool,
 ) {
     // SAFETY: the arguments are PostgreSQL's.
-    unsafe { super::hook_point::run(RunRequest { query, direction, count, execute_once }) }
+    unsafe {
+        super::hook_point::run(RunRequest {
+            query,
+            direction,
+            count,
+            execute_once,
+        })
+    }
 }
 
 /// The trampoline PostgreSQL calls as `ExecutorRun_hook`.
@@ -82,7 +107,13 @@ pub(super) unsafe extern "C-unwind" fn executor_run(
     count: u64,
 ) {
     // SAFETY: the arguments are PostgreSQL's.
-    unsafe { super::hook_point::run(RunRequest { query, direction, count }) }
+    unsafe {
+        super::hook_point::run(RunRequest {
+            query,
+            direction,
+            count,
+        })
+    }
 }
 
 /// Whether a clause is a copy for another order of the outer joins (16 and later); one of the copies is enough.

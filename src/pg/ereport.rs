@@ -37,8 +37,10 @@ unsafe extern "C-unwind" {
 /// callers: they must own nothing that needs dropping any more, so SQL functions call it last.
 pub(crate) fn raise(report: Report) -> ! {
     let code = report.sqlstate;
-    let texts = [Some(report.message), report.detail, report.hint]
-        .map(|text| text.and_then(|text| CString::new(text.replace('\0', "")).ok()).map(copy_to_postgres));
+    let texts = [Some(report.message), report.detail, report.hint].map(|text| {
+        text.and_then(|text| CString::new(text.replace('\0', "")).ok())
+            .map(copy_to_postgres)
+    });
     // SAFETY: the texts are in PostgreSQL's memory, so nothing here needs dropping when the error jumps away.
     unsafe { raise_copied(code, texts) }
 }

@@ -36,26 +36,43 @@ unsafe fn node_term(node: *mut pg_sys::Node, positions: &Positions) -> Option<Te
         match tag {
             NodeTag::T_Var => column(node.cast(), positions),
             NodeTag::T_Const => statement::hash_constant(node.cast()).map(Term::Leaf),
-            NodeTag::T_RestrictInfo => node_term((*node.cast::<pg_sys::RestrictInfo>()).clause.cast(), positions),
+            NodeTag::T_RestrictInfo => {
+                node_term((*node.cast::<pg_sys::RestrictInfo>()).clause.cast(), positions)
+            }
             NodeTag::T_OpExpr | NodeTag::T_DistinctExpr | NodeTag::T_NullIfExpr => {
                 operator(tag, node.cast(), positions)
             }
             NodeTag::T_FuncExpr => {
                 let call = node.cast::<pg_sys::FuncExpr>();
-                ordered(hash(tag, [(*call).funcid.to_u32(), (*call).inputcollid.to_u32()]), (*call).args, positions)
+                ordered(
+                    hash(tag, [(*call).funcid.to_u32(), (*call).inputcollid.to_u32()]),
+                    (*call).args,
+                    positions,
+                )
             }
             NodeTag::T_BoolExpr => {
                 let call = node.cast::<pg_sys::BoolExpr>();
-                Some(Term::Bag(hash(tag, [(*call).boolop]), terms((*call).args, positions)?))
+                Some(Term::Bag(
+                    hash(tag, [(*call).boolop]),
+                    terms((*call).args, positions)?,
+                ))
             }
             NodeTag::T_ScalarArrayOpExpr => {
                 let call = node.cast::<pg_sys::ScalarArrayOpExpr>();
-                let words = [(*call).opno.to_u32(), u32::from((*call).useOr), (*call).inputcollid.to_u32()];
+                let words = [
+                    (*call).opno.to_u32(),
+                    u32::from((*call).useOr),
+                    (*call).inputcollid.to_u32(),
+                ];
                 ordered(hash(tag, words), (*call).args, positions)
             }
             NodeTag::T_NullTest => {
                 let test = node.cast::<pg_sys::NullTest>();
-                one(hash(tag, [(*test).nulltesttype, u32::from((*test).argisrow)]), (*test).arg, positions)
+                one(
+                    hash(tag, [(*test).nulltesttype, u32::from((*test).argisrow)]),
+                    (*test).arg,
+                    positions,
+                )
             }
             NodeTag::T_BooleanTest => {
                 let test = node.cast::<pg_sys::BooleanTest>();
@@ -63,28 +80,47 @@ unsafe fn node_term(node: *mut pg_sys::Node, positions: &Positions) -> Option<Te
             }
             NodeTag::T_RelabelType => {
                 let cast = node.cast::<pg_sys::RelabelType>();
-                one(hash(tag, [(*cast).resulttype.to_u32(), (*cast).resultcollid.to_u32()]), (*cast).arg, positions)
+                one(
+                    hash(tag, [(*cast).resulttype.to_u32(), (*cast).resultcollid.to_u32()]),
+                    (*cast).arg,
+                    positions,
+                )
             }
             NodeTag::T_CoerceViaIO => {
                 let cast = node.cast::<pg_sys::CoerceViaIO>();
                 one(hash(tag, [(*cast).resulttype.to_u32()]), (*cast).arg, positions)
             }
-            NodeTag::T_CoalesceExpr => ordered(hash(tag, []), (*node.cast::<pg_sys::CoalesceExpr>()).args, positions),
+            NodeTag::T_CoalesceExpr => ordered(
+                hash(tag, []),
+                (*node.cast::<pg_sys::CoalesceExpr>()).args,
+                positions,
+            ),
             NodeTag::T_MinMaxExpr => {
                 let call = node.cast::<pg_sys::MinMaxExpr>();
-                Some(Term::Bag(hash(tag, [(*call).op]), terms((*call).args, positions)?))
+                Some(Term::Bag(
+                    hash(tag, [(*call).op]),
+                    terms((*call).args, positions)?,
+                ))
             }
-            NodeTag::T_ArrayExpr => ordered(hash(tag, []), (*node.cast::<pg_sys::ArrayExpr>()).elements, positions),
+            NodeTag::T_ArrayExpr => ordered(
+                hash(tag, []),
+                (*node.cast::<pg_sys::ArrayExpr>()).elements,
+                positions,
+            ),
             NodeTag::T_CaseExpr => case(node.cast(), positions),
             NodeTag::T_CaseWhen => {
                 let when = node.cast::<pg_sys::CaseWhen>();
-                let parts = [node_term((*when).expr.cast(), positions)?, node_term((*when).result.cast(), positions)?];
+                let parts = [
+                    node_term((*when).expr.cast(), positions)?,
+                    node_term((*when).result.cast(), positions)?,
+                ];
                 Some(Term::Call(hash(tag, []), parts.into()))
             }
             NodeTag::T_CaseTestExpr => Some(Term::Leaf(hash(tag, []))),
             NodeTag::T_PlaceHolderVar => {
                 let placeholder = node.cast::<pg_sys::PlaceHolderVar>();
-                ((*placeholder).phlevelsup == 0).then(|| node_term((*placeholder).phexpr.cast(), positions))?
+                ((*placeholder).phlevelsup == 0)
+                    .then(|| node_term((*placeholder).phexpr.cast(), positions))?
             }
             _ => None,
         }
@@ -120,10 +156,18 @@ fn kind(tag: NodeTag) -> u64 {
 
 unsafe fn column(var: *const pg_sys::Var, positions: &Positions) -> Option<Term> {
     // SAFETY: by the caller's promise.
-    let (level, rtindex, attribute) =
-        unsafe { ((*var).varlevelsup, usize::try_from((*var).varno).ok()?, (*var).varattno) };
+    let (level, rtindex, attribute) = unsafe {
+        (
+            (*var).varlevelsup,
+            usize::try_from((*var).varno).ok()?,
+            (*var).varattno,
+        )
+    };
     let position = *positions.get(rtindex)?;
-    (level == 0 && position != u8::MAX).then_some(Term::Column { relation: usize::from(position), attribute })
+    (level == 0 && position != u8::MAX).then_some(Term::Column {
+        relation: usize::from(position),
+        attribute,
+    })
 }
 
 unsafe fn operator(tag: NodeTag, call: *const pg_sys::OpExpr, positions: &Positions) -> Option<Term> {
@@ -156,7 +200,10 @@ unsafe fn case(case: *const pg_sys::CaseExpr, positions: &Positions) -> Option<T
 
 unsafe fn one(call: u64, operand: *mut pg_sys::Expr, positions: &Positions) -> Option<Term> {
     // SAFETY: by the caller's promise.
-    Some(Term::Call(call, vec![unsafe { node_term(operand.cast(), positions) }?]))
+    Some(Term::Call(
+        call,
+        vec![unsafe { node_term(operand.cast(), positions) }?],
+    ))
 }
 
 unsafe fn ordered(call: u64, operands: *mut pg_sys::List, positions: &Positions) -> Option<Term> {
@@ -166,5 +213,9 @@ unsafe fn ordered(call: u64, operands: *mut pg_sys::List, positions: &Positions)
 
 unsafe fn terms(operands: *mut pg_sys::List, positions: &Positions) -> Option<Vec<Term>> {
     // SAFETY: by the caller's promise.
-    unsafe { list::pointers(operands).map(|operand| node_term(operand, positions)).collect() }
+    unsafe {
+        list::pointers(operands)
+            .map(|operand| node_term(operand, positions))
+            .collect()
+    }
 }

@@ -94,7 +94,9 @@ fn is_postgres_error(payload: &(dyn Any + Send)) -> bool {
 fn note_failure() {
     crate::shmem::counters::add_internal_errors(1);
     if !LOGGED.replace(true) {
-        pgrx::log!("ruvector_dag: internal error; statements go on without it (further ones are counted, not logged)");
+        pgrx::log!(
+            "ruvector_dag: internal error; statements go on without it (further ones are counted, not logged)"
+        );
     }
 }
 
@@ -130,20 +132,24 @@ unsafe extern "C-unwind" fn planner(
     params: pg_sys::ParamListInfo,
 ) -> *mut pg_sys::PlannedStmt {
     let chain = PREVIOUS.get().planner.unwrap_or(raw::standard_planner);
-    let entry = guarded(hooks::planner::Entry::PassOn, || hooks::planner::enter(parse, options, params));
+    let entry = guarded(hooks::planner::Entry::PassOn, || {
+        hooks::planner::enter(parse, options, params)
+    });
     match entry {
         // SAFETY: the arguments are PostgreSQL's.
         hooks::planner::Entry::PassOn => unsafe { chain(parse, text, options, params) },
         hooks::planner::Entry::Framed { spare } => {
             // SAFETY: only plain pointers are alive here.
-            let planned = unsafe { protected(|| chain(parse, text, options, params), hooks::planner::abandon) };
+            let planned =
+                unsafe { protected(|| chain(parse, text, options, params), hooks::planner::abandon) };
             if guarded(false, || hooks::planner::leave(planned)) {
                 return planned;
             }
             // A plan known to be slower: plan the copy of the statement with what is known to be better.
             guarded((), hooks::planner::enter_again);
             // SAFETY: as above; the copy was made before PostgreSQL scribbled on the original.
-            let planned = unsafe { protected(|| chain(spare, text, options, params), hooks::planner::abandon) };
+            let planned =
+                unsafe { protected(|| chain(spare, text, options, params), hooks::planner::abandon) };
             guarded(true, || hooks::planner::leave(planned));
             planned
         }
@@ -190,7 +196,10 @@ unsafe extern "C-unwind" fn join_search(
 unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
     let started = Instant::now();
     let watched = guarded(false, || hooks::executor::before_start(query, flags));
-    let chain = PREVIOUS.get().executor_start.unwrap_or(compat::standard_ExecutorStart);
+    let chain = PREVIOUS
+        .get()
+        .executor_start
+        .unwrap_or(compat::standard_ExecutorStart);
     // SAFETY: the arguments are PostgreSQL's; nothing to drop is alive.
     unsafe { chain(query, flags) };
     if watched {
@@ -218,13 +227,18 @@ pub(super) unsafe fn run(request: RunRequest) {
             let failed = || guarded((), || hooks::executor::run_failed(query, error_code(), started));
             // SAFETY: only plain values are alive here.
             unsafe { protected(|| request.pass_on(previous), failed) };
-            guarded((), || hooks::executor::after_run(query, request.direction, request.count, started));
+            guarded((), || {
+                hooks::executor::after_run(query, request.direction, request.count, started)
+            });
         }
     }
 }
 
 unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
-    let chain = PREVIOUS.get().executor_finish.unwrap_or(raw::standard_ExecutorFinish);
+    let chain = PREVIOUS
+        .get()
+        .executor_finish
+        .unwrap_or(raw::standard_ExecutorFinish);
     let started = Instant::now();
     if guarded(Follow::No, || hooks::executor::follow(query)) != Follow::Watch {
         // SAFETY: the arguments are PostgreSQL's.

@@ -65,7 +65,8 @@ pub(super) unsafe fn rebuild_base_paths(root: *mut pg_sys::PlannerInfo, rel: *mu
         raw::add_path(rel, raw::create_seqscan_path(root, rel, required_outer, 0));
         if (*rel).consider_parallel && required_outer.is_null() {
             let pages = f64::from((*rel).pages);
-            let workers = raw::compute_parallel_worker(rel, pages, -1.0, raw::max_parallel_workers_per_gather);
+            let workers =
+                raw::compute_parallel_worker(rel, pages, -1.0, raw::max_parallel_workers_per_gather);
             if workers > 0 {
                 let scan = raw::create_seqscan_path(root, rel, core::ptr::null_mut(), workers);
                 raw::add_partial_path(rel, scan);
@@ -111,7 +112,9 @@ pub(super) unsafe fn search(
         *(*root).join_rel_level.add(1) = initial;
         for level in 2..=levels {
             raw::join_search_one_level(root, level);
-            if guarded(false, || hooks::join_search::correct_level(root, list::index(level))) {
+            if guarded(false, || {
+                hooks::join_search::correct_level(root, list::index(level))
+            }) {
                 raw::join_search_one_level(root, level);
                 guarded((), hooks::join_search::finish_level);
             }
@@ -133,7 +136,9 @@ unsafe fn finish_relations(root: *mut pg_sys::PlannerInfo, level: usize) {
     unsafe {
         let relations = *(*root).join_rel_level.add(level);
         for position in 0..list::length(relations) {
-            let rel = (*(*relations).elements.add(position)).ptr_value.cast::<pg_sys::RelOptInfo>();
+            let rel = (*(*relations).elements.add(position))
+                .ptr_value
+                .cast::<pg_sys::RelOptInfo>();
             raw::generate_partitionwise_join_paths(root, rel);
             if !raw::bms_equal((*rel).relids, compat::all_relids(root)) {
                 raw::generate_useful_gather_paths(root, rel, false);

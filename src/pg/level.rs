@@ -95,7 +95,9 @@ impl Level {
         // SAFETY: the planner's arrays.
         unsafe {
             let size = list::index((*self.root).simple_rel_array_size);
-            (1..size).filter(|&rt| self.relation(rt).is_some_and(|rel| rel.reloptkind == kind)).collect()
+            (1..size)
+                .filter(|&rt| self.relation(rt).is_some_and(|rel| rel.reloptkind == kind))
+                .collect()
         }
     }
 
@@ -103,9 +105,16 @@ impl Level {
         // SAFETY: the planner's arrays.
         unsafe {
             self.positions = vec![u8::MAX; list::index((*self.root).simple_rel_array_size)];
-            for rtindex in self.rtindexes_of(RELOPT_BASEREL).into_iter().take(RelationSet::BITS as usize) {
+            for rtindex in self
+                .rtindexes_of(RELOPT_BASEREL)
+                .into_iter()
+                .take(RelationSet::BITS as usize)
+            {
                 self.positions[rtindex] = self.bases.len() as u8;
-                self.bases.push(Storage { rtindex, ..Storage::default() });
+                self.bases.push(Storage {
+                    rtindex,
+                    ..Storage::default()
+                });
             }
         }
     }
@@ -115,7 +124,9 @@ impl Level {
             let rtindex = self.bases[position].rtindex;
             // SAFETY: numbered above, so the relation exists.
             unsafe {
-                let Some(rel) = self.relation(rtindex) else { continue };
+                let Some(rel) = self.relation(rtindex) else {
+                    continue;
+                };
                 let source = self.source(rtindex, rel);
                 let clauses = restrictions(rel, &self.positions);
                 let opaque = source.is_none() || clauses.is_none();
@@ -136,7 +147,11 @@ impl Level {
         unsafe {
             let entry = self.range_table_entry(rtindex);
             let relkind = entry.relkind as u8;
-            let plain = [pg_sys::RELKIND_RELATION, pg_sys::RELKIND_MATVIEW, pg_sys::RELKIND_PARTITIONED_TABLE];
+            let plain = [
+                pg_sys::RELKIND_RELATION,
+                pg_sys::RELKIND_MATVIEW,
+                pg_sys::RELKIND_PARTITIONED_TABLE,
+            ];
             if entry.rtekind != pg_sys::RTEKind::RTE_RELATION
                 || !plain.contains(&relkind)
                 || !entry.tablesample.is_null()
@@ -145,7 +160,11 @@ impl Level {
                 return None;
             }
             let storage = catalog::storage(entry.relid)?;
-            Some(hash_words([u64::from(entry.relid.to_u32()), u64::from(storage), u64::from(entry.inh)]))
+            Some(hash_words([
+                u64::from(entry.relid.to_u32()),
+                u64::from(storage),
+                u64::from(entry.inh),
+            ]))
         }
     }
 
@@ -153,8 +172,12 @@ impl Level {
         // SAFETY: the planner's arrays.
         unsafe {
             for rtindex in self.rtindexes_of(RELOPT_OTHER_MEMBER_REL) {
-                let Some(rel) = self.relation(rtindex) else { continue };
-                let Some(parent) = self.top_parent(rtindex) else { continue };
+                let Some(rel) = self.relation(rtindex) else {
+                    continue;
+                };
+                let Some(parent) = self.top_parent(rtindex) else {
+                    continue;
+                };
                 let entry = self.range_table_entry(rtindex);
                 if entry.rtekind != pg_sys::RTEKind::RTE_RELATION {
                     continue;
@@ -165,11 +188,20 @@ impl Level {
                 let mut alone = vec![u8::MAX; self.positions.len()];
                 alone[rtindex] = 0;
                 let (source, clauses) = (self.source(rtindex, rel), restrictions(rel, &alone));
-                let (Some(source), Some(clauses), false) = (source, clauses, entry.inh) else { continue };
+                let (Some(source), Some(clauses), false) = (source, clauses, entry.inh) else {
+                    continue;
+                };
                 let mut graph = RelationGraph::new();
-                graph.add_relation(Relation { source: Some(source), clauses });
+                graph.add_relation(Relation {
+                    source: Some(source),
+                    clauses,
+                });
                 let Some(key) = graph.base_key(0) else { continue };
-                let subject = Subject { key, tables: vec![entry.relid.to_u32()], table_rows };
+                let subject = Subject {
+                    key,
+                    tables: vec![entry.relid.to_u32()],
+                    table_rows,
+                };
                 self.children.insert(rtindex, (subject, parent));
             }
             for base in &mut self.bases {
@@ -186,7 +218,9 @@ impl Level {
             let parents = (*self.root).append_rel_array;
             let mut rtindex = child;
             while !parents.is_null() {
-                let Some(link) = (*parents.add(rtindex)).as_ref() else { break };
+                let Some(link) = (*parents.add(rtindex)).as_ref() else {
+                    break;
+                };
                 rtindex = link.parent_relid as usize;
             }
             self.position(rtindex)
@@ -194,7 +228,10 @@ impl Level {
     }
 
     fn position(&self, rtindex: usize) -> Option<usize> {
-        self.positions.get(rtindex).filter(|&&position| position != u8::MAX).map(|&position| usize::from(position))
+        self.positions
+            .get(rtindex)
+            .filter(|&&position| position != u8::MAX)
+            .map(|&position| usize::from(position))
     }
 
     unsafe fn read_join_clauses(&mut self) {
@@ -202,9 +239,14 @@ impl Level {
         for position in 0..self.bases.len() {
             // SAFETY: numbered above; the clause lists are the planner's.
             unsafe {
-                let Some(rel) = self.relation(self.bases[position].rtindex) else { continue };
+                let Some(rel) = self.relation(self.bases[position].rtindex) else {
+                    continue;
+                };
                 let clauses = list::pointers::<pg_sys::RestrictInfo>(rel.joininfo);
-                for clause in clauses.filter(|&clause| !compat::is_clone(clause)).collect::<Vec<_>>() {
+                for clause in clauses
+                    .filter(|&clause| !compat::is_clone(clause))
+                    .collect::<Vec<_>>()
+                {
                     if !seen.insert(clause) {
                         continue;
                     }
@@ -241,12 +283,16 @@ impl Level {
                 if members.len() < 2 {
                     continue;
                 }
-                if class.ec_has_volatile || class.ec_broken || members.iter().any(|(_, term)| term.is_none()) {
+                if class.ec_has_volatile || class.ec_broken || members.iter().any(|(_, term)| term.is_none())
+                {
                     let set = members.iter().fold(0, |set, (part, _)| set | part);
                     self.graph.add_opaque_clause(set);
                     continue;
                 }
-                let described = members.into_iter().filter_map(|(set, term)| Some((set, term?))).collect();
+                let described = members
+                    .into_iter()
+                    .filter_map(|(set, term)| Some((set, term?)))
+                    .collect();
                 self.graph.add_equivalence(described);
             }
         }
@@ -258,7 +304,11 @@ impl Level {
             for join in list::pointers::<pg_sys::SpecialJoinInfo>((*self.root).join_info_list) {
                 let left = self.set_of((*join).min_lefthand);
                 let right = self.set_of((*join).min_righthand);
-                self.graph.add_outer_join(OuterJoin { kind: u64::from((*join).jointype), left, right });
+                self.graph.add_outer_join(OuterJoin {
+                    kind: u64::from((*join).jointype),
+                    left,
+                    right,
+                });
             }
         }
     }
@@ -277,10 +327,18 @@ impl Level {
             Part::Child(rtindex) => self.children.get(&rtindex).map(|(subject, _)| subject.clone()),
             Part::Set(set) => {
                 let key = self.graph.key(set)?;
-                let bases = || (0..self.bases.len()).filter(|p| set & (1 << p) != 0).map(|p| &self.bases[p]);
+                let bases = || {
+                    (0..self.bases.len())
+                        .filter(|p| set & (1 << p) != 0)
+                        .map(|p| &self.bases[p])
+                };
                 let mut tables: Vec<u32> = bases().flat_map(|base| base.tables.iter().copied()).collect();
                 tables.sort_unstable();
-                Some(Subject { key, tables, table_rows: bases().map(|base| base.table_rows).sum() })
+                Some(Subject {
+                    key,
+                    tables,
+                    table_rows: bases().map(|base| base.table_rows).sum(),
+                })
             }
         }
     }
@@ -292,10 +350,17 @@ impl Level {
 
     /// Corrects the base relations' row counts by `learned`, which says what to plan with for a subject and
     /// PostgreSQL's estimate. Returns the corrected relations' range-table indexes.
-    pub(crate) fn correct_bases(&mut self, learned: &mut dyn FnMut(&Subject, f64) -> Option<f64>) -> Vec<usize> {
+    pub(crate) fn correct_bases(
+        &mut self,
+        learned: &mut dyn FnMut(&Subject, f64) -> Option<f64>,
+    ) -> Vec<usize> {
         let mut corrected = Vec::new();
         let mut parents: HashMap<usize, bool> = HashMap::new();
-        let children: Vec<(usize, usize)> = self.children.iter().map(|(&rt, (_, parent))| (rt, *parent)).collect();
+        let children: Vec<(usize, usize)> = self
+            .children
+            .iter()
+            .map(|(&rt, (_, parent))| (rt, *parent))
+            .collect();
         for (rtindex, parent) in children {
             if self.correct(Part::Child(rtindex), rtindex, learned) {
                 corrected.push(rtindex);
@@ -320,15 +385,21 @@ impl Level {
         rtindex: usize,
         learned: &mut dyn FnMut(&Subject, f64) -> Option<f64>,
     ) -> bool {
-        let Some(subject) = self.subject(part) else { return false };
+        let Some(subject) = self.subject(part) else {
+            return false;
+        };
         // SAFETY: the relation belongs to this level's root, whose planning is under way.
         unsafe {
-            let Some(rel) = self.relation(rtindex) else { return false };
+            let Some(rel) = self.relation(rtindex) else {
+                return false;
+            };
             if is_dummy(rel) {
                 return false;
             }
             let estimated = rel.rows;
-            let Some(rows) = learned(&subject, estimated) else { return false };
+            let Some(rows) = learned(&subject, estimated) else {
+                return false;
+            };
             rel.rows = rows;
             self.estimates.insert(part, estimated);
         }
@@ -340,8 +411,13 @@ impl Level {
         let rtindex = self.bases[position].rtindex;
         // SAFETY: as in `correct`.
         unsafe {
-            let children = self.children.iter().filter(|(_, (_, parent))| *parent == position);
-            let rows = children.filter_map(|(&child, _)| self.relation(child)).filter(|rel| !is_dummy(rel));
+            let children = self
+                .children
+                .iter()
+                .filter(|(_, (_, parent))| *parent == position);
+            let rows = children
+                .filter_map(|(&child, _)| self.relation(child))
+                .filter(|rel| !is_dummy(rel));
             let total: f64 = rows.map(|rel| rel.rows).sum();
             let Some(rel) = self.relation(rtindex) else { return };
             let estimated = rel.rows;
@@ -362,12 +438,16 @@ impl Level {
             let mut emptied = Vec::new();
             for rel in list::pointers::<pg_sys::RelOptInfo>(relations).collect::<Vec<_>>() {
                 let part = Part::Set(self.set_of((*rel).relids));
-                let Some(subject) = self.subject(part) else { continue };
+                let Some(subject) = self.subject(part) else {
+                    continue;
+                };
                 if is_dummy(&*rel) {
                     continue;
                 }
                 let estimated = (*rel).rows;
-                let Some(rows) = learned(&subject, estimated) else { continue };
+                let Some(rows) = learned(&subject, estimated) else {
+                    continue;
+                };
                 (*rel).rows = rows;
                 self.estimates.insert(part, estimated);
                 emptied.push(super::join_search::Emptied::empty(rel));
@@ -389,7 +469,10 @@ impl Level {
             })?;
             match self.position(rtindex) {
                 Some(position) => Some(Part::Set(1 << position)),
-                None => self.children.contains_key(&rtindex).then_some(Part::Child(rtindex)),
+                None => self
+                    .children
+                    .contains_key(&rtindex)
+                    .then_some(Part::Child(rtindex)),
             }
         }
     }
@@ -406,9 +489,9 @@ impl Level {
         unsafe {
             match part {
                 Part::Child(rtindex) => self.relation(rtindex).map(|rel| rel.rows),
-                Part::Set(set) if set.count_ones() == 1 => {
-                    self.relation(self.bases[set.trailing_zeros() as usize].rtindex).map(|rel| rel.rows)
-                }
+                Part::Set(set) if set.count_ones() == 1 => self
+                    .relation(self.bases[set.trailing_zeros() as usize].rtindex)
+                    .map(|rel| rel.rows),
                 Part::Set(set) => list::pointers::<pg_sys::RelOptInfo>((*self.root).join_rel_list)
                     .find(|&rel| self.set_of((*rel).relids) == set)
                     .map(|rel| (*rel).rows),

@@ -8,8 +8,12 @@ use pgrx::pg_sys;
 /// # Safety
 /// `list` is null or a valid `T_List` whose elements point to `T`, and it is not changed while iterating.
 pub(super) unsafe fn pointers<T>(list: *mut pg_sys::List) -> impl Iterator<Item = *mut T> {
-    // SAFETY: by the caller's promise; `elements` holds `length` cells.
-    let length = if list.is_null() { 0 } else { unsafe { (*list).length } };
+    let length = if list.is_null() {
+        0
+    } else {
+        // SAFETY: not null, so valid by the caller's promise.
+        unsafe { (*list).length }
+    };
     (0..length as usize).map(move |position| {
         // SAFETY: position < length.
         unsafe { (*(*list).elements.add(position)).ptr_value.cast::<T>() }
@@ -22,7 +26,12 @@ pub(super) unsafe fn pointers<T>(list: *mut pg_sys::List) -> impl Iterator<Item 
 /// `list` is null or a valid list.
 pub(super) unsafe fn length(list: *mut pg_sys::List) -> usize {
     // SAFETY: by the caller's promise.
-    if list.is_null() { 0 } else { unsafe { (*list).length as usize } }
+    if list.is_null() {
+        0
+    } else {
+        // SAFETY: not null, so valid by the caller's promise.
+        unsafe { (*list).length as usize }
+    }
 }
 
 /// The members of a bit set, ascending; null is empty.
@@ -30,8 +39,12 @@ pub(super) unsafe fn length(list: *mut pg_sys::List) -> usize {
 /// # Safety
 /// `set` is null or a valid `Bitmapset` that is not changed while iterating.
 pub(super) unsafe fn members(set: *mut pg_sys::Bitmapset) -> impl Iterator<Item = usize> {
-    // SAFETY: by the caller's promise; `words` holds `nwords` words.
-    let words = if set.is_null() { 0 } else { unsafe { (*set).nwords as usize } };
+    let words = if set.is_null() {
+        0
+    } else {
+        // SAFETY: not null, so valid by the caller's promise.
+        unsafe { (*set).nwords as usize }
+    };
     (0..words).flat_map(move |word| {
         // SAFETY: word < nwords.
         let mut bits = unsafe { *(*set).words.as_ptr().add(word) };

@@ -34,7 +34,10 @@ pub(crate) struct OperatorView {
 pub(crate) fn read(query: *mut pg_sys::QueryDesc) -> Vec<OperatorView> {
     // SAFETY: called between ExecutorStart and ExecutorEnd.
     unsafe {
-        let mut reader = Reader { rtable: (*(*query).plannedstmt).rtable, operators: Vec::new() };
+        let mut reader = Reader {
+            rtable: (*(*query).plannedstmt).rtable,
+            operators: Vec::new(),
+        };
         reader.node((*query).planstate, 0, None);
         reader.operators
     }
@@ -46,12 +49,21 @@ struct Reader {
 }
 
 impl Reader {
-    unsafe fn node(&mut self, state: *mut pg_sys::PlanState, depth: usize, subplan_name: Option<String>) -> usize {
+    unsafe fn node(
+        &mut self,
+        state: *mut pg_sys::PlanState,
+        depth: usize,
+        subplan_name: Option<String>,
+    ) -> usize {
         // SAFETY: a valid state node; casts follow the plan's tag.
         unsafe {
             let plan = (*state).plan;
             let position = self.operators.len();
-            let view = OperatorView { depth, subplan_name, ..self.describe(plan) };
+            let view = OperatorView {
+                depth,
+                subplan_name,
+                ..self.describe(plan)
+            };
             self.operators.push(view);
             let mut inputs = self.subplans((*state).initPlan, depth + 1);
             for child in [(*state).lefttree, (*state).righttree] {
@@ -109,7 +121,9 @@ impl Reader {
                     view.join_type = Some(join_type((*plan.cast::<pg_sys::Join>()).jointype));
                 }
                 NodeTag::T_Gather => view.workers = (*plan.cast::<pg_sys::Gather>()).num_workers as u32,
-                NodeTag::T_GatherMerge => view.workers = (*plan.cast::<pg_sys::GatherMerge>()).num_workers as u32,
+                NodeTag::T_GatherMerge => {
+                    view.workers = (*plan.cast::<pg_sys::GatherMerge>()).num_workers as u32
+                }
                 NodeTag::T_BitmapIndexScan => {
                     view.index = catalog::relation_name((*plan.cast::<pg_sys::BitmapIndexScan>()).indexid);
                 }
@@ -124,19 +138,27 @@ impl Reader {
         unsafe {
             let rtindex = (*plan.cast::<pg_sys::Scan>()).scanrelid as usize;
             let Some(at) = rtindex.checked_sub(1) else { return };
-            let Some(entry) = list::pointers::<pg_sys::RangeTblEntry>(self.rtable).nth(at) else { return };
+            let Some(entry) = list::pointers::<pg_sys::RangeTblEntry>(self.rtable).nth(at) else {
+                return;
+            };
             if (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION {
                 view.relation = catalog::relation_name((*entry).relid);
             }
             if !(*entry).eref.is_null() && !(*(*entry).eref).aliasname.is_null() {
-                view.alias = Some(CStr::from_ptr((*(*entry).eref).aliasname).to_string_lossy().into_owned());
+                view.alias = Some(
+                    CStr::from_ptr((*(*entry).eref).aliasname)
+                        .to_string_lossy()
+                        .into_owned(),
+                );
             }
             if tag == NodeTag::T_CteScan && !(*entry).ctename.is_null() {
                 view.cte = Some(CStr::from_ptr((*entry).ctename).to_string_lossy().into_owned());
             }
             view.index = match tag {
                 NodeTag::T_IndexScan => catalog::relation_name((*plan.cast::<pg_sys::IndexScan>()).indexid),
-                NodeTag::T_IndexOnlyScan => catalog::relation_name((*plan.cast::<pg_sys::IndexOnlyScan>()).indexid),
+                NodeTag::T_IndexOnlyScan => {
+                    catalog::relation_name((*plan.cast::<pg_sys::IndexOnlyScan>()).indexid)
+                }
                 _ => None,
             };
         }
@@ -164,7 +186,9 @@ unsafe fn members(state: *mut pg_sys::PlanState) -> Vec<*mut pg_sys::PlanState> 
                 let or = state.cast::<pg_sys::BitmapOrState>();
                 ((*or).bitmapplans, (*or).nplans)
             }
-            NodeTag::T_SubqueryScanState => return vec![(*state.cast::<pg_sys::SubqueryScanState>()).subplan],
+            NodeTag::T_SubqueryScanState => {
+                return vec![(*state.cast::<pg_sys::SubqueryScanState>()).subplan];
+            }
             NodeTag::T_CustomScanState => {
                 return list::pointers((*state.cast::<pg_sys::CustomScanState>()).custom_ps).collect();
             }

@@ -67,7 +67,8 @@ pub(crate) fn on_execution_memory_freed(query: *mut pg_sys::QueryDesc, freed: fn
     // SAFETY: the callback lies in the context whose end it waits for; both pointers stay valid until then.
     unsafe {
         let context = (*(*query).estate).es_query_cxt;
-        let callback = pg_sys::MemoryContextAllocZero(context, size_of::<FreedCallback>()).cast::<FreedCallback>();
+        let callback =
+            pg_sys::MemoryContextAllocZero(context, size_of::<FreedCallback>()).cast::<FreedCallback>();
         (*callback).query = query as usize;
         (*callback).freed = Some(freed);
         (*callback).link.func = Some(execution_memory_freed);
@@ -153,7 +154,11 @@ impl Reader {
             let parameterized = !list::is_empty((*(*state).plan).extParam);
             let run = NodeRun {
                 is_complete: is_complete && loops > 0.0 && !parameterized,
-                rows: if is_partial || loops < 1.0 { total_rows } else { total_rows / loops },
+                rows: if is_partial || loops < 1.0 {
+                    total_rows
+                } else {
+                    total_rows / loops
+                },
                 total_rows,
                 loops,
             };
@@ -166,7 +171,11 @@ impl Reader {
         // SAFETY: casts follow the tag; the arrays have the counted number of entries.
         unsafe {
             let array = |states: *mut *mut pg_sys::PlanState, count: i32| {
-                if states.is_null() { &[][..] } else { core::slice::from_raw_parts(states, list::index(count)) }
+                if states.is_null() {
+                    &[][..]
+                } else {
+                    core::slice::from_raw_parts(states, list::index(count))
+                }
             };
             let children = match tag {
                 NodeTag::T_AppendState => {
@@ -198,7 +207,9 @@ impl Reader {
                 _ => return false,
             };
             let shared = (*(*state).plan).parallel_aware;
-            children.iter().fold(shared, |partial, &child| self.node(child, is_complete) || partial)
+            children
+                .iter()
+                .fold(shared, |partial, &child| self.node(child, is_complete) || partial)
         }
     }
 
@@ -232,13 +243,17 @@ unsafe fn children_complete(tag: NodeTag, state: *mut pg_sys::PlanState, is_comp
                 [eof, false]
             }
             NodeTag::T_HashJoinState => {
-                let fills_outer = !(*state.cast::<pg_sys::HashJoinState>()).hj_NullInnerTupleSlot.is_null();
+                let fills_outer = !(*state.cast::<pg_sys::HashJoinState>())
+                    .hj_NullInnerTupleSlot
+                    .is_null();
                 let inner_rows = rows_of((*state).righttree);
                 // With an empty hash table the outer side is not read.
                 [is_complete && (fills_outer || inner_rows > 0.0), true]
             }
             // Started anew for each outer row, a partial plan's counts can't be told apart.
-            NodeTag::T_GatherState | NodeTag::T_GatherMergeState => [is_complete && loops_of(state) <= 1.0, false],
+            NodeTag::T_GatherState | NodeTag::T_GatherMergeState => {
+                [is_complete && loops_of(state) <= 1.0, false]
+            }
             NodeTag::T_MergeJoinState => [false, false],
             NodeTag::T_NestLoopState => {
                 let join = state.cast::<pg_sys::NestLoopState>();
@@ -276,7 +291,11 @@ unsafe fn loops_of(state: *mut pg_sys::PlanState) -> f64 {
 unsafe fn rows_of(state: *mut pg_sys::PlanState) -> f64 {
     // SAFETY: null or a valid state.
     unsafe {
-        let instrument = state.as_ref().map_or(core::ptr::null_mut(), |state| state.instrument);
-        instrument.as_ref().map_or(0.0, |counts| counts.ntuples + counts.tuplecount)
+        let instrument = state
+            .as_ref()
+            .map_or(core::ptr::null_mut(), |state| state.instrument);
+        instrument
+            .as_ref()
+            .map_or(0.0, |counts| counts.ntuples + counts.tuplecount)
     }
 }

@@ -38,13 +38,21 @@ pub(crate) struct PlanFacts {
 pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level]) -> PlanFacts {
     // SAFETY: the planner's result, complete and in memory; planning memory is still alive.
     unsafe {
-        let mut reader = Reader { levels, entries: entries(stmt, levels), counted: Vec::new() };
+        let mut reader = Reader {
+            levels,
+            entries: entries(stmt, levels),
+            counted: Vec::new(),
+        };
         let (mut shape, _) = reader.node((*stmt).planTree);
         for subplan in list::pointers::<pg_sys::Plan>((*stmt).subplans) {
             let (part, _) = reader.node(subplan);
             shape = hash_words([shape, part]);
         }
-        PlanFacts { shape: shape.max(1), total_cost: (*(*stmt).planTree).total_cost, counted: reader.counted }
+        PlanFacts {
+            shape: shape.max(1),
+            total_cost: (*(*stmt).planTree).total_cost,
+            counted: reader.counted,
+        }
     }
 }
 
@@ -91,13 +99,24 @@ impl Reader<'_> {
             if counts_a_relation(tag) {
                 self.count(plan, place);
             }
-            let words = [tag_number(tag), detail(tag, plan), self.scanned(tag, plan), left, right, others];
+            let words = [
+                tag_number(tag),
+                detail(tag, plan),
+                self.scanned(tag, plan),
+                left,
+                right,
+                others,
+            ];
             (hash_words(words), place)
         }
     }
 
     fn entry(&self, rtindex: u32) -> (u32, Option<Place>) {
-        (rtindex as usize).checked_sub(1).and_then(|at| self.entries.get(at)).copied().unwrap_or((0, None))
+        (rtindex as usize)
+            .checked_sub(1)
+            .and_then(|at| self.entries.get(at))
+            .copied()
+            .unwrap_or((0, None))
     }
 
     /// The relation (and index) a scan reads, for the shape.
@@ -110,8 +129,16 @@ impl Reader<'_> {
                 NodeTag::T_BitmapIndexScan => (*plan.cast::<pg_sys::BitmapIndexScan>()).indexid,
                 _ => pg_sys::InvalidOid,
             };
-            let rtindex = if is_relation_scan(tag) { (*plan.cast::<pg_sys::Scan>()).scanrelid } else { 0 };
-            hash_words([u64::from(self.entry(rtindex).0), u64::from(rtindex), u64::from(index.to_u32())])
+            let rtindex = if is_relation_scan(tag) {
+                (*plan.cast::<pg_sys::Scan>()).scanrelid
+            } else {
+                0
+            };
+            hash_words([
+                u64::from(self.entry(rtindex).0),
+                u64::from(rtindex),
+                u64::from(index.to_u32()),
+            ])
         }
     }
 
@@ -128,9 +155,18 @@ impl Reader<'_> {
                     let append = plan.cast::<pg_sys::MergeAppend>();
                     ((*append).mergeplans, (*append).apprelids)
                 }
-                NodeTag::T_BitmapAnd => ((*plan.cast::<pg_sys::BitmapAnd>()).bitmapplans, core::ptr::null_mut()),
-                NodeTag::T_BitmapOr => ((*plan.cast::<pg_sys::BitmapOr>()).bitmapplans, core::ptr::null_mut()),
-                NodeTag::T_CustomScan => ((*plan.cast::<pg_sys::CustomScan>()).custom_plans, core::ptr::null_mut()),
+                NodeTag::T_BitmapAnd => (
+                    (*plan.cast::<pg_sys::BitmapAnd>()).bitmapplans,
+                    core::ptr::null_mut(),
+                ),
+                NodeTag::T_BitmapOr => (
+                    (*plan.cast::<pg_sys::BitmapOr>()).bitmapplans,
+                    core::ptr::null_mut(),
+                ),
+                NodeTag::T_CustomScan => (
+                    (*plan.cast::<pg_sys::CustomScan>()).custom_plans,
+                    core::ptr::null_mut(),
+                ),
                 NodeTag::T_SubqueryScan => {
                     return (self.node((*plan.cast::<pg_sys::SubqueryScan>()).subplan).0, None);
                 }
@@ -145,11 +181,20 @@ impl Reader<'_> {
 
     unsafe fn count(&mut self, plan: *const pg_sys::Plan, place: Option<Place>) {
         let Some((number, part)) = place else { return };
-        let Some(level) = self.levels.get(number) else { return };
-        let (Some(subject), Some((estimated, planned))) = (level.subject(part), level.rows(part)) else { return };
+        let Some(level) = self.levels.get(number) else {
+            return;
+        };
+        let (Some(subject), Some((estimated, planned))) = (level.subject(part), level.rows(part)) else {
+            return;
+        };
         // SAFETY: a valid plan node.
         let plan_node_id = unsafe { (*plan).plan_node_id };
-        self.counted.push(Counted { plan_node_id, subject, estimated, planned });
+        self.counted.push(Counted {
+            plan_node_id,
+            subject,
+            estimated,
+            planned,
+        });
     }
 }
 
@@ -163,8 +208,13 @@ fn union(outer: Option<Place>, inner: Option<Place>) -> Option<Place> {
 
 /// Whether a node's output is a base or join relation, and not something made of one.
 fn counts_a_relation(tag: NodeTag) -> bool {
-    let joins_or_appends =
-        [NodeTag::T_NestLoop, NodeTag::T_HashJoin, NodeTag::T_MergeJoin, NodeTag::T_Append, NodeTag::T_MergeAppend];
+    let joins_or_appends = [
+        NodeTag::T_NestLoop,
+        NodeTag::T_HashJoin,
+        NodeTag::T_MergeJoin,
+        NodeTag::T_Append,
+        NodeTag::T_MergeAppend,
+    ];
     (is_relation_scan(tag) && tag != NodeTag::T_BitmapIndexScan) || joins_or_appends.contains(&tag)
 }
 
@@ -191,8 +241,12 @@ unsafe fn detail(tag: NodeTag, plan: *const pg_sys::Plan) -> u64 {
     // SAFETY: casts follow the tag.
     unsafe {
         let kind = match tag {
-            NodeTag::T_NestLoop | NodeTag::T_HashJoin | NodeTag::T_MergeJoin => (*plan.cast::<pg_sys::Join>()).jointype,
-            NodeTag::T_Agg => (*plan.cast::<pg_sys::Agg>()).aggstrategy * 256 + (*plan.cast::<pg_sys::Agg>()).aggsplit,
+            NodeTag::T_NestLoop | NodeTag::T_HashJoin | NodeTag::T_MergeJoin => {
+                (*plan.cast::<pg_sys::Join>()).jointype
+            }
+            NodeTag::T_Agg => {
+                (*plan.cast::<pg_sys::Agg>()).aggstrategy * 256 + (*plan.cast::<pg_sys::Agg>()).aggsplit
+            }
             NodeTag::T_Gather => (*plan.cast::<pg_sys::Gather>()).num_workers as u32,
             NodeTag::T_GatherMerge => (*plan.cast::<pg_sys::GatherMerge>()).num_workers as u32,
             _ => 0,

@@ -55,19 +55,28 @@ unsafe fn analyze(text: &CStr) -> Result<*mut pg_sys::Query, Report> {
             return Err(syntax_error("expected exactly one statement"));
         };
         if !is_plannable(list::tag((*statement).stmt)) {
-            return Err(syntax_error("only SELECT, INSERT, UPDATE, DELETE, MERGE and VALUES have a plan"));
+            return Err(syntax_error(
+                "only SELECT, INSERT, UPDATE, DELETE, MERGE and VALUES have a plan",
+            ));
         }
         let rewritten = compat::analyze_and_rewrite(statement, text.as_ptr());
         let mut queries = list::pointers::<pg_sys::Query>(rewritten);
         match (queries.next(), queries.next()) {
             (Some(query), None) if (*query).commandType != pg_sys::CmdType::CMD_UTILITY => Ok(query),
-            _ => Err(syntax_error("a statement that rules rewrite into several, or into none, has no single plan")),
+            _ => Err(syntax_error(
+                "a statement that rules rewrite into several, or into none, has no single plan",
+            )),
         }
     }
 }
 
 fn is_plannable(tag: NodeTag) -> bool {
-    let always = [NodeTag::T_SelectStmt, NodeTag::T_InsertStmt, NodeTag::T_UpdateStmt, NodeTag::T_DeleteStmt];
+    let always = [
+        NodeTag::T_SelectStmt,
+        NodeTag::T_InsertStmt,
+        NodeTag::T_UpdateStmt,
+        NodeTag::T_DeleteStmt,
+    ];
     always.contains(&tag) || compat::is_merge(tag)
 }
 
@@ -76,6 +85,8 @@ fn syntax_error(message: &str) -> Report {
         sqlstate: sqlstate(b"42601"),
         message: message.to_owned(),
         detail: None,
-        hint: Some("Give the text of one SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES statement.".to_owned()),
+        hint: Some(
+            "Give the text of one SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES statement.".to_owned(),
+        ),
     }
 }

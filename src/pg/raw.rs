@@ -27,11 +27,19 @@ unsafe extern "C-unwind" {
     ) -> *mut PlannedStmt;
 
     // optimizer/paths.h, optimizer/geqo.h, optimizer/pathnode.h
-    pub(super) fn standard_join_search(root: *mut PlannerInfo, levels: c_int, initial: *mut List) -> *mut RelOptInfo;
+    pub(super) fn standard_join_search(
+        root: *mut PlannerInfo,
+        levels: c_int,
+        initial: *mut List,
+    ) -> *mut RelOptInfo;
     pub(super) fn geqo(root: *mut PlannerInfo, relations: c_int, initial: *mut List) -> *mut RelOptInfo;
     pub(super) fn join_search_one_level(root: *mut PlannerInfo, level: c_int);
     pub(super) fn generate_partitionwise_join_paths(root: *mut PlannerInfo, rel: *mut RelOptInfo);
-    pub(super) fn generate_useful_gather_paths(root: *mut PlannerInfo, rel: *mut RelOptInfo, override_rows: bool);
+    pub(super) fn generate_useful_gather_paths(
+        root: *mut PlannerInfo,
+        rel: *mut RelOptInfo,
+        override_rows: bool,
+    );
     pub(super) fn set_cheapest(rel: *mut RelOptInfo);
     pub(super) fn create_index_paths(root: *mut PlannerInfo, rel: *mut RelOptInfo);
     pub(super) fn create_tidscan_paths(root: *mut PlannerInfo, rel: *mut RelOptInfo);
@@ -43,7 +51,12 @@ unsafe extern "C-unwind" {
         required_outer: *mut Bitmapset,
         parallel_workers: c_int,
     ) -> *mut Path;
-    pub(super) fn compute_parallel_worker(rel: *mut RelOptInfo, heap_pages: f64, index_pages: f64, limit: c_int) -> c_int;
+    pub(super) fn compute_parallel_worker(
+        rel: *mut RelOptInfo,
+        heap_pages: f64,
+        index_pages: f64,
+        limit: c_int,
+    ) -> c_int;
     pub(super) fn bms_equal(a: *const Bitmapset, b: *const Bitmapset) -> bool;
 
     // executor/executor.h
@@ -67,7 +80,8 @@ unsafe extern "C-unwind" {
 pub(super) type BaseRelationHook =
     unsafe extern "C-unwind" fn(*mut PlannerInfo, *mut RelOptInfo, Index, *mut pgrx::pg_sys::RangeTblEntry);
 /// `join_search_hook`.
-pub(super) type JoinSearchHook = unsafe extern "C-unwind" fn(*mut PlannerInfo, c_int, *mut List) -> *mut RelOptInfo;
+pub(super) type JoinSearchHook =
+    unsafe extern "C-unwind" fn(*mut PlannerInfo, c_int, *mut List) -> *mut RelOptInfo;
 /// `planner_hook`.
 pub(super) type PlannerHook =
     unsafe extern "C-unwind" fn(*mut Query, *const c_char, c_int, ParamListInfo) -> *mut PlannedStmt;
@@ -75,4 +89,3 @@ pub(super) type PlannerHook =
 pub(super) type ExecutorStartHook = unsafe extern "C-unwind" fn(*mut QueryDesc, c_int);
 /// `ExecutorFinish_hook` and `ExecutorEnd_hook`.
 pub(super) type ExecutorHook = unsafe extern "C-unwind" fn(*mut QueryDesc);
-

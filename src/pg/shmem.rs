@@ -75,19 +75,21 @@ pub(crate) fn shared() -> Option<Shared> {
     SHARED.get()
 }
 
-/// Asks for shared memory; false when the server is past the point where that is possible.
-pub(crate) fn request(sizes: Sizes) -> bool {
+/// Whether the server is starting and loads its shared libraries, the only time to ask for shared memory.
+pub(crate) fn is_preloading() -> bool {
+    // SAFETY: a global of the main thread.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}
+
+/// Asks for shared memory.
+pub(crate) fn request(sizes: Sizes) {
     // SAFETY: called from _PG_init on the main thread.
     unsafe {
-        if !pg_sys::process_shared_preload_libraries_in_progress {
-            return false;
-        }
         SIZES.set(Some(sizes));
         compat::when_shmem_is_requested(reserve);
         PREVIOUS_STARTUP.set(pg_sys::shmem_startup_hook);
         pg_sys::shmem_startup_hook = Some(startup);
     }
-    true
 }
 
 /// Reserves the memory and the locks.
@@ -118,8 +120,16 @@ unsafe extern "C-unwind" fn startup() {
         let counters = structure(c"ruvector_dag counters", size_of::<Counters>()).cast::<Counters>();
         SHARED.set(Some(Shared {
             corrections: Table::create(c"ruvector_dag corrections", sizes.corrections, locks),
-            statements: Table::create(c"ruvector_dag statements", sizes.statements, locks.add(PARTITIONS)),
-            databases: Table::create(c"ruvector_dag databases", sizes.databases, locks.add(2 * PARTITIONS)),
+            statements: Table::create(
+                c"ruvector_dag statements",
+                sizes.statements,
+                locks.add(PARTITIONS),
+            ),
+            databases: Table::create(
+                c"ruvector_dag databases",
+                sizes.databases,
+                locks.add(2 * PARTITIONS),
+            ),
             ring: Ring::create(c"ruvector_dag ring", sizes.trajectories),
             counters: &*counters,
         }));
@@ -183,7 +193,12 @@ impl<V: Plain> Table<V> {
     unsafe fn create(name: &CStr, capacity: usize, locks: *mut pg_sys::LWLockPadded) -> Self {
         // SAFETY: by the caller's promise; shared memory is aligned to cache lines.
         let entries = unsafe { structure(name, Self::bytes(capacity)) }.cast();
-        Self { entries, buckets: capacity.div_ceil(WAYS), locks, values: PhantomData }
+        Self {
+            entries,
+            buckets: capacity.div_ceil(WAYS),
+            locks,
+            values: PhantomData,
+        }
     }
 
     fn bucket_of(&self, key: u64) -> usize {
@@ -191,13 +206,21 @@ impl<V: Plain> Table<V> {
     }
 
     /// Runs `work` on a bucket under its lock. `work` must not raise, allocate or wait.
-    fn locked<R>(&self, bucket: usize, mode: pg_sys::LWLockMode::Type, work: impl FnOnce(&mut [Entry<V>]) -> R) -> R {
+    fn locked<R>(
+        &self,
+        bucket: usize,
+        mode: pg_sys::LWLockMode::Type,
+        work: impl FnOnce(&mut [Entry<V>]) -> R,
+    ) -> R {
         // SAFETY: the lock guards the bucket; `bucket` is within the table, whose memory lives as long as the server.
         // Under a shared lock callers only read, except for the atomic tick.
         unsafe {
             let lock = &raw mut (*self.locks.add(bucket % PARTITIONS)).lock;
             raw::LWLockAcquire(lock, mode);
-            let result = work(core::slice::from_raw_parts_mut(self.entries.add(bucket * WAYS), WAYS));
+            let result = work(core::slice::from_raw_parts_mut(
+                self.entries.add(bucket * WAYS),
+                WAYS,
+            ));
             raw::LWLockRelease(lock);
             result
         }
@@ -237,7 +260,9 @@ impl<V: Plain> Table<V> {
         for bucket in 0..self.buckets {
             found.reserve(WAYS);
             self.locked(bucket, pg_sys::LWLockMode::LW_SHARED, |entries| {
-                let entries = entries.iter().filter(|entry| entry.key != 0 && wanted(entry.key, &entry.value));
+                let entries = entries
+                    .iter()
+                    .filter(|entry| entry.key != 0 && wanted(entry.key, &entry.value));
                 found.extend(entries.map(|entry| (entry.key, entry.value)));
             });
         }
@@ -247,22 +272,34 @@ impl<V: Plain> Table<V> {
     /// Removes what `unwanted` picks and returns how many. `unwanted` must not raise, allocate or wait.
     pub(crate) fn remove_if(&self, unwanted: impl Fn(u64, &V) -> bool) -> usize {
         let remove = |entries: &mut [Entry<V>]| {
-            let gone = entries.iter_mut().filter(|entry| entry.key != 0 && unwanted(entry.key, &entry.value));
+            let gone = entries
+                .iter_mut()
+                .filter(|entry| entry.key != 0 && unwanted(entry.key, &entry.value));
             gone.map(|entry| entry.key = 0).count()
         };
-        (0..self.buckets).map(|bucket| self.locked(bucket, pg_sys::LWLockMode::LW_EXCLUSIVE, remove)).sum()
+        (0..self.buckets)
+            .map(|bucket| self.locked(bucket, pg_sys::LWLockMode::LW_EXCLUSIVE, remove))
+            .sum()
     }
 }
 
 /// The entry a new key takes: a free one, or the least recently used.
 fn place<V>(entries: &[Entry<V>]) -> usize {
-    let age = |at: &usize| if entries[*at].key == 0 { 0 } else { 1 + entries[*at].used.load(Ordering::Relaxed) };
+    let age = |at: &usize| {
+        if entries[*at].key == 0 {
+            0
+        } else {
+            1 + entries[*at].used.load(Ordering::Relaxed)
+        }
+    };
     (0..entries.len()).min_by_key(age).unwrap_or(0)
 }
 
 /// A clock of table accesses.
 fn tick() -> u64 {
-    SHARED.get().map_or(0, |shared| shared.counters.tick.fetch_add(1, Ordering::Relaxed))
+    SHARED
+        .get()
+        .map_or(0, |shared| shared.counters.tick.fetch_add(1, Ordering::Relaxed))
 }
 
 const FREE: u32 = 0;
@@ -297,8 +334,12 @@ impl<T: Plain> Ring<T> {
     }
 
     unsafe fn create(name: &CStr, capacity: usize) -> Self {
-        // SAFETY: by the caller's promise.
-        Self { slots: unsafe { structure(name, Self::bytes(capacity)) }.cast(), capacity, values: PhantomData }
+        Self {
+            // SAFETY: by the caller's promise.
+            slots: unsafe { structure(name, Self::bytes(capacity)) }.cast(),
+            capacity,
+            values: PhantomData,
+        }
     }
 
     fn slot(&self, at: usize) -> *mut Slot<T> {
@@ -312,13 +353,17 @@ impl<T: Plain> Ring<T> {
     }
 
     fn claim(&self, at: usize, from: u32, to: u32) -> bool {
-        self.state(at).compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.state(at)
+            .compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Hands a value over; false, at once, when there is no room.
     pub(crate) fn push(&self, cursor: &AtomicU64, value: &T) -> bool {
         let start = cursor.fetch_add(1, Ordering::Relaxed) as usize % self.capacity;
-        let Some(at) = (start..start + PROBES).find(|&at| self.claim(at, FREE, WRITING)) else { return false };
+        let Some(at) = (start..start + PROBES).find(|&at| self.claim(at, FREE, WRITING)) else {
+            return false;
+        };
         // SAFETY: this process alone holds the slot while it is WRITING.
         unsafe { (&raw mut (*self.slot(at)).value).write(*value) };
         self.state(at).store(READY, Ordering::Release);

@@ -40,7 +40,11 @@ pub(crate) fn is_plannable(parse: *const pg_sys::Query) -> bool {
 
 /// Walks the statement once and describes it.
 pub(crate) fn describe(parse: *mut pg_sys::Query, params: pg_sys::ParamListInfo) -> Statement {
-    let mut gathered = Gathered { constants: 0, tables: 0, locks_rows: false };
+    let mut gathered = Gathered {
+        constants: 0,
+        tables: 0,
+        locks_rows: false,
+    };
     // SAFETY: a valid query, walked with its own walker; the callback only reads.
     unsafe {
         gather(parse.cast(), (&raw mut gathered).cast());
@@ -50,9 +54,19 @@ pub(crate) fn describe(parse: *mut pg_sys::Query, params: pg_sys::ParamListInfo)
     let params = unsafe { hash_params(params) };
     // SAFETY: backend globals, set once a database is connected.
     let (database, user) = unsafe { (pg_sys::MyDatabaseId, pg_sys::GetUserId()) };
-    let class =
-        hash_words([queryid as u64, gathered.constants, params, u64::from(database.to_u32()), u64::from(user.to_u32())]);
-    Statement { queryid, class, has_tables: gathered.tables > 0, locks_rows: gathered.locks_rows }
+    let class = hash_words([
+        queryid as u64,
+        gathered.constants,
+        params,
+        u64::from(database.to_u32()),
+        u64::from(user.to_u32()),
+    ]);
+    Statement {
+        queryid,
+        class,
+        has_tables: gathered.tables > 0,
+        locks_rows: gathered.locks_rows,
+    }
 }
 
 unsafe extern "C-unwind" fn gather(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
@@ -93,10 +107,18 @@ pub(super) unsafe fn hash_constant(constant: *const pg_sys::Const) -> Option<u64
         let value = if (*constant).constisnull {
             0
         } else {
-            hash_datum((*constant).constvalue, (*constant).constlen, (*constant).constbyval)?
+            hash_datum(
+                (*constant).constvalue,
+                (*constant).constlen,
+                (*constant).constbyval,
+            )?
         };
         let null = u64::from((*constant).constisnull);
-        Some(hash_words([u64::from((*constant).consttype.to_u32()), null, value]))
+        Some(hash_words([
+            u64::from((*constant).consttype.to_u32()),
+            null,
+            value,
+        ]))
     }
 }
 
@@ -116,9 +138,12 @@ unsafe fn hash_datum(value: pg_sys::Datum, length: i32, by_value: bool) -> Optio
                 let plain = !pgrx::varatt_is_1b_e(varlena) && !pgrx::varatt_is_4b_c(varlena);
                 plain.then(|| hash_bytes(pgrx::varlena_to_byte_slice(varlena)))
             }
-            -2 => Some(hash_bytes(core::ffi::CStr::from_ptr(value.cast_mut_ptr()).to_bytes())),
+            -2 => Some(hash_bytes(
+                core::ffi::CStr::from_ptr(value.cast_mut_ptr()).to_bytes(),
+            )),
             length => {
-                let bytes = core::slice::from_raw_parts(value.cast_mut_ptr::<u8>(), usize::try_from(length).ok()?);
+                let bytes =
+                    core::slice::from_raw_parts(value.cast_mut_ptr::<u8>(), usize::try_from(length).ok()?);
                 Some(hash_bytes(bytes))
             }
         }

@@ -11,7 +11,10 @@ pub(crate) fn to_dag(operators: &[OperatorView], runs: &HashMap<i32, NodeRun>) -
     let ids: Vec<OperatorId> = operators
         .iter()
         .enumerate()
-        .map(|(position, view)| dag.try_add_node(node(position, view, runs.get(&view.plan_node_id))).ok())
+        .map(|(position, view)| {
+            dag.try_add_node(node(position, view, runs.get(&view.plan_node_id)))
+                .ok()
+        })
         .collect::<Option<_>>()?;
     for (position, view) in operators.iter().enumerate() {
         for &input in &view.inputs {
@@ -27,7 +30,10 @@ pub(crate) fn to_dag(operators: &[OperatorView], runs: &HashMap<i32, NodeRun>) -
 /// The subplan that computes the CTE of this name; an inner one hides an outer one, and comes later.
 fn cte_plan(operators: &[OperatorView], name: &str) -> Option<usize> {
     operators.iter().rposition(|view| {
-        view.subplan_name.as_deref().and_then(|subplan| subplan.strip_prefix("CTE ")) == Some(name)
+        view.subplan_name
+            .as_deref()
+            .and_then(|subplan| subplan.strip_prefix("CTE "))
+            == Some(name)
     })
 }
 

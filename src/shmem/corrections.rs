@@ -42,9 +42,16 @@ pub(crate) fn newest() -> u64 {
 
 /// Takes up an observation.
 pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned {
-    let Some(shared) = shared() else { return Learned { is_new_or_changed: false } };
+    let Some(shared) = shared() else {
+        return Learned {
+            is_new_or_changed: false,
+        };
+    };
     let mut relations = [0; MAX_RELATIONS];
-    relations.iter_mut().zip(seen.relations).for_each(|(kept, &seen)| *kept = seen);
+    relations
+        .iter_mut()
+        .zip(seen.relations)
+        .for_each(|(kept, &seen)| *kept = seen);
     let next = shared.counters.sequence.load(Ordering::Relaxed) + 1;
     let mut is_new = false;
     let mut is_changed = false;
@@ -71,32 +78,47 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
         shared.counters.sequence.fetch_max(next, Ordering::Relaxed);
         counters::add_relations_learned(1);
     }
-    Learned { is_new_or_changed: is_new || is_changed }
+    Learned {
+        is_new_or_changed: is_new || is_changed,
+    }
 }
 
 /// Puts back what was learned before the server started, unless it was learned again meanwhile.
 pub(crate) fn restore(correction: Correction) {
     let Some(shared) = shared() else { return };
-    shared.counters.sequence.fetch_max(correction.sequence, Ordering::Relaxed);
-    shared.corrections.update(place(correction.database, correction.relation_key), |known| match known {
-        Some(known) if known.measured_at >= correction.measured_at => Update::Keep,
-        _ => Update::Put(correction),
-    });
+    shared
+        .counters
+        .sequence
+        .fetch_max(correction.sequence, Ordering::Relaxed);
+    shared.corrections.update(
+        place(correction.database, correction.relation_key),
+        |known| match known {
+            Some(known) if known.measured_at >= correction.measured_at => Update::Keep,
+            _ => Update::Put(correction),
+        },
+    );
 }
 
 /// What was learned in a database and not written down yet; it counts as written from now on.
 pub(crate) fn take_dirty(database: u32) -> Vec<Correction> {
     let Some(shared) = shared() else { return Vec::new() };
-    let dirty = shared.corrections.collect(|_, entry| entry.database == database && entry.dirty != 0);
-    dirty.into_iter().map(|(place, entry)| {
-        set_dirty(place, &entry, 0);
-        entry
-    }).collect()
+    let dirty = shared
+        .corrections
+        .collect(|_, entry| entry.database == database && entry.dirty != 0);
+    dirty
+        .into_iter()
+        .map(|(place, entry)| {
+            set_dirty(place, &entry, 0);
+            entry
+        })
+        .collect()
 }
 
 /// Marks entries as not written after all.
 pub(crate) fn give_back(entries: &[Correction]) {
-    entries.iter().for_each(|entry| set_dirty(place(entry.database, entry.relation_key), entry, 1));
+    entries
+        .iter()
+        .for_each(|entry| set_dirty(place(entry.database, entry.relation_key), entry, 1));
 }
 
 fn set_dirty(place: u64, seen: &Correction, dirty: u32) {
@@ -110,10 +132,19 @@ fn set_dirty(place: u64, seen: &Correction, dirty: u32) {
 
 /// Relations known in a database.
 pub(crate) fn count(database: u32) -> usize {
-    shared().map_or(0, |shared| shared.corrections.collect(|_, entry| entry.database == database).len())
+    shared().map_or(0, |shared| {
+        shared
+            .corrections
+            .collect(|_, entry| entry.database == database)
+            .len()
+    })
 }
 
 /// Forgets what was learned in a database.
 pub(crate) fn reset(database: u32) -> usize {
-    shared().map_or(0, |shared| shared.corrections.remove_if(|_, entry| entry.database == database))
+    shared().map_or(0, |shared| {
+        shared
+            .corrections
+            .remove_if(|_, entry| entry.database == database)
+    })
 }

@@ -11,7 +11,12 @@ fn change(database: u32, change: impl FnOnce(Option<Database>) -> Update<Databas
 pub(crate) fn announce(database: u32) {
     change(database, |known| match known {
         Some(known) if known.is_absent == 0 => Update::Keep,
-        Some(known) => Update::Put(Database { is_absent: 0, is_loaded: 0, not_before: 0, ..known }),
+        Some(known) => Update::Put(Database {
+            is_absent: 0,
+            is_loaded: 0,
+            not_before: 0,
+            ..known
+        }),
         None => Update::Put(Database {
             database,
             worker: 0,
@@ -26,17 +31,24 @@ pub(crate) fn announce(database: u32) {
 /// All databases announced and not gone.
 pub(crate) fn present() -> Vec<Database> {
     let all = shared().map(|shared| shared.databases.collect(|_, known| known.is_absent == 0));
-    all.unwrap_or_default().into_iter().map(|(_, known)| known).collect()
+    all.unwrap_or_default()
+        .into_iter()
+        .map(|(_, known)| known)
+        .collect()
 }
 
 /// Whether what a database learned earlier is in shared memory.
 pub(crate) fn is_loaded(database: u32) -> bool {
-    shared().and_then(|shared| shared.databases.get(u64::from(database))).is_some_and(|known| known.is_loaded != 0)
+    shared()
+        .and_then(|shared| shared.databases.get(u64::from(database)))
+        .is_some_and(|known| known.is_loaded != 0)
 }
 
 /// When the latest cycle ended.
 pub(crate) fn cycled_at(database: u32) -> i64 {
-    shared().and_then(|shared| shared.databases.get(u64::from(database))).map_or(0, |known| known.cycled_at)
+    shared()
+        .and_then(|shared| shared.databases.get(u64::from(database)))
+        .map_or(0, |known| known.cycled_at)
 }
 
 /// What was learned earlier is in shared memory now.

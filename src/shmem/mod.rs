@@ -8,6 +8,7 @@ pub(crate) mod ring;
 pub(crate) mod databases;
 pub(crate) mod counters;
 
+pub(crate) use crate::pg::shmem::is_preloading;
 use crate::pg::shmem::{Sizes, request, shared};
 use crate::settings;
 use layout::{Correction, Statement, Trajectory};
@@ -17,11 +18,14 @@ const DATABASES: usize = 1024;
 
 /// Asks for shared memory, or warns that the library was not preloaded and returns false.
 pub(crate) fn init() -> bool {
-    let is_preloaded = request(sizes());
-    if !is_preloaded {
-        pgrx::warning!("ruvector_dag must be loaded via shared_preload_libraries: nothing is learned or steered");
+    if !is_preloading() {
+        pgrx::warning!(
+            "ruvector_dag must be loaded via shared_preload_libraries: nothing is learned or steered"
+        );
+        return false;
     }
-    is_preloaded
+    request(sizes());
+    true
 }
 
 /// Whether there is shared memory.
@@ -33,7 +37,9 @@ pub(crate) fn is_available() -> bool {
 fn sizes() -> Sizes {
     let bytes = settings::shared_memory_bytes();
     Sizes {
-        trajectories: (bytes / 4 / size_of::<Trajectory>()).min(settings::max_trajectories()).max(1),
+        trajectories: (bytes / 4 / size_of::<Trajectory>())
+            .min(settings::max_trajectories())
+            .max(1),
         corrections: bytes * 3 / 8 / (size_of::<Correction>() + 16),
         statements: bytes * 3 / 8 / (size_of::<Statement>() + 16),
         databases: DATABASES,

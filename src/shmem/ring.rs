@@ -22,7 +22,9 @@ pub(crate) fn has_waiting(database: u32) -> bool {
 
 /// Takes executions of a database.
 pub(crate) fn take(database: u32) -> Vec<(usize, Trajectory)> {
-    shared().map(|shared| shared.ring.take(BATCH, |waiting| waiting.database == database)).unwrap_or_default()
+    shared()
+        .map(|shared| shared.ring.take(BATCH, |waiting| waiting.database == database))
+        .unwrap_or_default()
 }
 
 /// Frees the slots of executions that are written.

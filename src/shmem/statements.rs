@@ -72,7 +72,9 @@ pub(crate) fn restore(statement: Statement) {
 /// The classes of a database that changed since they were written; they count as written from now on.
 pub(crate) fn take_dirty(database: u32) -> Vec<Statement> {
     let Some(shared) = shared() else { return Vec::new() };
-    let dirty = shared.statements.collect(|_, entry| entry.database == database && entry.dirty != 0);
+    let dirty = shared
+        .statements
+        .collect(|_, entry| entry.database == database && entry.dirty != 0);
     let dirty: Vec<_> = dirty.into_iter().map(|(_, entry)| entry).collect();
     dirty.iter().for_each(|entry| set_dirty(entry, 0));
     dirty
@@ -95,10 +97,15 @@ fn set_dirty(seen: &Statement, dirty: u32) {
 /// The classes of a database.
 pub(crate) fn of_database(database: u32) -> Vec<Statement> {
     let all = shared().map(|shared| shared.statements.collect(|_, entry| entry.database == database));
-    all.unwrap_or_default().into_iter().map(|(_, entry)| entry).collect()
+    all.unwrap_or_default()
+        .into_iter()
+        .map(|(_, entry)| entry)
+        .collect()
 }
 
 /// Forgets the classes of a database.
 pub(crate) fn reset(database: u32) -> usize {
-    shared().map_or(0, |shared| shared.statements.remove_if(|_, entry| entry.database == database))
+    shared().map_or(0, |shared| {
+        shared.statements.remove_if(|_, entry| entry.database == database)
+    })
 }

@@ -65,7 +65,11 @@ fn analyze(query: &str) -> Result<Vec<AnalyzedRow>, Report> {
         .zip(&planned.operators)
         .map(|(node, view)| {
             let cost = dag.self_cost(node.id);
-            let criticality = if on_path.contains(&node.id) { share(cost, path.cost) } else { 0.0 };
+            let criticality = if on_path.contains(&node.id) {
+                share(cost, path.cost)
+            } else {
+                0.0
+            };
             (
                 node.id.0 as i32,
                 node.operator_type.name(),
@@ -93,22 +97,33 @@ fn dag_of(planned: &Planned) -> Result<QueryDag, Report> {
 
 /// By plan node id: the relation it produces, and what was learned of it.
 fn knowledge(planned: &Planned) -> HashMap<i32, (&Counted, Option<Learned>)> {
-    let counted = planned.remembered.iter().flat_map(|remembered| &remembered.facts.counted);
-    counted.map(|node| (node.plan_node_id, (node, rows::learned(&node.subject)))).collect()
+    let counted = planned
+        .remembered
+        .iter()
+        .flat_map(|remembered| &remembered.facts.counted);
+    counted
+        .map(|node| (node.plan_node_id, (node, rows::learned(&node.subject))))
+        .collect()
 }
 
 fn recommendations(view: &OperatorView, known: Option<&(&Counted, Option<Learned>)>) -> Vec<String> {
-    let Some((counted, Some(learned))) = known else { return Vec::new() };
+    let Some((counted, Some(learned))) = known else {
+        return Vec::new();
+    };
     let (estimated, actual) = (counted.estimated.max(1.0), learned.correction.rows.max(1.0));
     let factor = (estimated / actual).max(actual / estimated);
     if factor < POOR_ESTIMATE {
         return Vec::new();
     }
     let what = match &view.relation {
-        Some(relation) => format!("extended statistics on the filtered columns of {relation} may help every statement"),
+        Some(relation) => {
+            format!("extended statistics on the filtered columns of {relation} may help every statement")
+        }
         None => "its inputs' columns are correlated in a way that statistics don't show".to_owned(),
     };
-    vec![format!("estimated {estimated:.0} rows, counted {actual:.0} ({factor:.0} times off): {what}")]
+    vec![format!(
+        "estimated {estimated:.0} rows, counted {actual:.0} ({factor:.0} times off): {what}"
+    )]
 }
 
 /// The plan with PostgreSQL's row estimates beside the learned ones.
@@ -132,7 +147,12 @@ fn explain(query: &str, format: &str) -> Result<String, Report> {
                 hint: Some("Use text or json.".to_owned()),
             });
         }
-        other => return Err(invalid_argument(format!("unrecognized format \"{other}\""), "Use text or json.")),
+        other => {
+            return Err(invalid_argument(
+                format!("unrecognized format \"{other}\""),
+                "Use text or json.",
+            ));
+        }
     };
     Ok(render(&planned::plan(query)?))
 }
@@ -140,10 +160,16 @@ fn explain(query: &str, format: &str) -> Result<String, Report> {
 /// The decision in words.
 fn decision(planned: &Planned) -> String {
     let Some(remembered) = &planned.remembered else {
-        let reason = if settings::is_enabled() { "it reads no table, or has no query identifier" } else { "disabled" };
+        let reason = if settings::is_enabled() {
+            "it reads no table, or has no query identifier"
+        } else {
+            "disabled"
+        };
         return format!("left alone: {reason}");
     };
-    let known = shmem::statements::get(remembered.statement.class).map(|known| known.evidence).unwrap_or_default();
+    let known = shmem::statements::get(remembered.statement.class)
+        .map(|known| known.evidence)
+        .unwrap_or_default();
     let choice = known.choose(shmem::corrections::newest());
     let plan = match remembered.corrected {
         0 => "stock plan".to_owned(),
@@ -159,8 +185,18 @@ fn as_text(planned: &Planned) -> String {
         if let Some(name) = &view.subplan_name {
             let _ = writeln!(text, "{}{name}", " ".repeat(2 + 6 * view.depth.saturating_sub(1)));
         }
-        let arrow = if view.depth == 0 { String::new() } else { format!("{}->  ", " ".repeat(6 * view.depth - 4)) };
-        let _ = write!(text, "{arrow}{}  (cost={:.2}..{:.2} ", title(view), view.startup_cost, view.total_cost);
+        let arrow = if view.depth == 0 {
+            String::new()
+        } else {
+            format!("{}->  ", " ".repeat(6 * view.depth - 4))
+        };
+        let _ = write!(
+            text,
+            "{arrow}{}  (cost={:.2}..{:.2} ",
+            title(view),
+            view.startup_cost,
+            view.total_cost
+        );
         let _ = writeln!(text, "{})", row_counts(view, knowledge.get(&view.plan_node_id)));
     }
     let _ = write!(text, "Decision: {}", decision(planned));
@@ -185,7 +221,9 @@ fn title(view: &OperatorView) -> String {
 }
 
 fn row_counts(view: &OperatorView, known: Option<&(&Counted, Option<Learned>)>) -> String {
-    let Some((counted, learned)) = known else { return format!("rows={:.0}", view.rows) };
+    let Some((counted, learned)) = known else {
+        return format!("rows={:.0}", view.rows);
+    };
     let estimate = format!("rows={:.0}", counted.estimated);
     match learned {
         None => estimate + " learned=none",

@@ -25,11 +25,17 @@ fn measures() -> Result<Vec<(String, Option<f64>)>, Report> {
         .into_iter()
         .map(|(name, count)| (name.to_owned(), Some(count as f64)))
         .collect();
-    measures.push(("corrections".to_owned(), Some(corrections::count(database) as f64)));
+    measures.push((
+        "corrections".to_owned(),
+        Some(corrections::count(database) as f64),
+    ));
     measures.push(("statement_classes".to_owned(), Some(classes.len() as f64)));
     measures.push(("saved_ms".to_owned(), Some(saved)));
     measures.push(("lost_ms".to_owned(), Some(lost)));
-    measures.push(("is_loaded".to_owned(), Some(f64::from(u8::from(databases::is_loaded(database))))));
+    measures.push((
+        "is_loaded".to_owned(),
+        Some(f64::from(u8::from(databases::is_loaded(database)))),
+    ));
     measures.push(("avg_improvement".to_owned(), average_improvement(&classes)));
     Ok(measures)
 }

@@ -58,19 +58,30 @@ fn decisions() -> Result<Vec<Row>, Report> {
     let (user, sees_all) = (catalog::user(), catalog::reads_all_stats());
     let newest = corrections::newest();
     let classes = statements::of_database(catalog::database());
-    Ok(classes.iter().map(|class| row(class, newest, sees_all || class.user == user)).collect())
+    Ok(classes
+        .iter()
+        .map(|class| row(class, newest, sees_all || class.user == user))
+        .collect())
 }
 
 fn row(class: &Statement, newest: u64, is_visible: bool) -> Row {
     let evidence = &class.evidence;
     let choice = evidence.choose(newest);
     let stock = evidence.stock();
-    let used = if choice.cutoff == 0 { stock } else { evidence.best() };
+    let used = if choice.cutoff == 0 {
+        stock
+    } else {
+        evidence.best()
+    };
     (
         is_visible.then_some(class.queryid),
         is_visible.then_some(class.class as i64),
         pg_sys::Oid::from(class.user),
-        if choice.cutoff == 0 { "stock plan" } else { "corrected row counts" },
+        if choice.cutoff == 0 {
+            "stock plan"
+        } else {
+            "corrected row counts"
+        },
         choice.state.name(),
         stock.and_then(PlanEvidence::expected_ms),
         stock.map_or(0, |plan| i64::from(plan.runs)),

@@ -41,7 +41,9 @@ fn learn_now() -> Result<worker::Cycle, Report> {
         return Err(disabled());
     }
     if catalog::is_standby() {
-        return Err(learning_failed("a standby only reads what its primary learned".to_owned()));
+        return Err(learning_failed(
+            "a standby only reads what its primary learned".to_owned(),
+        ));
     }
     Ok(settings::paused(worker::learn_now))
 }
@@ -57,7 +59,9 @@ fn reset(preserve_patterns: bool, preserve_trajectories: bool) -> Result<(), Rep
         return Err(not_preloaded());
     }
     if catalog::is_standby() {
-        return Err(learning_failed("a standby only reads what its primary learned".to_owned()));
+        return Err(learning_failed(
+            "a standby only reads what its primary learned".to_owned(),
+        ));
     }
     let database = catalog::database();
     settings::paused(|| worker::forget(!preserve_patterns, !preserve_trajectories));

@@ -1,7 +1,14 @@
 //! The SQL functions: shape, rights and text, no logic. One file per chapter of docs/sql.md; the declarations are in
 //! `sql/ruvector_dag--0.1.0.sql`.
 
-#![allow(unsafe_code, reason = "pgrx's macros expand to unsafe wrappers; none is written here")]
+#![allow(
+    unsafe_code,
+    reason = "pgrx's macros expand to unsafe wrappers; none is written here"
+)]
+#![allow(
+    clippy::type_complexity,
+    reason = "pgrx reads a function's columns from the type written out in its signature"
+)]
 
 mod config;
 mod analysis;

@@ -38,7 +38,9 @@ pub(super) fn run() {
                 }
                 Started::NoSlot => {
                     if !std::mem::replace(&mut has_logged_no_slot, true) {
-                        pgrx::log!("ruvector_dag: no background worker slot is free; max_worker_processes may be too low");
+                        pgrx::log!(
+                            "ruvector_dag: no background worker slot is free; max_worker_processes may be too low"
+                        );
                     }
                     databases::set_started(database, 0, now + BACK_OFF_S);
                 }
@@ -46,7 +48,11 @@ pub(super) fn run() {
                     // A worker with little to do may be gone before it is seen; one whose database was dropped
                     // never ends a cycle.
                     let count = failures.entry(database).or_default();
-                    *count = if databases::cycled_at(database) >= now { 0 } else { *count + 1 };
+                    *count = if databases::cycled_at(database) >= now {
+                        0
+                    } else {
+                        *count + 1
+                    };
                     databases::set_started(database, 0, now + if *count == 0 { 1 } else { BACK_OFF_S });
                     if *count >= GIVE_UP {
                         failures.remove(&database);

@@ -40,7 +40,11 @@ pub(super) fn run(database: u32) {
 
 /// Runs `work` unless the extension was dropped meanwhile.
 fn locked<R: Default>(work: impl FnOnce() -> R) -> R {
-    if catalog::lock_extension() { work() } else { R::default() }
+    if catalog::lock_extension() {
+        work()
+    } else {
+        R::default()
+    }
 }
 
 /// Writes down what was learned in the current database, inside the caller's transaction.

@@ -47,7 +47,10 @@ fn load_corrections(table: SpiTupleTable<'_>, database: u32) -> SpiResult<()> {
     for row in table {
         let mut relations = [0; MAX_RELATIONS];
         let oids = row.get::<Vec<pg_sys::Oid>>(2)?.unwrap_or_default();
-        relations.iter_mut().zip(&oids).for_each(|(kept, oid)| *kept = oid.to_u32());
+        relations
+            .iter_mut()
+            .zip(&oids)
+            .for_each(|(kept, oid)| *kept = oid.to_u32());
         corrections::restore(Correction {
             relation_key: word(&row, 1)?,
             rows: number(&row, 3)?,
@@ -78,7 +81,10 @@ fn load_plans(table: SpiTupleTable<'_>) -> SpiResult<HashMap<u64, Vec<PlanEviden
         plan.cut_off_runs = word(&row, 5)? as u32;
         plan.lower_bound_ms = row.get::<f32>(6)?.unwrap_or(0.0);
         plan.total_cost = row.get::<f32>(7)?.unwrap_or(0.0);
-        plans.entry(word(&row, 1)?).or_default().push(plan.with_samples_ms(&samples));
+        plans
+            .entry(word(&row, 1)?)
+            .or_default()
+            .push(plan.with_samples_ms(&samples));
     }
     Ok(plans)
 }

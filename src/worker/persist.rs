@@ -76,7 +76,10 @@ fn run(sql: &str, arguments: &[DatumWithOid<'_>]) {
 pub(super) fn corrections(entries: &[Correction]) -> usize {
     for entry in entries {
         let known = (entry.relation_count as usize).min(MAX_RELATIONS);
-        let relations: Vec<pg_sys::Oid> = entry.relations[..known].iter().map(|&oid| pg_sys::Oid::from(oid)).collect();
+        let relations: Vec<pg_sys::Oid> = entry.relations[..known]
+            .iter()
+            .map(|&oid| pg_sys::Oid::from(oid))
+            .collect();
         run(
             "INSERT INTO ruvector.dag_corrections AS known (relation_key, relations, rows, estimated_rows, table_rows, \
              modifications, sequence, queryid, measured_at, observations, relation_count) \
@@ -125,8 +128,14 @@ pub(super) fn statements(entries: &[Statement]) -> usize {
                 entry.evidence.lost_ms.into(),
             ],
         );
-        run("DELETE FROM ruvector.dag_plan_shapes WHERE class = $1", &[bits(entry.class).into()]);
-        entry.evidence.plans().for_each(|plan| plan_shape(entry.class, plan));
+        run(
+            "DELETE FROM ruvector.dag_plan_shapes WHERE class = $1",
+            &[bits(entry.class).into()],
+        );
+        entry
+            .evidence
+            .plans()
+            .for_each(|plan| plan_shape(entry.class, plan));
     }
     entries.len()
 }

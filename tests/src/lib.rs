@@ -1,10 +1,8 @@
-//! What tests on real clusters share: one build and one private server per test program.
+//! What tests on real clusters share.
 
-use std::sync::OnceLock;
-use testkit::Server;
+use testkit::{Result, Server};
 
-/// The server with the extension, built and copied once.
-pub fn server() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| Server::with_extension(15).expect("the extension builds and PostgreSQL 15 is installed"))
+/// A private server with the extension. Each test has its own; building it again takes a fraction of a second.
+pub fn server() -> Result<Server> {
+    Server::with_extension(15)
 }

@@ -4,23 +4,28 @@ use anyhow::{Context, Result};
 use postgres::Client;
 use ruvector_dag_tests::server;
 use std::time::{Duration, Instant};
-use testkit::Cluster;
 use testkit::cluster::wait_for;
+use testkit::{Cluster, Server};
 
 const DATA: &str = "CREATE EXTENSION ruvector_dag;
     CREATE TABLE t (id int PRIMARY KEY, a int, b int);
     INSERT INTO t SELECT i, i % 20, i % 20 FROM generate_series(1, 20000) AS i;
     ANALYZE t";
 
-fn cluster() -> Result<Cluster<'static>> {
-    let cluster = Cluster::builder(server()).set("autovacuum", "off").set("ruvector.dag_min_duration", "0").start()?;
+fn cluster(server: &Server) -> Result<Cluster<'_>> {
+    let cluster = Cluster::builder(server)
+        .set("autovacuum", "off")
+        .set("ruvector.dag_min_duration", "0")
+        .start()?;
     cluster.client("postgres")?.batch_execute(DATA)?;
     Ok(cluster)
 }
 
 fn learn(client: &mut Client, constants: std::ops::Range<i32>) -> Result<()> {
     for n in constants {
-        client.simple_query(&format!("SELECT count(*) FROM t x JOIN t y USING (id) WHERE x.a = {n} AND x.b = {n}"))?;
+        client.simple_query(&format!(
+            "SELECT count(*) FROM t x JOIN t y USING (id) WHERE x.a = {n} AND x.b = {n}"
+        ))?;
     }
     Ok(())
 }
@@ -43,63 +48,89 @@ fn wait_until_written(client: &mut Client, at_least: i64) -> Result<i64> {
 /// Touches the database, so that its worker is started, and waits until it has loaded so many relations.
 fn wait_until_loaded(client: &mut Client, at_least: i64) -> Result<()> {
     client.simple_query("SELECT count(*) FROM t")?;
-    wait_for("the worker to load", || Ok((count(client, KNOWN)? >= at_least).then_some(())))
+    wait_for("the worker to load", || {
+        Ok((count(client, KNOWN)? >= at_least).then_some(()))
+    })
 }
 
 /// A connection after a crash: one that survives the restart.
 fn reconnect(cluster: &Cluster<'_>) -> Result<Client> {
     wait_for("the server to recover", || {
-        let Ok(mut client) = cluster.client("postgres") else { return Ok(None) };
-        Ok(client.simple_query("SELECT count(*) FROM t").is_ok().then_some(client))
+        let Ok(mut client) = cluster.client("postgres") else {
+            return Ok(None);
+        };
+        Ok(client
+            .simple_query("SELECT count(*) FROM t")
+            .is_ok()
+            .then_some(client))
     })
 }
 
 #[test]
 fn the_worker_writes_and_a_restart_loads() -> Result<()> {
-    let cluster = cluster()?;
+    let server = server()?;
+    let cluster = cluster(&server)?;
     let mut client = cluster.client("postgres")?;
     learn(&mut client, 0..5)?;
     let written = wait_until_written(&mut client, 5)?;
-    let calls = count(&mut client, "SELECT sum(calls)::bigint FROM ruvector.dag_statement_classes")?;
+    let calls = count(
+        &mut client,
+        "SELECT sum(calls)::bigint FROM ruvector.dag_statement_classes",
+    )?;
     drop(client);
     let begun = Instant::now();
     cluster.restart("fast")?;
-    assert!(begun.elapsed() < Duration::from_secs(10), "stopping and starting took {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "stopping and starting took {:?}",
+        begun.elapsed()
+    );
     let mut client = cluster.client("postgres")?;
     wait_until_loaded(&mut client, written)?;
-    assert!(count(&mut client, "SELECT sum(calls)::bigint FROM ruvector.dag_decisions()")? >= calls);
+    assert!(
+        count(
+            &mut client,
+            "SELECT sum(calls)::bigint FROM ruvector.dag_decisions()"
+        )? >= calls
+    );
     Ok(())
 }
 
 #[test]
 fn a_killed_backend_loses_nothing_drained() -> Result<()> {
-    let cluster = cluster()?;
+    let server = server()?;
+    let cluster = cluster(&server)?;
     let mut client = cluster.client("postgres")?;
     learn(&mut client, 0..5)?;
     let written = wait_until_written(&mut client, 5)?;
     let mut busy = cluster.client("postgres")?;
     let pid: i32 = busy.query_one("SELECT pg_backend_pid()", &[])?.get(0);
-    let running = std::thread::spawn(move || busy.simple_query("SELECT count(*) FROM t a, t b, t c").is_err());
+    let running =
+        std::thread::spawn(move || busy.simple_query("SELECT count(*) FROM t a, t b, t c").is_err());
     wait_for("the statement to run", || {
         let active = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND state = 'active'");
         Ok((count(&mut client, &active)? == 1).then_some(()))
     })?;
     cluster.kill(pid)?;
-    assert!(running.join().expect("the thread ends"), "a killed backend can't answer");
+    assert!(
+        running.join().expect("the thread ends"),
+        "a killed backend can't answer"
+    );
     let mut client = reconnect(&cluster)?;
     wait_until_loaded(&mut client, written)
 }
 
 #[test]
 fn a_killed_launcher_loses_nothing_drained() -> Result<()> {
-    let cluster = cluster()?;
+    let server = server()?;
+    let cluster = cluster(&server)?;
     let mut client = cluster.client("postgres")?;
     learn(&mut client, 0..5)?;
     let written = wait_until_written(&mut client, 5)?;
-    let launcher = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'ruvector_dag launcher'";
-    let pid: i32 = client.query_one(launcher, &[])?.get(0);
-    cluster.kill(pid)?;
-    wait_for("the crash to end this session", || Ok(client.simple_query("SELECT 1").is_err().then_some(())))?;
+    cluster.kill(cluster.child("ruvector_dag launcher")?)?;
+    wait_for("the crash to end this session", || {
+        Ok(client.simple_query("SELECT 1").is_err().then_some(()))
+    })?;
     let mut client = reconnect(&cluster)?;
     wait_until_loaded(&mut client, written)?;
     learn(&mut client, 5..8)?;
@@ -109,7 +140,8 @@ fn a_killed_launcher_loses_nothing_drained() -> Result<()> {
 
 #[test]
 fn an_immediate_shutdown_loses_nothing_drained() -> Result<()> {
-    let cluster = cluster()?;
+    let server = server()?;
+    let cluster = cluster(&server)?;
     let mut client = cluster.client("postgres")?;
     learn(&mut client, 0..5)?;
     let written = wait_until_written(&mut client, 5)?;
@@ -123,7 +155,8 @@ fn an_immediate_shutdown_loses_nothing_drained() -> Result<()> {
 
 #[test]
 fn a_standby_reads_what_its_primary_learned() -> Result<()> {
-    let cluster = cluster()?;
+    let server = server()?;
+    let cluster = cluster(&server)?;
     let mut client = cluster.client("postgres")?;
     learn(&mut client, 0..5)?;
     let written = wait_until_written(&mut client, 5)?;
@@ -134,15 +167,21 @@ fn a_standby_reads_what_its_primary_learned() -> Result<()> {
     learn(&mut client, 5..10)?;
     let more = wait_until_written(&mut client, written + 5)?;
     wait_until_loaded(&mut reader, more)?;
-    let error = reader.simple_query("SELECT ruvector.dag_learn_now()").expect_err("a standby can't learn");
+    let error = reader
+        .simple_query("SELECT ruvector.dag_learn_now()")
+        .expect_err("a standby can't learn");
     assert_eq!(error.code().context("a database error")?.code(), "RV004");
-    assert_eq!(count(&mut reader, "SELECT internal_errors FROM ruvector.dag_status()")?, 0);
+    assert_eq!(
+        count(&mut reader, "SELECT internal_errors FROM ruvector.dag_status()")?,
+        0
+    );
     Ok(())
 }
 
 #[test]
 fn databases_and_extensions_come_and_go() -> Result<()> {
-    let cluster = cluster()?;
+    let server = server()?;
+    let cluster = cluster(&server)?;
     let mut owner = cluster.client("postgres")?;
     for name in ["shop", "Two words"] {
         owner.batch_execute(&format!("CREATE DATABASE \"{name}\""))?;

@@ -18,9 +18,14 @@ const RUNS: usize = 4;
 
 #[test]
 fn results_are_those_of_stock_postgresql() -> Result<()> {
-    let cluster = Cluster::builder(server()).set("ruvector.dag_min_duration", "0").start()?;
+    let server = server()?;
+    let cluster = Cluster::builder(&server)
+        .set("ruvector.dag_min_duration", "0")
+        .start()?;
     cluster.client("postgres")?.batch_execute(generator::TABLES)?;
-    cluster.client("postgres")?.batch_execute("CREATE EXTENSION ruvector_dag; ANALYZE")?;
+    cluster
+        .client("postgres")?
+        .batch_execute("CREATE EXTENSION ruvector_dag; ANALYZE")?;
     let mut stock = cluster.client("postgres")?;
     stock.batch_execute("SET ruvector.dag_mode = off")?;
     let mut learned = cluster.client("postgres")?;
@@ -38,10 +43,15 @@ fn results_are_those_of_stock_postgresql() -> Result<()> {
     let status = "SELECT internal_errors, corrections, corrections_applied FROM ruvector.dag_status()";
     let status = learned.query_one(status, &[])?;
     let (errors, corrections, applied): (i64, i64, i64) = (status.get(0), status.get(1), status.get(2));
-    println!("{STATEMENTS} statements, {rows} rows, {corrections} relations learned, {applied} estimates corrected");
+    println!(
+        "{STATEMENTS} statements, {rows} rows, {corrections} relations learned, {applied} estimates corrected"
+    );
     assert_eq!(errors, 0);
     assert!(rows > STATEMENTS, "statements should give rows");
-    assert!(corrections > 500 && applied > 500, "{corrections} learned, {applied} applied");
+    assert!(
+        corrections > 500 && applied > 500,
+        "{corrections} learned, {applied} applied"
+    );
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use postgres::{Client, SimpleQueryMessage};
 use ruvector_dag_tests::server;
-use testkit::Cluster;
 use testkit::cluster::wait_for;
+use testkit::{Cluster, Server};
 
 const DATA: &str = "CREATE EXTENSION ruvector_dag;
     CREATE TABLE customers (id int PRIMARY KEY, city int, country int, language int);
@@ -17,8 +17,11 @@ const DATA: &str = "CREATE EXTENSION ruvector_dag;
 const STATEMENT: &str = "SELECT count(*) FROM customers c JOIN orders o ON o.customer_id = c.id \
     WHERE c.country = 2 AND c.language = 2 AND c.city BETWEEN 20 AND 29";
 
-fn cluster() -> Result<Cluster<'static>> {
-    let cluster = Cluster::builder(server()).set("autovacuum", "off").set("ruvector.dag_min_duration", "0").start()?;
+fn cluster(server: &Server) -> Result<Cluster<'_>> {
+    let cluster = Cluster::builder(server)
+        .set("autovacuum", "off")
+        .set("ruvector.dag_min_duration", "0")
+        .start()?;
     cluster.client("postgres")?.batch_execute(DATA)?;
     Ok(cluster)
 }
@@ -51,19 +54,28 @@ fn join_rows(plan: &serde_json::Value) -> f64 {
     if name.ends_with("Join") || name == "Nested Loop" {
         return plan["Plan Rows"].as_f64().unwrap_or(0.0);
     }
-    plan["Plans"].as_array().map_or(0.0, |plans| plans.iter().map(join_rows).fold(0.0, f64::max))
+    plan["Plans"]
+        .as_array()
+        .map_or(0.0, |plans| plans.iter().map(join_rows).fold(0.0, f64::max))
 }
 
 #[test]
 fn a_counted_join_is_planned_with_its_true_size() -> Result<()> {
-    let cluster = cluster()?;
+    let server = server()?;
+    let cluster = cluster(&server)?;
     let mut client = cluster.client("postgres")?;
     let stock = join_rows(&plan(&mut client, STATEMENT)?);
     let truth: f64 = value(&mut client, STATEMENT)?.parse()?;
-    assert!(truth / stock > 10.0, "the data no longer misleads PostgreSQL: {stock} estimated, {truth} counted");
+    assert!(
+        truth / stock > 10.0,
+        "the data no longer misleads PostgreSQL: {stock} estimated, {truth} counted"
+    );
     client.simple_query(STATEMENT)?;
     let corrected = join_rows(&plan(&mut client, STATEMENT)?);
-    assert!((corrected / truth - 1.0).abs() < 0.01, "{corrected} planned, {truth} counted");
+    assert!(
+        (corrected / truth - 1.0).abs() < 0.01,
+        "{corrected} planned, {truth} counted"
+    );
     // Another session plans with it, too; one that only observes does not.
     let mut other = cluster.client("postgres")?;
     assert_eq!(join_rows(&plan(&mut other, STATEMENT)?), corrected);
@@ -74,7 +86,8 @@ fn a_counted_join_is_planned_with_its_true_size() -> Result<()> {
 
 #[test]
 fn a_prepared_statement_with_custom_plans_shares_what_was_learned() -> Result<()> {
-    let cluster = cluster()?;
+    let server = server()?;
+    let cluster = cluster(&server)?;
     let mut client = cluster.client("postgres")?;
     client.batch_execute(
         "SET plan_cache_mode = force_custom_plan;
@@ -83,16 +96,26 @@ fn a_prepared_statement_with_custom_plans_shares_what_was_learned() -> Result<()
     )?;
     client.simple_query(STATEMENT)?;
     client.simple_query("EXECUTE q (2)")?;
-    let explained = json(&mut client, &format!("SELECT ruvector.dag_explain($q${STATEMENT}$q$, 'json')"))?;
-    let join = explained["plan"].as_array().and_then(|nodes| nodes.iter().find(|node| node["join_type"] == "Inner"));
+    let explained = json(
+        &mut client,
+        &format!("SELECT ruvector.dag_explain($q${STATEMENT}$q$, 'json')"),
+    )?;
+    let join = explained["plan"]
+        .as_array()
+        .and_then(|nodes| nodes.iter().find(|node| node["join_type"] == "Inner"));
     let observations = join.and_then(|join| join["observations"].as_u64());
-    assert_eq!(observations, Some(2), "both statements count the same join: {explained}");
+    assert_eq!(
+        observations,
+        Some(2),
+        "both statements count the same join: {explained}"
+    );
     Ok(())
 }
 
 #[test]
 fn what_was_learned_fades_when_its_tables_change() -> Result<()> {
-    let cluster = cluster()?;
+    let server = server()?;
+    let cluster = cluster(&server)?;
     let mut client = cluster.client("postgres")?;
     for _ in 0..2 {
         client.simple_query(STATEMENT)?;
@@ -108,15 +131,25 @@ fn what_was_learned_fades_when_its_tables_change() -> Result<()> {
     // A rewritten table is another one at once.
     client.simple_query(STATEMENT)?;
     client.batch_execute("VACUUM FULL customers")?;
-    let explained = json(&mut client, &format!("SELECT ruvector.dag_explain($q${STATEMENT}$q$, 'json')"))?;
-    let scan = explained["plan"].as_array().and_then(|nodes| nodes.iter().find(|node| node["relation"] == "customers"));
-    assert_eq!(scan.map(|scan| scan["learned_rows"].is_null()), Some(true), "{explained}");
+    let explained = json(
+        &mut client,
+        &format!("SELECT ruvector.dag_explain($q${STATEMENT}$q$, 'json')"),
+    )?;
+    let scan = explained["plan"]
+        .as_array()
+        .and_then(|nodes| nodes.iter().find(|node| node["relation"] == "customers"));
+    assert_eq!(
+        scan.map(|scan| scan["learned_rows"].is_null()),
+        Some(true),
+        "{explained}"
+    );
     Ok(())
 }
 
 #[test]
 fn a_live_plan_and_explain_give_the_same_dag() -> Result<()> {
-    let cluster = cluster()?;
+    let server = server()?;
+    let cluster = cluster(&server)?;
     let mut client = cluster.client("postgres")?;
     client.batch_execute("SET ruvector.dag_mode = observe")?;
     let statements = [
@@ -136,16 +169,28 @@ fn a_live_plan_and_explain_give_the_same_dag() -> Result<()> {
         let newest = "SELECT plan FROM ruvector.dag_trajectories WHERE corrected_relations = 0 ORDER BY trajectory_id LIMIT 1";
         let binary: Vec<u8> = client.query_one(newest, &[])?.get(0);
         let live = engine::QueryDag::from_binary(&binary)?;
-        let told = json(&mut client, &format!("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}"))?;
+        let told = json(
+            &mut client,
+            &format!("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}"),
+        )?;
         let told = engine::QueryDag::from_explain_json(&told.to_string())?;
         assert_eq!(bare(&live), bare(&told), "{sql}");
-        assert_eq!(live.relations_fingerprint(), told.relations_fingerprint(), "{sql}");
+        assert_eq!(
+            live.relations_fingerprint(),
+            told.relations_fingerprint(),
+            "{sql}"
+        );
     }
     Ok(())
 }
 
 /// A graph without what only one of the two forms has: EXPLAIN rounds and deparses clauses.
-fn bare(dag: &engine::QueryDag) -> (Vec<engine::OperatorNode>, Vec<(engine::OperatorId, engine::OperatorId)>) {
+fn bare(
+    dag: &engine::QueryDag,
+) -> (
+    Vec<engine::OperatorNode>,
+    Vec<(engine::OperatorId, engine::OperatorId)>,
+) {
     let mut nodes: Vec<_> = dag.nodes().cloned().collect();
     for node in &mut nodes {
         node.clauses.clear();
@@ -159,12 +204,18 @@ fn bare(dag: &engine::QueryDag) -> (Vec<engine::OperatorNode>, Vec<(engine::Oper
 
 #[test]
 fn a_cancelled_execution_bounds_the_latency_of_its_plan() -> Result<()> {
-    let cluster = cluster()?;
+    let server = server()?;
+    let cluster = cluster(&server)?;
     let mut client = cluster.client("postgres")?;
     client.batch_execute("SET statement_timeout = '200ms'")?;
-    assert!(client.simple_query("SELECT count(*) FROM orders a, orders b WHERE a.year = b.year").is_err());
+    assert!(
+        client
+            .simple_query("SELECT count(*) FROM orders a, orders b WHERE a.year = b.year")
+            .is_err()
+    );
     client.batch_execute("RESET statement_timeout; SELECT ruvector.dag_learn_now()")?;
-    let bounds = "SELECT runs, cut_off_runs, lower_bound_ms FROM ruvector.dag_plan_shapes WHERE cut_off_runs > 0";
+    let bounds =
+        "SELECT runs, cut_off_runs, lower_bound_ms FROM ruvector.dag_plan_shapes WHERE cut_off_runs > 0";
     let row = client.query_one(bounds, &[])?;
     let (runs, cut_off, bound): (i64, i64, f32) = (row.get(0), row.get(1), row.get(2));
     assert_eq!((runs, cut_off), (0, 1));
@@ -174,16 +225,22 @@ fn a_cancelled_execution_bounds_the_latency_of_its_plan() -> Result<()> {
 
 #[test]
 fn a_plan_measured_slower_is_not_kept() -> Result<()> {
-    let cluster = cluster()?;
+    let server = server()?;
+    let cluster = cluster(&server)?;
     let mut client = cluster.client("postgres")?;
     // Costs that are wrong on purpose: with true row counts the planner prefers what is slow.
-    client.batch_execute("SET seq_page_cost = 1000; SET enable_hashjoin = off; SET enable_mergejoin = off")?;
+    client
+        .batch_execute("SET seq_page_cost = 1000; SET enable_hashjoin = off; SET enable_mergejoin = off")?;
     for _ in 0..12 {
         client.simple_query(STATEMENT)?;
     }
-    let kept = "SELECT state, baseline_ms, current_ms FROM ruvector.dag_decisions() ORDER BY calls DESC LIMIT 1";
+    let kept =
+        "SELECT state, baseline_ms, current_ms FROM ruvector.dag_decisions() ORDER BY calls DESC LIMIT 1";
     let row = client.query_one(kept, &[])?;
     let (state, baseline, current): (String, f64, f64) = (row.get(0), row.get(1), row.get(2));
-    assert!(current <= baseline, "{state}: {baseline} ms stock, {current} ms kept");
+    assert!(
+        current <= baseline,
+        "{state}: {baseline} ms stock, {current} ms kept"
+    );
     Ok(())
 }

@@ -51,7 +51,8 @@ CREATE INDEX ON events (customer_id);";
 pub(crate) fn statements() -> Vec<String> {
     let mut statements = Vec::new();
     for country in [0, 1, 3] {
-        let customers = format!("c.country = {country} AND c.language = {country} AND c.currency = {country}");
+        let customers =
+            format!("c.country = {country} AND c.language = {country} AND c.currency = {country}");
         statements.push(format!(
             "SELECT count(*), sum(i.quantity) FROM customers c JOIN orders o ON o.customer_id = c.id \
              JOIN items i ON i.order_id = o.id WHERE {customers}"
@@ -77,7 +78,11 @@ pub(crate) fn statements() -> Vec<String> {
         ));
     }
     for brand in [3, 47, 120] {
-        let products = format!("p.brand = {brand} AND p.category = {} AND p.department = {}", brand / 10, brand / 50);
+        let products = format!(
+            "p.brand = {brand} AND p.category = {} AND p.department = {}",
+            brand / 10,
+            brand / 50
+        );
         statements.push(format!(
             "SELECT count(*), sum(i.quantity) FROM products p JOIN items i ON i.product_id = p.id \
              JOIN orders o ON o.id = i.order_id WHERE {products} AND o.year < 2020 AND o.status = 1"

@@ -116,12 +116,26 @@ impl Report {
     pub(super) fn new(settings: serde_json::Value, mut statements: Vec<Statement>) -> Self {
         statements.iter_mut().for_each(Statement::summarize);
         let ids = |wanted: &dyn Fn(&Statement) -> bool| {
-            statements.iter().filter(|statement| wanted(statement)).map(|statement| statement.id.clone()).collect()
+            statements
+                .iter()
+                .filter(|statement| wanted(statement))
+                .map(|statement| statement.id.clone())
+                .collect()
         };
-        let rounds = statements.iter().map(|statement| statement.rounds_ms.len()).max().unwrap_or(0);
+        let rounds = statements
+            .iter()
+            .map(|statement| statement.rounds_ms.len())
+            .max()
+            .unwrap_or(0);
         let in_round = |round| {
-            let stock = statements.iter().filter_map(|statement| statement.stock_in(round)).sum();
-            let learned = statements.iter().filter_map(|statement| statement.learned_in(round)).sum();
+            let stock = statements
+                .iter()
+                .filter_map(|statement| statement.stock_in(round))
+                .sum();
+            let learned = statements
+                .iter()
+                .filter_map(|statement| statement.learned_in(round))
+                .sum();
             (stock, learned)
         };
         Self {
@@ -151,7 +165,10 @@ impl Report {
     /// The totals.
     pub(super) fn summary(&self) -> String {
         let mut text = String::new();
-        let _ = writeln!(text, "| statements | count | stock ms | last ms | last / stock | steady / stock | best / stock |");
+        let _ = writeln!(
+            text,
+            "| statements | count | stock ms | last ms | last / stock | steady / stock | best / stock |"
+        );
         let _ = writeln!(text, "|---|---|---|---|---|---|---|");
         let groups = [
             ("all", &self.total),
@@ -159,7 +176,13 @@ impl Report {
             ("others", &self.total_plan_bound),
         ];
         for (name, total) in groups {
-            let share = |part: f64| if total.stock_ms > 0.0 { part / total.stock_ms } else { 0.0 };
+            let share = |part: f64| {
+                if total.stock_ms > 0.0 {
+                    part / total.stock_ms
+                } else {
+                    0.0
+                }
+            };
             let _ = writeln!(
                 text,
                 "| {name} | {} | {:.0} | {:.0} | {:.3} | {:.3} | {:.3} |",
@@ -171,21 +194,58 @@ impl Report {
                 share(total.best_ms)
             );
         }
-        let list = |ids: &[String]| if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
-        let _ = writeln!(text, "\nRegressions in the last round (over {FACTOR}x + {SLACK_MS} ms): {}", list(&self.regressions));
-        let _ = writeln!(text, "Regressions by the median of the last three rounds: {}", list(&self.steady_regressions));
-        let _ = writeln!(text, "Cut off when run stock, left out of the totals: {}", list(&self.cut_off));
-        let _ = writeln!(text, "All results identical: {}", if self.all_results_same() { "yes" } else { "NO" });
+        let list = |ids: &[String]| {
+            if ids.is_empty() {
+                "none".to_owned()
+            } else {
+                ids.join(", ")
+            }
+        };
+        let _ = writeln!(
+            text,
+            "\nRegressions in the last round (over {FACTOR}x + {SLACK_MS} ms): {}",
+            list(&self.regressions)
+        );
+        let _ = writeln!(
+            text,
+            "Regressions by the median of the last three rounds: {}",
+            list(&self.steady_regressions)
+        );
+        let _ = writeln!(
+            text,
+            "Cut off when run stock, left out of the totals: {}",
+            list(&self.cut_off)
+        );
+        let _ = writeln!(
+            text,
+            "All results identical: {}",
+            if self.all_results_same() { "yes" } else { "NO" }
+        );
         text
     }
 
     fn markdown(&self) -> String {
-        let mut text = format!("# STATS, three tables reconstructed\n\nSettings: `{}`\n\n{}\n", self.settings, self.summary());
-        let _ = writeln!(text, "| round | stock ms | learned ms | ratio |\n|---|---|---|---|");
+        let mut text = format!(
+            "# STATS, three tables reconstructed\n\nSettings: `{}`\n\n{}\n",
+            self.settings,
+            self.summary()
+        );
+        let _ = writeln!(
+            text,
+            "| round | stock ms | learned ms | ratio |\n|---|---|---|---|"
+        );
         for (round, (stock, learned)) in self.rounds_total_ms.iter().enumerate() {
-            let _ = writeln!(text, "| {} | {stock:.0} | {learned:.0} | {:.3} |", round + 1, learned / stock);
+            let _ = writeln!(
+                text,
+                "| {} | {stock:.0} | {learned:.0} | {:.3} |",
+                round + 1,
+                learned / stock
+            );
         }
-        let _ = writeln!(text, "\n| id | stock ms | first | best | last | last / stock | planning ms | learned | plan |");
+        let _ = writeln!(
+            text,
+            "\n| id | stock ms | first | best | last | last / stock | planning ms | learned | plan |"
+        );
         let _ = writeln!(text, "|---|---|---|---|---|---|---|---|---|");
         for statement in self.statements.iter().filter(|statement| !statement.is_cut_off) {
             let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.1}"));
@@ -208,7 +268,11 @@ impl Report {
 }
 
 fn total(statements: &[Statement], wanted: impl Fn(&Statement) -> bool) -> Total {
-    let counted = || statements.iter().filter(|statement| statement.stock_ms.is_some() && wanted(statement));
+    let counted = || {
+        statements
+            .iter()
+            .filter(|statement| statement.stock_ms.is_some() && wanted(statement))
+    };
     let sum = |value: &dyn Fn(&Statement) -> Option<f64>| counted().filter_map(value).sum();
     Total {
         stock_ms: sum(&|statement| statement.stock_ms),
@@ -245,7 +309,16 @@ mod tests {
         assert_eq!(json["total"]["best_ms"], 140.0);
         assert_eq!(json["total"]["last_ms"], 180.0);
         assert_eq!(json["regressions"], serde_json::json!(["2"]));
-        for key in ["id", "stock_ms", "first_ms", "best_ms", "last_ms", "rounds_ms", "same_result", "planning_ms"] {
+        for key in [
+            "id",
+            "stock_ms",
+            "first_ms",
+            "best_ms",
+            "last_ms",
+            "rounds_ms",
+            "same_result",
+            "planning_ms",
+        ] {
             assert!(json["statements"][0].get(key).is_some(), "{key}");
         }
         assert!(json["statements"][0].get("learned_planning_ms").is_some());

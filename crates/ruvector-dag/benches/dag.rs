@@ -1,6 +1,6 @@
 //! Building a plan of 1,000 operators; the target is under a millisecond.
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use ruvector_dag::{OperatorNode, OperatorType, QueryDag};
 use std::hint::black_box;
 
@@ -18,13 +18,18 @@ fn build(size: u32) -> QueryDag {
     dag
 }
 
-fn bench(criterion: &mut Criterion) {
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
     criterion.bench_function("build/1000", |bench| bench.iter(|| black_box(build(1000))));
     let dag = build(1000);
-    criterion.bench_function("topological_order/1000", |bench| bench.iter(|| black_box(dag.topological_order())));
-    criterion.bench_function("literal_fingerprint/1000", |bench| bench.iter(|| black_box(dag.literal_fingerprint())));
-    criterion.bench_function("to_binary/1000", |bench| bench.iter(|| black_box(dag.to_binary())));
+    criterion.bench_function("topological_order/1000", |bench| {
+        bench.iter(|| black_box(dag.topological_order()))
+    });
+    criterion.bench_function("literal_fingerprint/1000", |bench| {
+        bench.iter(|| black_box(dag.literal_fingerprint()))
+    });
+    criterion.bench_function("to_binary/1000", |bench| {
+        bench.iter(|| black_box(dag.to_binary()))
+    });
+    criterion.final_summary();
 }
-
-criterion_group!(benches, bench);
-criterion_main!(benches);

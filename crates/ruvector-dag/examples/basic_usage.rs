@@ -6,7 +6,8 @@ fn main() -> Result<(), ruvector_dag::Error> {
     let mut dag = QueryDag::new();
     let orders = dag.add_node(OperatorNode::seq_scan(0, "orders").with_estimate(10_000.0, 0.0, 155.0));
     let items = dag.add_node(OperatorNode::seq_scan(1, "items").with_estimate(50_000.0, 0.0, 771.0));
-    let join = dag.add_node(OperatorNode::new(2, OperatorType::HashJoin).with_estimate(50_000.0, 280.0, 1_739.0));
+    let join =
+        dag.add_node(OperatorNode::new(2, OperatorType::HashJoin).with_estimate(50_000.0, 280.0, 1_739.0));
     dag.add_edge(items, join)?;
     dag.add_edge(orders, join)?;
     println!("order: {:?}", dag.topological_order());

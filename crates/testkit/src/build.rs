@@ -23,7 +23,9 @@ pub fn configure(major: u32, pg_config: &Path) -> Result<()> {
     let file = home.join("config.toml");
     let line = format!("pg{major} = {:?}\n", pg_config.display().to_string());
     let before = std::fs::read_to_string(&file).unwrap_or_else(|_| "[configs]\n".to_owned());
-    let others = before.lines().filter(|known| !known.starts_with(&format!("pg{major} ")));
+    let others = before
+        .lines()
+        .filter(|known| !known.starts_with(&format!("pg{major} ")));
     let text: String = others.map(|known| format!("{known}\n")).collect::<String>() + &line;
     if text != before {
         std::fs::write(&file, text).with_context(|| format!("can't write {}", file.display()))?;
@@ -35,7 +37,13 @@ pub fn configure(major: u32, pg_config: &Path) -> Result<()> {
 pub fn extension(major: u32) -> Result<PathBuf> {
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(root())
-        .args(["build", "--release", "--package", "ruvector-dag-postgres", "--no-default-features"])
+        .args([
+            "build",
+            "--release",
+            "--package",
+            "ruvector-dag-postgres",
+            "--no-default-features",
+        ])
         .args(["--features", &format!("pg{major}")])
         .status()
         .context("can't run cargo")?;

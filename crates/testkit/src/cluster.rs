@@ -1,8 +1,9 @@
 //! A cluster in a temporary directory: its own socket, no TCP, gone when dropped.
 
 use crate::Result;
-use crate::install::{Server, private_folder};
+use crate::install::{Folder, Server, private_folder};
 use anyhow::{Context, bail, ensure};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use postgres::{Client, NoTls};
@@ -11,7 +12,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// The socket's number; each cluster has a socket folder of its own.
 const PORT: u16 = 5432;
@@ -42,9 +42,19 @@ impl<'s> Builder<'s> {
         let folder = private_folder("ruvector-dag-cluster-", self.server.user.as_ref())?;
         let data = folder.path().join("data");
         let mut initdb = self.server.program("initdb");
-        initdb.args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8"]);
+        initdb.args([
+            "--no-sync",
+            "--auth=trust",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+        ]);
         check(initdb.arg("--pgdata").arg(&data).output()?, "initdb")?;
-        let cluster = Cluster { server: self.server, folder, data };
+        let cluster = Cluster {
+            server: self.server,
+            folder,
+            data,
+        };
         cluster.configure(&self.settings, &self.preload)?;
         cluster.start()?;
         Ok(cluster)
@@ -54,20 +64,30 @@ impl<'s> Builder<'s> {
 /// A running cluster.
 pub struct Cluster<'s> {
     server: &'s Server,
-    folder: TempDir,
+    folder: Folder,
     data: PathBuf,
 }
 
 impl<'s> Cluster<'s> {
     /// A new cluster on `server`, with the extension preloaded.
     pub fn builder(server: &'s Server) -> Builder<'s> {
-        Builder { server, settings: Vec::new(), preload: "ruvector_dag".to_owned() }
+        Builder {
+            server,
+            settings: Vec::new(),
+            preload: "ruvector_dag".to_owned(),
+        }
     }
 
     fn configure(&self, settings: &[(String, String)], preload: &str) -> Result<()> {
-        let mut conf = fs::OpenOptions::new().append(true).open(self.data.join("postgresql.conf"))?;
+        let mut conf = fs::OpenOptions::new()
+            .append(true)
+            .open(self.data.join("postgresql.conf"))?;
         writeln!(conf, "listen_addresses = ''\nport = {PORT}")?;
-        writeln!(conf, "unix_socket_directories = '{}'", self.folder.path().display())?;
+        writeln!(
+            conf,
+            "unix_socket_directories = '{}'",
+            self.folder.path().display()
+        )?;
         writeln!(conf, "shared_preload_libraries = '{preload}'")?;
         // Tests kill processes, not the machine: what is written survives without fsync.
         writeln!(conf, "fsync = off\nmax_wal_size = 4GB")?;
@@ -81,11 +101,23 @@ impl<'s> Cluster<'s> {
     pub fn start(&self) -> Result<()> {
         let log = self.log_path();
         let mut ctl = self.server.program("pg_ctl");
-        ctl.arg("--pgdata").arg(&self.data).arg("--log").arg(&log).args(["--wait", "--timeout=60", "--silent", "start"]);
+        ctl.arg("--pgdata").arg(&self.data).arg("--log").arg(&log).args([
+            "--wait",
+            "--timeout=60",
+            "--silent",
+            "start",
+        ]);
         // The server inherits the output: a pipe would never end.
-        let status = ctl.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+        let status = ctl
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()?;
         if !status.success() {
-            bail!("the server does not start:\n{}", fs::read_to_string(log).unwrap_or_default());
+            bail!(
+                "the server does not start:\n{}",
+                fs::read_to_string(log).unwrap_or_default()
+            );
         }
         Ok(())
     }
@@ -93,7 +125,9 @@ impl<'s> Cluster<'s> {
     /// Stops the server: smart, fast or immediate.
     pub fn stop(&self, mode: &str) -> Result<()> {
         let mut ctl = self.server.program("pg_ctl");
-        ctl.arg("--pgdata").arg(&self.data).args(["--mode", mode, "--wait", "--silent", "stop"]);
+        ctl.arg("--pgdata")
+            .arg(&self.data)
+            .args(["--mode", mode, "--wait", "--silent", "stop"]);
         check(ctl.output()?, "pg_ctl stop")
     }
 
@@ -108,12 +142,32 @@ impl<'s> Cluster<'s> {
         let folder = private_folder("ruvector-dag-standby-", self.server.user.as_ref())?;
         let data = folder.path().join("data");
         let mut backup = self.server.program("pg_basebackup");
-        backup.args(["--username=postgres", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
-        backup.arg("--host").arg(self.folder.path()).args(["--port", &PORT.to_string()]).arg("--pgdata").arg(&data);
+        backup.args([
+            "--username=postgres",
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--no-sync",
+        ]);
+        backup
+            .arg("--host")
+            .arg(self.folder.path())
+            .args(["--port", &PORT.to_string()])
+            .arg("--pgdata")
+            .arg(&data);
         check(backup.output()?, "pg_basebackup")?;
-        let standby = Cluster { server: self.server, folder, data };
-        let mut conf = fs::OpenOptions::new().append(true).open(standby.data.join("postgresql.conf"))?;
-        writeln!(conf, "unix_socket_directories = '{}'", standby.folder.path().display())?;
+        let standby = Cluster {
+            server: self.server,
+            folder,
+            data,
+        };
+        let mut conf = fs::OpenOptions::new()
+            .append(true)
+            .open(standby.data.join("postgresql.conf"))?;
+        writeln!(
+            conf,
+            "unix_socket_directories = '{}'",
+            standby.folder.path().display()
+        )?;
         standby.start()?;
         Ok(standby)
     }
@@ -141,26 +195,68 @@ impl<'s> Cluster<'s> {
     /// A connection.
     pub fn client_as(&self, database: &str, user: &str) -> Result<Client> {
         let mut config = postgres::Config::new();
-        config.host_path(self.folder.path()).port(PORT).dbname(database).user(user);
-        config.connect(NoTls).with_context(|| format!("can't connect to database {database} as {user}"))
+        config
+            .host_path(self.folder.path())
+            .port(PORT)
+            .dbname(database)
+            .user(user);
+        config
+            .connect(NoTls)
+            .with_context(|| format!("can't connect to database {database} as {user}"))
     }
 
     /// One of the server's client programs, connected to this cluster.
     pub fn program(&self, name: &str) -> std::process::Command {
         let mut command = self.server.program(name);
-        command.env("PGHOST", self.folder.path()).env("PGPORT", PORT.to_string()).env("PGUSER", "postgres");
+        command
+            .env("PGHOST", self.folder.path())
+            .env("PGPORT", PORT.to_string())
+            .env("PGUSER", "postgres");
         command
     }
 
     /// The postmaster's process id.
     pub fn postmaster(&self) -> Result<i32> {
         let file = fs::read_to_string(self.data.join("postmaster.pid"))?;
-        Ok(file.lines().next().context("an empty postmaster.pid")?.trim().parse()?)
+        Ok(file
+            .lines()
+            .next()
+            .context("an empty postmaster.pid")?
+            .trim()
+            .parse()?)
     }
 
-    /// Kills a process of this cluster the hard way.
+    /// Kills a process of this cluster the hard way, and waits until the postmaster knows.
+    ///
+    /// Before it does, it still accepts connections, only to end them with the crash.
     pub fn kill(&self, pid: i32) -> Result<()> {
-        Ok(kill(Pid::from_raw(pid), Signal::SIGKILL)?)
+        let process = Pid::from_raw(pid);
+        let postmaster = self.postmaster()?;
+        kill(process, Signal::SIGKILL)?;
+        if pid == postmaster {
+            return Ok(());
+        }
+        wait_for("the postmaster to see a crash", || {
+            Ok((kill(process, None) == Err(Errno::ESRCH)).then_some(()))
+        })
+    }
+
+    /// The server process of this title, such as "ruvector_dag launcher".
+    pub fn child(&self, title: &str) -> Result<i32> {
+        let postmaster = self.postmaster()?;
+        let of_postmaster = |pid: &i32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1));
+            parent == Some(postmaster.to_string().as_str())
+        };
+        let titled = |pid: &i32| {
+            fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(title))
+        };
+        let processes = fs::read_dir("/proc")?.flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(of_postmaster)
+            .find(titled)
+            .with_context(|| format!("no process {title:?}"))
     }
 
     /// Waits until the server takes connections again, after a crash.
@@ -182,7 +278,11 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Result<Option<T>>) -> 
 }
 
 fn check(output: Output, what: &str) -> Result<()> {
-    ensure!(output.status.success(), "{what} failed: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "{what} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }
 

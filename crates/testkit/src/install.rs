@@ -4,7 +4,7 @@
 //! did when it was built. So a tree with copies of the programs, links to the rest and our three files is a complete
 //! server.
 
-use crate::{Result, build};
+use crate::{Result, build, interrupt};
 use anyhow::{Context, bail, ensure};
 use nix::unistd::{Uid, User, chown};
 use std::fs;
@@ -13,8 +13,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-const PROGRAMS: &[&str] =
-    &["postgres", "initdb", "pg_ctl", "psql", "pgbench", "pg_basebackup", "pg_dump", "pg_restore", "pg_controldata"];
+const PROGRAMS: &[&str] = &[
+    "postgres",
+    "initdb",
+    "pg_ctl",
+    "psql",
+    "pgbench",
+    "pg_basebackup",
+    "pg_dump",
+    "pg_restore",
+    "pg_controldata",
+];
 
 /// An installed PostgreSQL.
 #[derive(Debug, Clone)]
@@ -30,12 +39,17 @@ impl Installed {
     pub fn find(major: u32) -> Result<Self> {
         let candidates = [
             std::env::var_os("PG_CONFIG").map(PathBuf::from),
-            Some(PathBuf::from(format!("/usr/lib/postgresql/{major}/bin/pg_config"))),
+            Some(PathBuf::from(format!(
+                "/usr/lib/postgresql/{major}/bin/pg_config"
+            ))),
             Some(PathBuf::from("pg_config")),
         ];
         for pg_config in candidates.into_iter().flatten() {
             let found = Self { major, pg_config };
-            if found.ask("--version").is_ok_and(|version| version.contains(&format!("PostgreSQL {major}"))) {
+            if found
+                .ask("--version")
+                .is_ok_and(|version| version.contains(&format!("PostgreSQL {major}")))
+            {
                 return Ok(found);
             }
         }
@@ -45,7 +59,11 @@ impl Installed {
     /// An answer of pg_config.
     pub fn ask(&self, question: &str) -> Result<String> {
         let answer = Command::new(&self.pg_config).arg(question).output()?;
-        ensure!(answer.status.success(), "{} {question} failed", self.pg_config.display());
+        ensure!(
+            answer.status.success(),
+            "{} {question} failed",
+            self.pg_config.display()
+        );
         Ok(String::from_utf8(answer.stdout)?.trim().to_owned())
     }
 
@@ -57,7 +75,7 @@ impl Installed {
 
 /// A private installation with the extension; removed when dropped.
 pub struct Server {
-    tree: TempDir,
+    tree: Folder,
     /// Where its programs are.
     pub bin: PathBuf,
     /// Who runs it: an unprivileged user when we are root.
@@ -77,8 +95,11 @@ impl Server {
         let user = unprivileged_user()?;
         let tree = private_folder("ruvector-dag-server-", user.as_ref())?;
         let within = |folder: &Path| tree.path().join(folder.strip_prefix("/").unwrap_or(folder));
-        let (bindir, libdir, sharedir) =
-            (installed.folder("--bindir")?, installed.folder("--pkglibdir")?, installed.folder("--sharedir")?);
+        let (bindir, libdir, sharedir) = (
+            installed.folder("--bindir")?,
+            installed.folder("--pkglibdir")?,
+            installed.folder("--sharedir")?,
+        );
         let (bin, lib, share) = (within(&bindir), within(&libdir), within(&sharedir));
         for folder in [&bin, &lib, &share.join("extension")] {
             fs::create_dir_all(folder)?;
@@ -106,7 +127,10 @@ impl Server {
     /// Any program, to run as its user.
     pub fn command(&self, path: &Path) -> Command {
         let mut command = Command::new(path);
-        command.env_remove("PGOPTIONS").env("LC_ALL", "C").current_dir(self.tree.path());
+        command
+            .env_remove("PGOPTIONS")
+            .env("LC_ALL", "C")
+            .current_dir(self.tree.path());
         if let Some(user) = &self.user {
             use std::os::unix::process::CommandExt;
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
@@ -119,8 +143,13 @@ impl Server {
 pub fn extension_files() -> Result<Vec<PathBuf>> {
     let root = build::root();
     let scripts = fs::read_dir(root.join("sql"))?.collect::<std::io::Result<Vec<_>>>()?;
-    let scripts = scripts.into_iter().map(|entry| entry.path()).filter(|path| path.extension() == Some("sql".as_ref()));
-    Ok(std::iter::once(root.join("ruvector_dag.control")).chain(scripts).collect())
+    let scripts = scripts
+        .into_iter()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension() == Some("sql".as_ref()));
+    Ok(std::iter::once(root.join("ruvector_dag.control"))
+        .chain(scripts)
+        .collect())
 }
 
 /// Copies a file over what is there, which may be a link to the system's.
@@ -148,13 +177,34 @@ fn unprivileged_user() -> Result<Option<User>> {
     if !Uid::effective().is_root() {
         return Ok(None);
     }
-    let found = ["postgres", "nobody"].iter().find_map(|name| User::from_name(name).ok().flatten());
-    Ok(Some(found.context("PostgreSQL refuses to run as root, and there is no user postgres or nobody")?))
+    let found = ["postgres", "nobody"]
+        .iter()
+        .find_map(|name| User::from_name(name).ok().flatten());
+    Ok(Some(found.context(
+        "PostgreSQL refuses to run as root, and there is no user postgres or nobody",
+    )?))
+}
+
+/// A temporary folder; removed when dropped, and when the process is interrupted.
+pub struct Folder(TempDir);
+
+impl Folder {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        interrupt::forget(self.0.path());
+    }
 }
 
 /// A temporary folder that belongs to `user`.
-pub fn private_folder(prefix: &str, user: Option<&User>) -> Result<TempDir> {
-    let folder = tempfile::Builder::new().prefix(prefix).tempdir()?;
+pub fn private_folder(prefix: &str, user: Option<&User>) -> Result<Folder> {
+    let folder = Folder(tempfile::Builder::new().prefix(prefix).tempdir()?);
+    interrupt::remember(folder.path());
     if let Some(user) = user {
         chown(folder.path(), Some(user.uid), Some(user.gid))?;
     }

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod cluster;
 pub mod install;
+mod interrupt;
 pub mod stats;
 
 pub use cluster::{Builder, Cluster};

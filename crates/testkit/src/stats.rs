@@ -8,7 +8,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 const TABLES: &[(&str, &str)] = &[
-    ("users", "id int PRIMARY KEY, reputation int, creationdate timestamp, views int, upvotes int, downvotes int"),
+    (
+        "users",
+        "id int PRIMARY KEY, reputation int, creationdate timestamp, views int, upvotes int, downvotes int",
+    ),
     (
         "posts",
         "id int PRIMARY KEY, posttypeid smallint, creationdate timestamp, score int, viewcount int, owneruserid int, \
@@ -22,7 +25,10 @@ const TABLES: &[(&str, &str)] = &[
         "postHistory",
         "id int PRIMARY KEY, posthistorytypeid smallint, postid int, creationdate timestamp, userid int",
     ),
-    ("comments", "id int PRIMARY KEY, postid int, score smallint, creationdate timestamp, userid int"),
+    (
+        "comments",
+        "id int PRIMARY KEY, postid int, score smallint, creationdate timestamp, userid int",
+    ),
     (
         "votes",
         "id int PRIMARY KEY, postid int, votetypeid smallint, creationdate timestamp, userid int, bountyamount smallint",
@@ -47,7 +53,10 @@ pub fn load(client: &mut Client, folder: &Path) -> Result<()> {
         let mut rows = BufReader::new(zstd::Decoder::new(file)?);
         let mut header = String::new();
         rows.read_line(&mut header)?;
-        let mut copy = client.copy_in(&format!("COPY {table} ({}) FROM STDIN (FORMAT csv)", header.trim()))?;
+        let mut copy = client.copy_in(&format!(
+            "COPY {table} ({}) FROM STDIN (FORMAT csv)",
+            header.trim()
+        ))?;
         std::io::copy(&mut rows, &mut copy)?;
         copy.finish()?;
     }

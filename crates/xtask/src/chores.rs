@@ -31,13 +31,21 @@ pub(crate) fn build() -> Result<()> {
 pub(crate) fn install() -> Result<()> {
     setup::run()?;
     let installed = Installed::find(setup::MAJOR)?;
-    let (lib, share) = (installed.folder("--pkglibdir")?, installed.folder("--sharedir")?.join("extension"));
+    let (lib, share) = (
+        installed.folder("--pkglibdir")?,
+        installed.folder("--sharedir")?.join("extension"),
+    );
     replace(&build::extension(setup::MAJOR)?, &lib.join("ruvector_dag.so"))?;
     for file in extension_files()? {
-        replace(&file, &share.join(file.file_name().context("a file without a name")?))?;
+        replace(
+            &file,
+            &share.join(file.file_name().context("a file without a name")?),
+        )?;
     }
     println!("installed into {} and {}", lib.display(), share.display());
-    println!("next: shared_preload_libraries = 'ruvector_dag' in postgresql.conf, restart, CREATE EXTENSION ruvector_dag");
+    println!(
+        "next: shared_preload_libraries = 'ruvector_dag' in postgresql.conf, restart, CREATE EXTENSION ruvector_dag"
+    );
     Ok(())
 }
 
@@ -45,7 +53,14 @@ pub(crate) fn install() -> Result<()> {
 pub(crate) fn check() -> Result<()> {
     setup::run()?;
     cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ])?;
     cargo(&["doc", "--workspace", "--no-deps", "--quiet"])
 }
 
@@ -53,17 +68,39 @@ pub(crate) fn check() -> Result<()> {
 pub(crate) fn compile(major: u32, pg_config: &Path) -> Result<()> {
     build::configure(major, pg_config)?;
     let feature = format!("pg{major}");
-    cargo(&["check", "--package", "ruvector-dag-postgres", "--no-default-features", "--features", &feature])
+    cargo(&[
+        "check",
+        "--package",
+        "ruvector-dag-postgres",
+        "--no-default-features",
+        "--features",
+        &feature,
+    ])
 }
 
 /// Everything that is a test.
 pub(crate) fn test() -> Result<()> {
     setup::run()?;
     tidy::run()?;
-    cargo(&["test", "--package", "ruvector-dag", "--package", "xtask", "--package", "ruvector-dag-bench"])?;
+    cargo(&[
+        "test",
+        "--package",
+        "ruvector-dag",
+        "--package",
+        "xtask",
+        "--package",
+        "ruvector-dag-bench",
+    ])?;
+    cargo(&["test", "--package", "ruvector-dag-testkit"])?;
     installcheck::run()?;
     // Each test has a cluster, and the machine two cores.
-    cargo(&["test", "--package", "ruvector-dag-tests", "--", "--test-threads=2"])
+    cargo(&[
+        "test",
+        "--package",
+        "ruvector-dag-tests",
+        "--",
+        "--test-threads=2",
+    ])
 }
 
 /// The benches.
@@ -72,7 +109,14 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     if arguments.is_empty() {
         return cargo(&["bench", "--package", "ruvector-dag"]);
     }
-    let mut all = vec!["run", "--quiet", "--release", "--package", "ruvector-dag-bench", "--"];
+    let mut all = vec![
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "ruvector-dag-bench",
+        "--",
+    ];
     all.extend(arguments.iter().map(String::as_str));
     cargo(&all)
 }

@@ -12,17 +12,23 @@ pub(crate) fn run() -> Result<()> {
     setup::run()?;
     let installed = Installed::find(setup::MAJOR)?;
     let server = Server::with_extension(setup::MAJOR)?;
-    let preloaded = Cluster::builder(&server).set("ruvector.dag_min_duration", "0").start()?;
+    let preloaded = Cluster::builder(&server)
+        .set("ruvector.dag_min_duration", "0")
+        .start()?;
     regress(&installed, &server, &preloaded, "regress_schedule")?;
     let bare = Cluster::builder(&server).preload("").start()?;
     regress(&installed, &server, &bare, "without_preload_schedule")
 }
 
 fn regress(installed: &Installed, server: &Server, cluster: &Cluster<'_>, schedule: &str) -> Result<()> {
-    let runner = installed.folder("--pkglibdir")?.join("pgxs/src/test/regress/pg_regress");
+    let runner = installed
+        .folder("--pkglibdir")?
+        .join("pgxs/src/test/regress/pg_regress");
     let input = private_folder("ruvector-dag-regress-", server.user.as_ref())?;
     copy_folder(&build::root().join("pg_regress"), input.path())?;
-    cluster.client("postgres")?.batch_execute("CREATE DATABASE regression")?;
+    cluster
+        .client("postgres")?
+        .batch_execute("CREATE DATABASE regression")?;
     let status = server
         .command(&runner)
         .arg("--use-existing")
@@ -35,7 +41,10 @@ fn regress(installed: &Installed, server: &Server, cluster: &Cluster<'_>, schedu
         .status()
         .context("can't run pg_regress")?;
     if !status.success() {
-        println!("{}", fs::read_to_string(input.path().join("regression.diffs")).unwrap_or_default());
+        println!(
+            "{}",
+            fs::read_to_string(input.path().join("regression.diffs")).unwrap_or_default()
+        );
     }
     ensure!(status.success(), "pg_regress found differences");
     Ok(())

@@ -8,12 +8,21 @@ use testkit::{build, install::Installed};
 /// The major that is built and tested by default.
 pub(crate) const MAJOR: u32 = 15;
 
-const PACKAGES: &[&str] =
-    &["postgresql-15", "postgresql-server-dev-15", "libclang-14-dev", "clang-14", "pkg-config"];
+const PACKAGES: &[&str] = &[
+    "postgresql-15",
+    "postgresql-server-dev-15",
+    "libclang-14-dev",
+    "clang-14",
+    "pkg-config",
+];
 
 /// Installs what is missing and tells pgrx where the server is.
 pub(crate) fn run() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES.iter().copied().filter(|package| !is_installed(package)).collect();
+    let missing: Vec<&str> = PACKAGES
+        .iter()
+        .copied()
+        .filter(|package| !is_installed(package))
+        .collect();
     if !missing.is_empty() {
         install(&missing)?;
     }
@@ -38,7 +47,9 @@ fn install(missing: &[&str]) -> Result<()> {
     println!("installing {packages}");
     for arguments in [&["update"][..], &["install", "--yes", "--no-install-recommends"]] {
         let mut apt = Command::new("apt-get");
-        apt.arg("--quiet=2").args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        apt.arg("--quiet=2")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive");
         if arguments[0] == "install" {
             apt.args(missing);
         }

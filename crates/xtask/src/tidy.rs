@@ -1,6 +1,8 @@
 //! The house rules as a test. Each rule is a function from a file to complaints, with a bad sample in its unit test.
 
+mod agreement;
 mod rules;
+mod tokens;
 
 use anyhow::{Result, ensure};
 use std::fs;
@@ -18,7 +20,7 @@ pub(crate) struct SourceFile {
 /// A broken rule.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Complaint {
-    /// 1-based; 0 is the whole file.
+    /// 1-based.
     pub(crate) line: usize,
     pub(crate) what: String,
 }
@@ -33,7 +35,7 @@ pub(crate) fn run() -> Result<()> {
             broken += 1;
         }
     }
-    for complaint in rules::of_repository(&files) {
+    for complaint in agreement::of_repository(&files) {
         println!("{complaint}");
         broken += 1;
     }
@@ -48,11 +50,17 @@ fn tracked() -> Result<Vec<PathBuf>> {
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
         .output()?;
     ensure!(output.status.success(), "git ls-files failed");
-    Ok(String::from_utf8(output.stdout)?.lines().map(PathBuf::from).collect())
+    Ok(String::from_utf8(output.stdout)?
+        .lines()
+        .map(PathBuf::from)
+        .collect())
 }
 
 fn read(path: &Path) -> Option<SourceFile> {
     // Deleted and binary files have no text to check.
     let text = fs::read_to_string(root().join(path)).ok()?;
-    Some(SourceFile { path: path.to_string_lossy().into_owned(), text })
+    Some(SourceFile {
+        path: path.to_string_lossy().into_owned(),
+        text,
+    })
 }

@@ -29,7 +29,10 @@ pub(crate) struct Generator {
 
 impl Generator {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { state: seed, prepared: 0 }
+        Self {
+            state: seed,
+            prepared: 0,
+        }
     }
 
     fn below(&mut self, limit: u64) -> u64 {
@@ -71,7 +74,11 @@ impl Generator {
                 all.push(self.filter(instance));
             }
         }
-        if all.is_empty() { "true".to_owned() } else { all.join(" AND ") }
+        if all.is_empty() {
+            "true".to_owned()
+        } else {
+            all.join(" AND ")
+        }
     }
 
     fn join_condition(&mut self, left: &str, right: &str) -> String {
@@ -108,7 +115,9 @@ impl Generator {
         let first = instances[0];
         match self.below(6) {
             0 => format!("SELECT count(*), sum({first}.x), max({first}.id) FROM {from} WHERE {clauses}"),
-            1 => format!("SELECT {first}.x, count(*) FROM {from} WHERE {clauses} GROUP BY {first}.x HAVING count(*) > 2"),
+            1 => format!(
+                "SELECT {first}.x, count(*) FROM {from} WHERE {clauses} GROUP BY {first}.x HAVING count(*) > 2"
+            ),
             2 => format!("SELECT DISTINCT {first}.x, {first}.id % 5 FROM {from} WHERE {clauses}"),
             3 => format!("SELECT {first}.id, {first}.x FROM {from} WHERE {clauses} ORDER BY 1, 2 LIMIT 7"),
             4 => format!(
@@ -129,7 +138,9 @@ impl Generator {
             1 => format!(
                 "SELECT count(*) FROM {outer} o WHERE {of_outer} AND NOT EXISTS (SELECT FROM {inner} i WHERE i.x = o.x AND {of_inner})"
             ),
-            2 => format!("SELECT count(*) FROM {outer} o WHERE {of_outer} AND o.x IN (SELECT i.id FROM {inner} i WHERE {of_inner})"),
+            2 => format!(
+                "SELECT count(*) FROM {outer} o WHERE {of_outer} AND o.x IN (SELECT i.id FROM {inner} i WHERE {of_inner})"
+            ),
             3 => format!(
                 "SELECT count(*) FROM {outer} o WHERE o.x NOT IN (SELECT i.x FROM {inner} i WHERE {of_inner} AND i.x IS NOT NULL)"
             ),
@@ -170,17 +181,25 @@ impl Generator {
                 "WITH w AS {kept}(SELECT * FROM {table} t WHERE {clauses}) \
                  SELECT count(*) FROM w JOIN w AS v ON w.id = v.id JOIN {other} o ON o.id = w.id"
             ),
-            _ => format!("WITH w AS {kept}(SELECT * FROM {table} t WHERE {clauses}) SELECT x, count(*) FROM w GROUP BY x"),
+            _ => format!(
+                "WITH w AS {kept}(SELECT * FROM {table} t WHERE {clauses}) SELECT x, count(*) FROM w GROUP BY x"
+            ),
         }
     }
 
     fn change(&mut self) -> String {
         let clauses = self.filter("s");
         match self.below(4) {
-            0 => format!("UPDATE b SET x = b.x + 1 FROM a s WHERE s.id = b.a_id AND {clauses} RETURNING b.id, b.x"),
+            0 => format!(
+                "UPDATE b SET x = b.x + 1 FROM a s WHERE s.id = b.a_id AND {clauses} RETURNING b.id, b.x"
+            ),
             1 => format!("DELETE FROM c USING a s WHERE s.id = c.a_id AND {clauses} RETURNING c.id"),
-            2 => format!("INSERT INTO c SELECT s.id, s.x, s.x, s.id FROM b s WHERE {clauses} RETURNING id, x"),
-            _ => format!("WITH gone AS (DELETE FROM p s WHERE {clauses} RETURNING id) SELECT count(*) FROM gone JOIN a USING (id)"),
+            2 => {
+                format!("INSERT INTO c SELECT s.id, s.x, s.x, s.id FROM b s WHERE {clauses} RETURNING id, x")
+            }
+            _ => format!(
+                "WITH gone AS (DELETE FROM p s WHERE {clauses} RETURNING id) SELECT count(*) FROM gone JOIN a USING (id)"
+            ),
         }
     }
 

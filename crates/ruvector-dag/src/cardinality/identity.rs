@@ -89,7 +89,11 @@ impl Term {
                 let sum = unordered(operands.iter().map(|operand| operand.hash(colour)));
                 hash_words([tag::BAG, *bag, sum])
             }
-            Term::Commuting { operator, commutator, operands } => {
+            Term::Commuting {
+                operator,
+                commutator,
+                operands,
+            } => {
                 let [left, right] = [operands[0].hash(colour), operands[1].hash(colour)];
                 let as_written = hash_words([tag::CALL, *operator, left, right]);
                 as_written.min(hash_words([tag::CALL, *commutator, right, left]))
@@ -148,7 +152,8 @@ impl RelationGraph {
         // Its own columns are coloured by the source alone: the clauses make the colour.
         let own = |_| relation.source.unwrap_or(0);
         let clauses = unordered(relation.clauses.iter().map(|clause| clause.hash(&own)));
-        self.colours.push(hash_words([tag::RELATION, relation.source.unwrap_or(0), clauses]));
+        self.colours
+            .push(hash_words([tag::RELATION, relation.source.unwrap_or(0), clauses]));
         self.relations.push(relation);
         position
     }
@@ -188,7 +193,11 @@ impl RelationGraph {
     /// Complexity: O(1).
     pub fn base_key(&self, position: usize) -> Option<RelationKey> {
         self.relations.get(position)?.source?;
-        Some(RelationKey(hash_words([tag::RELATION, 1, mix(0, self.colours[position])])))
+        Some(RelationKey(hash_words([
+            tag::RELATION,
+            1,
+            mix(0, self.colours[position]),
+        ])))
     }
 
     /// The key of the join of `set`; `None` when the set is empty, or when a relation or a clause in it can't be
@@ -200,18 +209,28 @@ impl RelationGraph {
         if set.count_ones() < 2 {
             return self.base_key(members().next()?);
         }
-        if self.opaque & set != 0 || !members().all(|p| self.relations.get(p).is_some_and(|r| r.source.is_some())) {
+        if self.opaque & set != 0
+            || !members().all(|p| self.relations.get(p).is_some_and(|r| r.source.is_some()))
+        {
             return None;
         }
         let refined = self.has_twins(set).then(|| self.refine(set));
         let colours = refined.as_deref().unwrap_or(&self.colours);
         let relations = unordered(members().map(|p| colours[p]));
         let edges = unordered(self.edges(set, colours).map(|(_, hash)| hash));
-        Some(RelationKey(hash_words([tag::RELATION, u64::from(set.count_ones()), relations.wrapping_add(edges)])))
+        Some(RelationKey(hash_words([
+            tag::RELATION,
+            u64::from(set.count_ones()),
+            relations.wrapping_add(edges),
+        ])))
     }
 
     /// Everything that connects relations inside `set`: the relations concerned and a hash.
-    fn edges<'g>(&'g self, set: RelationSet, colours: &'g [u64]) -> impl Iterator<Item = (RelationSet, u64)> + 'g {
+    fn edges<'g>(
+        &'g self,
+        set: RelationSet,
+        colours: &'g [u64],
+    ) -> impl Iterator<Item = (RelationSet, u64)> + 'g {
         let hash_of = move |term: &Term| term.hash(&|position| colours.get(position).copied().unwrap_or(0));
         let inside = move |part: RelationSet| part != 0 && part & !set == 0;
         let clauses = self.clauses.iter().filter(move |(part, _)| inside(*part));
@@ -222,7 +241,10 @@ impl RelationGraph {
             let hash = unordered(members().map(|(_, term)| hash_of(term)));
             (members().count() > 1).then_some((touched, hash_words([tag::EQUIVALENCE, hash])))
         });
-        let joins = self.outer_joins.iter().filter(move |join| inside(join.left | join.right));
+        let joins = self
+            .outer_joins
+            .iter()
+            .filter(move |join| inside(join.left | join.right));
         let joins = joins.map(move |join| {
             let side = |part| unordered(positions(part).map(|p| colours[p]));
             let hash = hash_words([tag::OUTER_JOIN, join.kind, side(join.left), side(join.right)]);
@@ -232,14 +254,18 @@ impl RelationGraph {
     }
 
     fn has_twins(&self, set: RelationSet) -> bool {
-        positions(set).any(|p| positions(set & !(2u64 << p).wrapping_sub(1)).any(|q| self.colours[p] == self.colours[q]))
+        positions(set).any(|p| {
+            positions(set & !(2u64 << p).wrapping_sub(1)).any(|q| self.colours[p] == self.colours[q])
+        })
     }
 
     /// Colours that tell the instances of one table apart by what connects them inside `set`.
     fn refine(&self, set: RelationSet) -> Vec<u64> {
         let mut colours = self.colours.clone();
         for _ in 0..REFINEMENTS {
-            let marked: Vec<_> = positions(set).map(|p| (p, self.incident(set, &colours, p))).collect();
+            let marked: Vec<_> = positions(set)
+                .map(|p| (p, self.incident(set, &colours, p)))
+                .collect();
             for (position, incident) in marked {
                 colours[position] = hash_words([tag::INCIDENT, colours[position], incident]);
             }
@@ -251,14 +277,19 @@ impl RelationGraph {
     fn incident(&self, set: RelationSet, colours: &[u64], position: usize) -> u64 {
         let mut marked = colours.to_vec();
         marked[position] = mix(tag::INCIDENT, colours[position]);
-        let edges = self.edges(set, &marked).filter(|(part, _)| part & member(position) != 0);
+        let edges = self
+            .edges(set, &marked)
+            .filter(|(part, _)| part & member(position) != 0);
         unordered(edges.map(|(_, hash)| hash))
     }
 }
 
 /// The set of one position; empty beyond the 64th.
 fn member(position: usize) -> RelationSet {
-    u32::try_from(position).ok().and_then(|shift| 1u64.checked_shl(shift)).unwrap_or(0)
+    u32::try_from(position)
+        .ok()
+        .and_then(|shift| 1u64.checked_shl(shift))
+        .unwrap_or(0)
 }
 
 /// The positions in a set, ascending.

@@ -11,8 +11,11 @@ pub(super) fn mix(state: u64, word: u64) -> u64 {
 
 /// The hash of a sequence of words; order and length matter.
 pub fn hash_words(words: impl IntoIterator<Item = u64>) -> u64 {
-    let (state, length) =
-        words.into_iter().fold((0x5851_f42d_4c95_7f2d, 0u64), |(state, length), word| (mix(state, word), length + 1));
+    let (state, length) = words
+        .into_iter()
+        .fold((0x5851_f42d_4c95_7f2d, 0u64), |(state, length), word| {
+            (mix(state, word), length + 1)
+        });
     mix(state, length)
 }
 

@@ -18,7 +18,11 @@ pub fn trust(changed: f64, total: f64) -> Option<f64> {
 /// the learned one. Both are clamped to at least one row, as the planner does.
 pub fn blend(estimated: f64, learned: f64, belief: f64) -> f64 {
     let (estimated, learned) = (estimated.max(1.0), learned.max(1.0));
-    if belief >= 1.0 { learned } else { (learned.ln() * belief + estimated.ln() * (1.0 - belief)).exp() }
+    if belief >= 1.0 {
+        learned
+    } else {
+        (learned.ln() * belief + estimated.ln() * (1.0 - belief)).exp()
+    }
 }
 
 /// Whether two row counts differ by enough (more than a tenth) to make a plan anew.

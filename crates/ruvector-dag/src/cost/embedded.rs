@@ -22,14 +22,22 @@ impl CostModel for EmbeddedCostModel {
         let rows = rows_touched(operator, context);
         let bytes = rows * f64::from(operator.width.max(1));
         let latency = f64::from(self.flash_latency_ns);
-        let read = if operator.operator_type.is_scan() { (bytes / FLASH_PAGE).ceil() * latency } else { 0.0 };
+        let read = if operator.operator_type.is_scan() {
+            (bytes / FLASH_PAGE).ceil() * latency
+        } else {
+            0.0
+        };
         let keeps_input = matches!(
             operator.operator_type,
             OperatorType::Sort | OperatorType::Hash | OperatorType::Materialize | OperatorType::Aggregate
         );
         let overflow = (bytes - f64::from(self.ram_kb) * 1024.0).max(0.0);
         // Written once and read once.
-        let spilled = if keeps_input { 2.0 * (overflow / FLASH_PAGE).ceil() * latency } else { 0.0 };
+        let spilled = if keeps_input {
+            2.0 * (overflow / FLASH_PAGE).ceil() * latency
+        } else {
+            0.0
+        };
         read + spilled + rows * steps_per_row(operator, rows) * STEP_NS
     }
 }

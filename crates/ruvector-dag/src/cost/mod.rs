@@ -28,7 +28,11 @@ pub trait CostModel: Send + Sync {
 
     /// The rows the operator gives: what was counted, else what the planner expects, else its input.
     fn estimate_cardinality(&self, operator: &OperatorNode, context: &CostContext) -> u64 {
-        let expected = if operator.rows > 0.0 { operator.rows } else { context.input_rows };
+        let expected = if operator.rows > 0.0 {
+            operator.rows
+        } else {
+            context.input_rows
+        };
         operator.actual_rows.unwrap_or(expected).max(0.0) as u64
     }
 
@@ -40,15 +44,20 @@ pub trait CostModel: Send + Sync {
 
 /// Rows an operator touches: what comes in, or what a scan gives.
 fn rows_touched(operator: &OperatorNode, context: &CostContext) -> f64 {
-    if context.inputs == 0 { operator.rows } else { context.input_rows.max(operator.rows) }
+    if context.inputs == 0 {
+        operator.rows
+    } else {
+        context.input_rows.max(operator.rows)
+    }
 }
 
 /// Comparisons or hash probes per touched row: log₂ n for what sorts, one or two for what hashes or joins.
 fn steps_per_row(operator: &OperatorNode, rows: f64) -> f64 {
     match operator.operator_type {
-        OperatorType::Sort | OperatorType::MergeJoin | OperatorType::GatherMerge | OperatorType::MergeAppend => {
-            rows.max(2.0).log2()
-        }
+        OperatorType::Sort
+        | OperatorType::MergeJoin
+        | OperatorType::GatherMerge
+        | OperatorType::MergeAppend => rows.max(2.0).log2(),
         OperatorType::HashJoin | OperatorType::Hash | OperatorType::Aggregate | OperatorType::Memoize => 2.0,
         OperatorType::HnswScan => f64::from(operator.search_breadth.unwrap_or(40)),
         _ => 1.0,

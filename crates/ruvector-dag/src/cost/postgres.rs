@@ -44,11 +44,17 @@ impl CostModel for PostgresCostModel {
             OperatorType::IndexScan | OperatorType::BitmapHeapScan | OperatorType::TidScan => {
                 rows.min(pages.max(1.0)) * self.random_page_cost
             }
-            OperatorType::IndexOnlyScan | OperatorType::BitmapIndexScan | OperatorType::HnswScan
+            OperatorType::IndexOnlyScan
+            | OperatorType::BitmapIndexScan
+            | OperatorType::HnswScan
             | OperatorType::IvfFlatScan => self.random_page_cost,
             _ => 0.0,
         };
-        let index = if operator.index.is_some() { rows * self.cpu_index_tuple_cost } else { 0.0 };
+        let index = if operator.index.is_some() {
+            rows * self.cpu_index_tuple_cost
+        } else {
+            0.0
+        };
         let steps = steps_per_row(operator, rows) + clauses;
         io + index + rows * (self.cpu_tuple_cost + steps * self.cpu_operator_cost)
     }

@@ -27,7 +27,10 @@ struct Versioned {
 
 impl QueryDag {
     fn stored(&self) -> Stored {
-        Stored { operators: self.nodes.clone(), edges: self.edges().collect() }
+        Stored {
+            operators: self.nodes.clone(),
+            edges: self.edges().collect(),
+        }
     }
 
     fn restored(stored: Stored) -> Result<Self, Error> {
@@ -44,7 +47,11 @@ impl QueryDag {
     /// The JSON form: `{"version": 1, "dag": {"operators": [...], "edges": [[from, to], ...]}}`.
     pub fn to_json(&self) -> serde_json::Value {
         // Maps with string keys and finite numbers always have a JSON form.
-        serde_json::to_value(Versioned { version: VERSION, dag: self.stored() }).unwrap_or_default()
+        serde_json::to_value(Versioned {
+            version: VERSION,
+            dag: self.stored(),
+        })
+        .unwrap_or_default()
     }
 
     /// Reads the JSON form.
@@ -52,7 +59,8 @@ impl QueryDag {
     /// # Errors
     /// [`Error::MalformedJson`], [`Error::Version`], and those of building a graph.
     pub fn from_json(json: &serde_json::Value) -> Result<Self, Error> {
-        let versioned = Versioned::deserialize(json).map_err(|error| Error::MalformedJson(error.to_string()))?;
+        let versioned =
+            Versioned::deserialize(json).map_err(|error| Error::MalformedJson(error.to_string()))?;
         check_version(versioned.version)?;
         Self::restored(versioned.dag)
     }
@@ -71,8 +79,7 @@ impl QueryDag {
         let malformed = |position, what| Error::MalformedBinary { position, what };
         let (&version, body) = bytes.split_first().ok_or(malformed(0, "nothing"))?;
         check_version(version)?;
-        let (stored, rest) =
-            postcard::take_from_bytes(body).map_err(|_| malformed(1, "not a graph"))?;
+        let (stored, rest) = postcard::take_from_bytes(body).map_err(|_| malformed(1, "not a graph"))?;
         if !rest.is_empty() {
             return Err(malformed(bytes.len() - rest.len(), "more than a graph"));
         }
@@ -81,5 +88,12 @@ impl QueryDag {
 }
 
 fn check_version(given: u8) -> Result<(), Error> {
-    if given == VERSION { Ok(()) } else { Err(Error::Version { given, expected: VERSION }) }
+    if given == VERSION {
+        Ok(())
+    } else {
+        Err(Error::Version {
+            given,
+            expected: VERSION,
+        })
+    }
 }

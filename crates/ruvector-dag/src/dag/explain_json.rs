@@ -41,8 +41,15 @@ impl QueryDag {
             },
             statement => statement,
         };
-        let plan = statement.get("Plan").and_then(Value::as_object).ok_or(malformed("no \"Plan\""))?;
-        let mut reader = Reader { dag: QueryDag::new(), cte_scans: Vec::new(), ctes: Vec::new() };
+        let plan = statement
+            .get("Plan")
+            .and_then(Value::as_object)
+            .ok_or(malformed("no \"Plan\""))?;
+        let mut reader = Reader {
+            dag: QueryDag::new(),
+            cte_scans: Vec::new(),
+            ctes: Vec::new(),
+        };
         reader.node(plan, 0)?;
         reader.connect_ctes()?;
         Ok(reader.dag)
@@ -67,12 +74,21 @@ impl Reader {
         if let Some(name) = text(plan, "CTE Name") {
             self.cte_scans.push((id, name));
         }
-        if let Some(name) = text(plan, "Subplan Name").as_deref().and_then(|name| name.strip_prefix("CTE ")) {
+        if let Some(name) = text(plan, "Subplan Name")
+            .as_deref()
+            .and_then(|name| name.strip_prefix("CTE "))
+        {
             self.ctes.push((name.to_owned(), id));
         }
-        let children = plan.get("Plans").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let children = plan
+            .get("Plans")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         for child in children {
-            let child = child.as_object().ok_or(malformed("a plan that is not an object"))?;
+            let child = child
+                .as_object()
+                .ok_or(malformed("a plan that is not an object"))?;
             let child = self.node(child, depth + 1)?;
             self.dag.add_edge(child, id)?;
         }
@@ -82,7 +98,9 @@ impl Reader {
     /// An inner CTE hides an outer one of the same name, and comes later.
     fn connect_ctes(&mut self) -> Result<(), Error> {
         for (scan, name) in &self.cte_scans {
-            let Some((_, cte)) = self.ctes.iter().rev().find(|(cte, _)| cte == name) else { continue };
+            let Some((_, cte)) = self.ctes.iter().rev().find(|(cte, _)| cte == name) else {
+                continue;
+            };
             if !self.dag.inputs(*scan).any(|input| input == *cte) {
                 self.dag.add_edge(*cte, *scan)?;
             }
@@ -93,8 +111,8 @@ impl Reader {
 
 fn operator(id: u32, plan: &Object) -> Result<OperatorNode, Error> {
     let name = text(plan, "Node Type").ok_or(malformed("a plan without \"Node Type\""))?;
-    let operator_type =
-        OperatorType::from_name(&name).ok_or_else(|| malformed(&format!("unknown \"Node Type\" {name:?}")))?;
+    let operator_type = OperatorType::from_name(&name)
+        .ok_or_else(|| malformed(&format!("unknown \"Node Type\" {name:?}")))?;
     let mut node = OperatorNode::new(id, operator_type);
     node.relation = text(plan, "Relation Name");
     node.alias = text(plan, "Alias");
@@ -117,7 +135,9 @@ fn operator(id: u32, plan: &Object) -> Result<OperatorNode, Error> {
 }
 
 fn clauses(plan: &Object) -> Vec<(String, String)> {
-    let shown = CLAUSES.iter().filter_map(|&kind| Some((kind.to_owned(), text(plan, kind)?)));
+    let shown = CLAUSES
+        .iter()
+        .filter_map(|&kind| Some((kind.to_owned(), text(plan, kind)?)));
     shown.collect()
 }
 

@@ -40,8 +40,10 @@ impl QueryDag {
             let inputs = self.inputs[position].iter().map(|&input| hashes[input]);
             hashes[position] = hash_words([own, shared].into_iter().chain(inputs));
         }
-        let mut ends: Vec<u64> =
-            (0..self.nodes.len()).filter(|&at| self.consumers[at].is_empty()).map(|at| hashes[at]).collect();
+        let mut ends: Vec<u64> = (0..self.nodes.len())
+            .filter(|&at| self.consumers[at].is_empty())
+            .map(|at| hashes[at])
+            .collect();
         ends.sort_unstable();
         hash_words(ends)
     }
@@ -56,7 +58,9 @@ fn own_hash(node: &OperatorNode, detail: Detail) -> u64 {
     if detail >= Detail::Literals {
         words.push(u64::from(node.search_breadth.unwrap_or(0)));
         let clauses = node.clauses.iter();
-        words.extend(clauses.flat_map(|(kind, clause)| [hash_bytes(kind.as_bytes()), hash_bytes(clause.as_bytes())]));
+        words.extend(
+            clauses.flat_map(|(kind, clause)| [hash_bytes(kind.as_bytes()), hash_bytes(clause.as_bytes())]),
+        );
     }
     hash_words(words)
 }

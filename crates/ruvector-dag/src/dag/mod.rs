@@ -30,7 +30,10 @@ pub struct QueryDag {
 
 impl std::fmt::Debug for QueryDag {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("QueryDag").field("nodes", &self.nodes).field("edges", &self.edges().collect::<Vec<_>>()).finish()
+        f.debug_struct("QueryDag")
+            .field("nodes", &self.nodes)
+            .field("edges", &self.edges().collect::<Vec<_>>())
+            .finish()
     }
 }
 
@@ -38,8 +41,11 @@ impl std::fmt::Debug for QueryDag {
 impl PartialEq for QueryDag {
     fn eq(&self, other: &Self) -> bool {
         let sorted = |dag: &Self| {
-            let mut nodes: Vec<_> =
-                dag.nodes.iter().map(|node| (node.clone(), dag.inputs(node.id).collect::<Vec<_>>())).collect();
+            let mut nodes: Vec<_> = dag
+                .nodes
+                .iter()
+                .map(|node| (node.clone(), dag.inputs(node.id).collect::<Vec<_>>()))
+                .collect();
             nodes.sort_by_key(|(node, _)| node.id);
             nodes
         };
@@ -55,7 +61,10 @@ impl QueryDag {
 
     /// A graph whose self costs come from `model`.
     pub fn with_cost_model(model: Box<dyn CostModel>) -> Self {
-        Self { cost_model: Some(model.into()), ..Self::default() }
+        Self {
+            cost_model: Some(model.into()),
+            ..Self::default()
+        }
     }
 
     /// Adds an operator and returns its number. An operator of the same number is replaced; it keeps its edges.
@@ -90,7 +99,10 @@ impl QueryDag {
     }
 
     fn position(&self, id: OperatorId) -> Result<usize, Error> {
-        self.positions.get(&id).copied().ok_or(Error::UnknownOperator { given: id })
+        self.positions
+            .get(&id)
+            .copied()
+            .ok_or(Error::UnknownOperator { given: id })
     }
 
     /// Adds an edge: rows go from `from` to `to`, as its last input so far.
@@ -153,12 +165,18 @@ impl QueryDag {
         let gone = self.position(id)?;
         for edges in self.inputs.iter_mut().chain(&mut self.consumers) {
             edges.retain(|&position| position != gone);
-            edges.iter_mut().filter(|position| **position > gone).for_each(|position| *position -= 1);
+            edges
+                .iter_mut()
+                .filter(|position| **position > gone)
+                .for_each(|position| *position -= 1);
         }
         self.inputs.remove(gone);
         self.consumers.remove(gone);
         self.positions.remove(&id);
-        self.positions.values_mut().filter(|position| **position > gone).for_each(|position| *position -= 1);
+        self.positions
+            .values_mut()
+            .filter(|position| **position > gone)
+            .for_each(|position| *position -= 1);
         Ok(self.nodes.remove(gone))
     }
 
@@ -182,9 +200,16 @@ impl QueryDag {
         self.positions.get(&id).map(|&position| &self.nodes[position])
     }
 
-    fn neighbours<'d>(&'d self, edges: &'d [Vec<usize>], id: OperatorId) -> impl Iterator<Item = OperatorId> + 'd {
+    fn neighbours<'d>(
+        &'d self,
+        edges: &'d [Vec<usize>],
+        id: OperatorId,
+    ) -> impl Iterator<Item = OperatorId> + 'd {
         let found = self.positions.get(&id).map(|&position| edges[position].iter());
-        found.into_iter().flatten().map(|&position| self.nodes[position].id)
+        found
+            .into_iter()
+            .flatten()
+            .map(|&position| self.nodes[position].id)
     }
 
     /// The operators whose rows `id` reads, outer before inner.
@@ -199,17 +224,25 @@ impl QueryDag {
 
     /// The edges, by the operator they lead to.
     pub fn edges(&self) -> impl Iterator<Item = (OperatorId, OperatorId)> + '_ {
-        self.nodes.iter().flat_map(|node| self.inputs(node.id).map(|input| (input, node.id)))
+        self.nodes
+            .iter()
+            .flat_map(|node| self.inputs(node.id).map(|input| (input, node.id)))
     }
 
     /// The operators without inputs.
     pub fn sources(&self) -> impl Iterator<Item = OperatorId> + '_ {
-        self.nodes.iter().filter(|node| self.inputs(node.id).next().is_none()).map(|node| node.id)
+        self.nodes
+            .iter()
+            .filter(|node| self.inputs(node.id).next().is_none())
+            .map(|node| node.id)
     }
 
     /// The operators without consumers.
     pub fn sinks(&self) -> impl Iterator<Item = OperatorId> + '_ {
-        self.nodes.iter().filter(|node| self.consumers(node.id).next().is_none()).map(|node| node.id)
+        self.nodes
+            .iter()
+            .filter(|node| self.consumers(node.id).next().is_none())
+            .map(|node| node.id)
     }
 
     /// What an operator costs by itself, inputs excluded: by the cost model, or PostgreSQL's total cost less that of
@@ -219,7 +252,10 @@ impl QueryDag {
         let inputs = || self.inputs(id).filter_map(|input| self.node(input));
         match &self.cost_model {
             Some(model) => {
-                let context = CostContext { input_rows: inputs().map(|input| input.rows).sum(), inputs: inputs().count() };
+                let context = CostContext {
+                    input_rows: inputs().map(|input| input.rows).sum(),
+                    inputs: inputs().count(),
+                };
                 model.estimate_cost(node, &context) * model.platform_overhead()
             }
             None => (node.total_cost - inputs().map(|input| input.total_cost).sum::<f64>()).max(0.0),
@@ -237,8 +273,15 @@ fn check_numbers(node: &OperatorNode) -> Result<(), Error> {
         ("loops", node.loops),
         ("actual_ms", node.actual_ms),
     ];
-    match fields.into_iter().find(|(_, value)| value.is_some_and(|value| !(value >= 0.0 && value.is_finite()))) {
-        Some((field, Some(given))) => Err(Error::InvalidNumber { operator: node.id, field, given }),
+    match fields
+        .into_iter()
+        .find(|(_, value)| value.is_some_and(|value| !(value >= 0.0 && value.is_finite())))
+    {
+        Some((field, Some(given))) => Err(Error::InvalidNumber {
+            operator: node.id,
+            field,
+            given,
+        }),
         _ => Ok(()),
     }
 }

@@ -106,7 +106,10 @@ impl OperatorType {
 
     /// Whether it joins two inputs.
     pub fn is_join(self) -> bool {
-        matches!(self, OperatorType::NestedLoop | OperatorType::MergeJoin | OperatorType::HashJoin)
+        matches!(
+            self,
+            OperatorType::NestedLoop | OperatorType::MergeJoin | OperatorType::HashJoin
+        )
     }
 
     /// The type of an index scan through an access method of pgvector; `None` for any other method.
@@ -206,19 +209,29 @@ impl OperatorNode {
 
     /// A sequential scan of a table.
     pub fn seq_scan(id: u32, relation: &str) -> Self {
-        Self { relation: Some(relation.to_owned()), ..Self::new(id, OperatorType::SeqScan) }
+        Self {
+            relation: Some(relation.to_owned()),
+            ..Self::new(id, OperatorType::SeqScan)
+        }
     }
 
     /// A scan of an HNSW index that keeps `ef_search` candidates.
     pub fn hnsw_scan(id: u32, index: &str, ef_search: u32) -> Self {
         let node = Self::new(id, OperatorType::HnswScan);
-        Self { index: Some(index.to_owned()), search_breadth: Some(ef_search), ..node }
+        Self {
+            index: Some(index.to_owned()),
+            search_breadth: Some(ef_search),
+            ..node
+        }
     }
 
     /// A filter on its input.
     pub fn filter(id: u32, predicate: &str) -> Self {
         let clauses = vec![("Filter".to_owned(), predicate.to_owned())];
-        Self { clauses, ..Self::new(id, OperatorType::Filter) }
+        Self {
+            clauses,
+            ..Self::new(id, OperatorType::Filter)
+        }
     }
 
     /// The same operator with the planner's numbers.

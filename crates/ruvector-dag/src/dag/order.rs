@@ -18,7 +18,10 @@ impl QueryDag {
     ///
     /// Complexity: O(V + E) time, O(V) space.
     pub fn topological_order(&self) -> Vec<OperatorId> {
-        self.order().into_iter().map(|position| self.nodes[position].id).collect()
+        self.order()
+            .into_iter()
+            .map(|position| self.nodes[position].id)
+            .collect()
     }
 
     pub(super) fn order(&self) -> Vec<usize> {
@@ -43,14 +46,22 @@ impl QueryDag {
     pub fn depths(&self) -> Vec<(OperatorId, usize)> {
         let mut depths = vec![0; self.nodes.len()];
         for position in self.order() {
-            depths[position] = self.inputs[position].iter().map(|&input| depths[input] + 1).max().unwrap_or(0);
+            depths[position] = self.inputs[position]
+                .iter()
+                .map(|&input| depths[input] + 1)
+                .max()
+                .unwrap_or(0);
         }
         self.nodes.iter().map(|node| node.id).zip(depths).collect()
     }
 
     /// The number of edges on the longest way.
     pub fn depth(&self) -> usize {
-        self.depths().into_iter().map(|(_, depth)| depth).max().unwrap_or(0)
+        self.depths()
+            .into_iter()
+            .map(|(_, depth)| depth)
+            .max()
+            .unwrap_or(0)
     }
 
     /// The operators whose rows arrive at `id`, directly or not, in no particular order.
@@ -68,7 +79,9 @@ impl QueryDag {
     }
 
     fn closure(&self, edges: &[Vec<usize>], id: OperatorId) -> Vec<OperatorId> {
-        let Some(&start) = self.positions.get(&id) else { return Vec::new() };
+        let Some(&start) = self.positions.get(&id) else {
+            return Vec::new();
+        };
         let mut seen = vec![false; self.nodes.len()];
         let mut open = edges[start].clone();
         let mut found = Vec::new();
@@ -89,15 +102,24 @@ impl QueryDag {
         let mut costs = vec![0.0f64; self.nodes.len()];
         let mut came_from: Vec<Option<usize>> = vec![None; self.nodes.len()];
         for &position in &order {
-            let best = self.inputs[position].iter().copied().max_by(|&a, &b| costs[a].total_cmp(&costs[b]));
+            let best = self.inputs[position]
+                .iter()
+                .copied()
+                .max_by(|&a, &b| costs[a].total_cmp(&costs[b]));
             came_from[position] = best;
             let before = best.map_or(0.0, |input| costs[input]);
             costs[position] = before + self.self_cost(self.nodes[position].id);
         }
-        let end = order.iter().copied().max_by(|&a, &b| costs[a].total_cmp(&costs[b]));
+        let end = order
+            .iter()
+            .copied()
+            .max_by(|&a, &b| costs[a].total_cmp(&costs[b]));
         let path = std::iter::successors(end, |&position| came_from[position]);
         let mut operators: Vec<OperatorId> = path.map(|position| self.nodes[position].id).collect();
         operators.reverse();
-        CriticalPath { operators, cost: end.map_or(0.0, |position| costs[position]) }
+        CriticalPath {
+            operators,
+            cost: end.map_or(0.0, |position| costs[position]),
+        }
     }
 }

@@ -28,13 +28,21 @@ pub struct PlanEvidence {
 
 impl PlanEvidence {
     fn new(shape: u64, cutoff: u64, total_cost: f64) -> Self {
-        Self { shape, cutoff, total_cost: total_cost as f32, ..Self::default() }
+        Self {
+            shape,
+            cutoff,
+            total_cost: total_cost as f32,
+            ..Self::default()
+        }
     }
 
     /// The same evidence with these latest samples, as many as are kept; for evidence that was stored.
     pub fn with_samples_ms(mut self, samples_ms: &[f32]) -> Self {
         self.samples_ms = [0.0; SAMPLES];
-        self.samples_ms.iter_mut().zip(samples_ms).for_each(|(kept, &sample)| *kept = sample);
+        self.samples_ms
+            .iter_mut()
+            .zip(samples_ms)
+            .for_each(|(kept, &sample)| *kept = sample);
         self
     }
 
@@ -62,7 +70,9 @@ impl PlanEvidence {
         let count = self.samples_ms().len();
         let samples = &mut sorted[..count];
         samples.sort_by(f32::total_cmp);
-        samples.get(count.saturating_sub(1) / 2).map(|&sample| f64::from(sample))
+        samples
+            .get(count.saturating_sub(1) / 2)
+            .map(|&sample| f64::from(sample))
     }
 
     /// What this plan is expected to take, in milliseconds: its typical latency, or, when it was only ever cut off,
@@ -100,7 +110,11 @@ impl StatementEvidence {
     /// Evidence out of stored plans; those beyond [`MAX_PLANS`] are left out.
     pub fn from_plans(plans: impl IntoIterator<Item = PlanEvidence>) -> Self {
         let mut evidence = Self::default();
-        evidence.plans.iter_mut().zip(plans).for_each(|(kept, plan)| *kept = plan);
+        evidence
+            .plans
+            .iter_mut()
+            .zip(plans)
+            .for_each(|(kept, plan)| *kept = plan);
         evidence
     }
 
@@ -116,19 +130,32 @@ impl StatementEvidence {
 
     /// The stock plan's evidence: cutoff 0, the one with most runs when statistics changed its shape meanwhile.
     pub fn stock(&self) -> Option<&PlanEvidence> {
-        self.plans().filter(|plan| plan.cutoff == 0).max_by_key(|plan| plan.runs + plan.cut_off_runs)
+        self.plans()
+            .filter(|plan| plan.cutoff == 0)
+            .max_by_key(|plan| plan.runs + plan.cut_off_runs)
     }
 
     /// The plan with the smallest expected latency.
     pub fn best(&self) -> Option<&PlanEvidence> {
         self.plans()
             .filter(|plan| plan.expected_ms().is_some())
-            .min_by(|a, b| a.expected_ms().unwrap_or(f64::MAX).total_cmp(&b.expected_ms().unwrap_or(f64::MAX)))
+            .min_by(|a, b| {
+                a.expected_ms()
+                    .unwrap_or(f64::MAX)
+                    .total_cmp(&b.expected_ms().unwrap_or(f64::MAX))
+            })
     }
 
     /// Records a completed execution (`Ok`) or one that was cancelled (`Err`), with its time in milliseconds.
     /// `learned` says whether the execution taught a row count that was not known before.
-    pub fn record(&mut self, shape: u64, cutoff: u64, total_cost: f64, outcome: Result<f64, f64>, learned: bool) {
+    pub fn record(
+        &mut self,
+        shape: u64,
+        cutoff: u64,
+        total_cost: f64,
+        outcome: Result<f64, f64>,
+        learned: bool,
+    ) {
         self.calls += 1;
         self.corrected_runs = self.corrected_runs.saturating_add(u32::from(cutoff > 0));
         // A plan made with the newest knowledge that taught nothing leaves nothing to try.
@@ -169,7 +196,15 @@ impl StatementEvidence {
     }
 
     fn slowest(&self) -> usize {
-        let cost = |plan: &PlanEvidence| if plan.cutoff == 0 { -1.0 } else { plan.expected_ms().unwrap_or(0.0) };
-        (0..MAX_PLANS).max_by(|&a, &b| cost(&self.plans[a]).total_cmp(&cost(&self.plans[b]))).unwrap_or(0)
+        let cost = |plan: &PlanEvidence| {
+            if plan.cutoff == 0 {
+                -1.0
+            } else {
+                plan.expected_ms().unwrap_or(0.0)
+            }
+        };
+        (0..MAX_PLANS)
+            .max_by(|&a, &b| cost(&self.plans[a]).total_cmp(&cost(&self.plans[b])))
+            .unwrap_or(0)
     }
 }

@@ -89,13 +89,25 @@ impl StatementEvidence {
     pub fn choose(&self, newest: u64) -> Choice {
         let stock_seen = self.stock().map_or(0, |plan| plan.runs + plan.cut_off_runs);
         if stock_seen < STOCK_RUNS {
-            return Choice { cutoff: 0, state: State::Observing, reason: Reason::StockNotMeasured };
+            return Choice {
+                cutoff: 0,
+                state: State::Observing,
+                reason: Reason::StockNotMeasured,
+            };
         }
         if let Some(plan) = self.doubtful() {
-            return Choice { cutoff: plan.cutoff, state: State::Exploring, reason: Reason::OneRunOnly };
+            return Choice {
+                cutoff: plan.cutoff,
+                state: State::Exploring,
+                reason: Reason::OneRunOnly,
+            };
         }
         if self.may_explore() && newest > 0 {
-            return Choice { cutoff: newest, state: State::Exploring, reason: Reason::NewKnowledge };
+            return Choice {
+                cutoff: newest,
+                state: State::Exploring,
+                reason: Reason::NewKnowledge,
+            };
         }
         self.settled()
     }
@@ -103,22 +115,35 @@ impl StatementEvidence {
     /// The best plan measured, without trying anything.
     pub fn settled(&self) -> Choice {
         match self.clearly_best() {
-            Some(best) => {
-                Choice { cutoff: best.cutoff, state: State::Applied, reason: Reason::FasterThanStock }
-            }
-            None if self.trials > 0 => {
-                Choice { cutoff: 0, state: State::Reverted, reason: Reason::StockIsBest }
-            }
-            None => Choice { cutoff: 0, state: State::Observing, reason: Reason::NothingLearned },
+            Some(best) => Choice {
+                cutoff: best.cutoff,
+                state: State::Applied,
+                reason: Reason::FasterThanStock,
+            },
+            None if self.trials > 0 => Choice {
+                cutoff: 0,
+                state: State::Reverted,
+                reason: Reason::StockIsBest,
+            },
+            None => Choice {
+                cutoff: 0,
+                state: State::Observing,
+                reason: Reason::NothingLearned,
+            },
         }
     }
 
     /// Whether `shape`, planned with the newest knowledge, should run: it was not measured yet, or is the best.
     pub fn worth_running(&self, shape: u64) -> bool {
-        let Some(known) = self.plan(shape).and_then(PlanEvidence::expected_ms) else { return true };
+        let Some(known) = self.plan(shape).and_then(PlanEvidence::expected_ms) else {
+            return true;
+        };
         self.settled_shape() == Some(shape)
             || self.doubtful().is_some_and(|plan| plan.shape == shape)
-            || self.best().and_then(PlanEvidence::expected_ms).is_some_and(|best| known <= best)
+            || self
+                .best()
+                .and_then(PlanEvidence::expected_ms)
+                .is_some_and(|best| known <= best)
     }
 
     /// Marks the newest knowledge as planned with: nothing further to try until something new is learned.
@@ -127,7 +152,9 @@ impl StatementEvidence {
     }
 
     fn settled_shape(&self) -> Option<u64> {
-        self.clearly_best().or_else(|| self.stock()).map(|plan| plan.shape)
+        self.clearly_best()
+            .or_else(|| self.stock())
+            .map(|plan| plan.shape)
     }
 
     fn clearly_best(&self) -> Option<&PlanEvidence> {
@@ -139,13 +166,19 @@ impl StatementEvidence {
     fn doubtful(&self) -> Option<&PlanEvidence> {
         let stock = self.stock()?.typical_ms()?;
         let is_doubtful = |plan: &&PlanEvidence| {
-            plan.cutoff > 0 && plan.runs == 1 && plan.typical_ms().is_some_and(|ms| DOUBTFUL.contains(&(ms / stock)))
+            plan.cutoff > 0
+                && plan.runs == 1
+                && plan
+                    .typical_ms()
+                    .is_some_and(|ms| DOUBTFUL.contains(&(ms / stock)))
         };
         self.plans().find(is_doubtful)
     }
 
     fn may_explore(&self) -> bool {
         let baseline_ms = self.stock().and_then(PlanEvidence::expected_ms).unwrap_or(0.0);
-        self.fresh != 0 && self.trials < MAX_TRIALS && self.lost_ms <= self.saved_ms + LOSS_LIMIT * baseline_ms
+        self.fresh != 0
+            && self.trials < MAX_TRIALS
+            && self.lost_ms <= self.saved_ms + LOSS_LIMIT * baseline_ms
     }
 }

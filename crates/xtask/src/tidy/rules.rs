@@ -1,15 +1,28 @@
-//! The rules, and a sample that breaks each.
+//! The rules about one file, and a sample that breaks each.
 
+use super::tokens::{self, Token};
 use super::{Complaint, SourceFile};
 
 const MAX_BYTES: usize = 32 * 1024;
+/// Where unsafe code may be: each of its blocks argued, which clippy checks.
+const UNSAFE_ROOMS: &[&str] = &["src/pg/", "crates/ruvector-dag-simd/"];
+const COMPAT: &str = "src/pg/compat.rs";
+const ENGINE: &str = "crates/ruvector-dag/src/";
 const DRAWERS: &[&str] = &["utils", "util", "helpers", "common", "manager", "misc", "types"];
+const FOREIGN: &[&str] = &["/work/", "/root/", "/tmp/setup", "crates.io", "pypi.org", "npmjs"];
 
 /// The complaints about one file.
 pub(crate) fn of_file(file: &SourceFile) -> Vec<Complaint> {
-    let mut complaints = machine_paths(file);
+    let mut complaints = foreign_places(file);
     if file.path.ends_with(".rs") {
-        for rule in [unsafe_outside_its_room, majors_outside_compat, no_module_text, too_long, panics, drawers] {
+        for rule in [
+            unsafe_outside_its_room,
+            majors_outside_compat,
+            no_module_text,
+            too_long,
+            panics,
+            drawers,
+        ] {
             complaints.extend(rule(file));
         }
     }
@@ -17,140 +30,104 @@ pub(crate) fn of_file(file: &SourceFile) -> Vec<Complaint> {
 }
 
 fn complain(line: usize, what: impl Into<String>) -> Complaint {
-    Complaint { line, what: what.into() }
+    Complaint {
+        line,
+        what: what.into(),
+    }
 }
 
-/// Lines with their numbers, comments and string contents left out.
-fn code(text: &str) -> impl Iterator<Item = (usize, String)> + '_ {
-    text.lines().enumerate().map(|(at, line)| {
-        let line = line.split("//").next().unwrap_or("");
-        let outside: String = line.split('"').step_by(2).collect::<Vec<_>>().join("\"\"");
-        (at + 1, outside)
-    })
+fn complain_at(lines: Vec<usize>, what: &str) -> Vec<Complaint> {
+    lines.into_iter().map(|line| complain(line, what)).collect()
 }
 
-fn has_word(line: &str, word: &str) -> bool {
-    line.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|found| found == word)
+/// Tokens of a file that must be Rust: what does not parse is left to the compiler, which says it better.
+fn code(file: &SourceFile) -> Vec<Token> {
+    tokens::all(&file.text).unwrap_or_default()
 }
 
-/// `unsafe` stays in its room; naming the lint, or marking an exported symbol, is not using it.
+/// `unsafe` stays in its rooms.
 fn unsafe_outside_its_room(file: &SourceFile) -> Vec<Complaint> {
-    if file.path.starts_with("src/pg/") {
+    if UNSAFE_ROOMS.iter().any(|room| file.path.starts_with(room)) {
         return Vec::new();
     }
-    let used = code(&file.text).filter(|(_, line)| has_word(line, "unsafe"));
-    used.map(|(line, _)| complain(line, "unsafe belongs to src/pg/")).collect()
+    complain_at(
+        tokens::find(&code(file), &["unsafe"]),
+        "unsafe: it belongs to src/pg/",
+    )
 }
 
 /// What differs between majors sits in one file.
 fn majors_outside_compat(file: &SourceFile) -> Vec<Complaint> {
-    if file.path == "src/pg/compat.rs" || file.path.starts_with("crates/xtask/") {
+    if file.path == COMPAT {
         return Vec::new();
     }
-    let lines = file.text.lines().enumerate();
-    let used = lines.filter(|(_, line)| line.contains("cfg") && line.contains("feature = \"pg1"));
-    used.map(|(at, _)| complain(at + 1, "cfg(feature = \"pgNN\") belongs to src/pg/compat.rs")).collect()
+    let majors = (14..=18).map(|major| format!("\"pg{major}\""));
+    majors
+        .flat_map(|major| tokens::find(&code(file), &["feature", "=", &major]))
+        .map(|line| {
+            complain(
+                line,
+                format!("major: cfg(feature = \"pgNN\") belongs to {COMPAT}"),
+            )
+        })
+        .collect()
 }
 
 /// Each file says what it is for.
 fn no_module_text(file: &SourceFile) -> Vec<Complaint> {
-    if file.text.starts_with("//!") { Vec::new() } else { vec![complain(1, "a file starts with //! and its duty")] }
+    if file.text.starts_with("//!") {
+        return Vec::new();
+    }
+    vec![complain(1, "duty: a file starts with //! and what it is for")]
 }
 
 /// Long files hide things.
 fn too_long(file: &SourceFile) -> Vec<Complaint> {
     let bytes = file.text.len();
-    if bytes <= MAX_BYTES { Vec::new() } else { vec![complain(0, format!("{bytes} bytes, more than {MAX_BYTES}"))] }
+    if bytes <= MAX_BYTES {
+        return Vec::new();
+    }
+    vec![complain(1, format!("size: {bytes} bytes, more than {MAX_BYTES}"))]
 }
 
 /// The engine returns errors.
 fn panics(file: &SourceFile) -> Vec<Complaint> {
-    if !file.path.starts_with("crates/ruvector-dag/src/") {
+    if !file.path.starts_with(ENGINE) {
         return Vec::new();
     }
-    let tested = file.text.find("#[cfg(test)]").unwrap_or(file.text.len());
-    code(&file.text[..tested])
-        .filter(|(_, line)| [".unwrap()", ".expect(", "panic!("].iter().any(|bad| line.contains(bad)))
-        .map(|(line, _)| complain(line, "the engine does not panic"))
-        .collect()
+    let code = tokens::outside_tests(&file.text).unwrap_or_default();
+    let calls = [".", "unwrap", "("];
+    let expects = [".", "expect", "("];
+    let macros = ["panic", "todo", "unimplemented", "unreachable"];
+    let mut lines: Vec<usize> = [calls, expects]
+        .iter()
+        .flat_map(|call| tokens::find(&code, call))
+        .collect();
+    lines.extend(macros.iter().flat_map(|name| tokens::find(&code, &[name, "!"])));
+    lines.sort_unstable();
+    complain_at(lines, "panic: the engine returns errors")
 }
 
-/// A file is called after what it holds.
+/// A file or folder is called after what it holds.
 fn drawers(file: &SourceFile) -> Vec<Complaint> {
-    let stem = file.path.rsplit('/').next().unwrap_or("").trim_end_matches(".rs");
-    if DRAWERS.contains(&stem) { vec![complain(0, format!("{stem} says nothing of its content"))] } else { Vec::new() }
+    let parts = file.path.trim_end_matches(".rs").split('/');
+    let drawer = parts
+        .filter(|part| DRAWERS.contains(part))
+        .map(|part| complain(1, format!("name: {part} says nothing")));
+    drawer.collect()
 }
 
 /// Nothing of the machine it was made on, and no registry host.
-fn machine_paths(file: &SourceFile) -> Vec<Complaint> {
-    if file.path == "Cargo.lock" || file.path.starts_with("crates/xtask/src/tidy/") {
+fn foreign_places(file: &SourceFile) -> Vec<Complaint> {
+    // The lock file names its registry, and this file what it looks for.
+    if file.path == "Cargo.lock" || file.path.ends_with("tidy/rules.rs") {
         return Vec::new();
     }
-    let bad = ["/work/", "/root/", "crates.io", "pypi.org", "npmjs"];
     let lines = file.text.lines().enumerate();
-    lines
-        .filter_map(|(at, line)| {
-            let found = bad.iter().find(|bad| line.contains(**bad))?;
-            Some(complain(at + 1, format!("{found} does not belong here")))
-        })
-        .collect()
-}
-
-/// Complaints about files that must agree with each other.
-pub(crate) fn of_repository(files: &[SourceFile]) -> Vec<String> {
-    let find = |path: &str| files.iter().find(|file| file.path == path).map_or("", |file| file.text.as_str());
-    let mut complaints = Vec::new();
-    let settings = settings_of(find("src/settings.rs"));
-    let documented = find("docs/settings.md");
-    complaints.extend(missing(&settings, documented, "docs/settings.md"));
-    let scripts = files.iter().filter(|file| file.path.starts_with("sql/ruvector_dag--"));
-    let script: String = scripts.map(|file| file.text.as_str()).collect();
-    complaints.extend(missing(&functions_of(&script), find("docs/sql.md"), "docs/sql.md"));
-    let glue = files.iter().filter(|file| file.path.starts_with("src/sql/"));
-    let declared: Vec<String> = glue.flat_map(|file| externs_of(&file.text)).collect();
-    complaints.extend(missing(&declared, &script, "the install script"));
-    complaints.extend(regress_tests(files));
-    complaints
-}
-
-fn missing(names: &[String], text: &str, place: &str) -> Vec<String> {
-    names.iter().filter(|name| !text.contains(name.as_str())).map(|name| format!("{name} is not in {place}")).collect()
-}
-
-/// Settings defined in the source.
-fn settings_of(source: &str) -> Vec<String> {
-    let names = source.split("c\"ruvector.").skip(1).filter_map(|rest| rest.split('"').next());
-    names.filter(|name| !name.is_empty() && !name.contains(' ')).map(|name| format!("ruvector.{name}")).collect()
-}
-
-/// Functions created by a script.
-fn functions_of(script: &str) -> Vec<String> {
-    let names = script.split("CREATE FUNCTION @extschema@.").skip(1);
-    names.filter_map(|rest| rest.split('(').next()).map(str::to_owned).collect()
-}
-
-/// The symbols of functions that pgrx exports.
-fn externs_of(source: &str) -> Vec<String> {
-    let names = source.split("#[pg_extern]\nfn ").skip(1);
-    names.filter_map(|rest| rest.split('(').next()).map(|name| format!("'{name}_wrapper'")).collect()
-}
-
-/// Each regression test has its expected output and a place in a schedule.
-fn regress_tests(files: &[SourceFile]) -> Vec<String> {
-    let schedules = files.iter().filter(|file| file.path.starts_with("pg_regress/") && file.path.ends_with("_schedule"));
-    let scheduled: String = schedules.map(|file| file.text.as_str()).collect();
-    let tests = files.iter().filter_map(|file| file.path.strip_prefix("pg_regress/sql/")?.strip_suffix(".sql"));
-    tests
-        .flat_map(|test| {
-            let expected = format!("pg_regress/expected/{test}.out");
-            let has_expected = files.iter().any(|file| file.path == expected);
-            let is_scheduled = scheduled.split_whitespace().any(|name| name == test);
-            [
-                (!has_expected).then(|| format!("pg_regress test {test} has no expected output")),
-                (!is_scheduled).then(|| format!("pg_regress test {test} is in no schedule")),
-            ]
-        })
-        .flatten()
+    let found =
+        lines.filter_map(|(at, line)| Some((at, FOREIGN.iter().find(|place| line.contains(**place))?)));
+    found
+        .map(|(at, place)| complain(at + 1, format!("place: {place} does not belong here")))
         .collect()
 }
 
@@ -158,62 +135,79 @@ fn regress_tests(files: &[SourceFile]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn file(path: &str, text: &str) -> SourceFile {
-        SourceFile { path: path.to_owned(), text: text.to_owned() }
-    }
-
-    fn is_broken(path: &str, text: &str) -> bool {
-        !of_file(&file(path, text)).is_empty()
+    fn broken(path: &str, text: &str) -> Vec<usize> {
+        let file = SourceFile {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        };
+        of_file(&file)
+            .into_iter()
+            .map(|complaint| complaint.line)
+            .collect()
     }
 
     #[test]
-    fn unsafe_is_found_outside_its_room_only() {
-        assert!(is_broken("src/hooks/planner.rs", "//! x\nfn f() { unsafe { g() } }"));
-        assert!(!is_broken("src/pg/list.rs", "//! x\nfn f() { unsafe { g() } }"));
-        assert!(!is_broken("src/sql/mod.rs", "//! unsafe\n#![allow(unsafe_code)] // unsafe \n const A: &str = \"unsafe\";"));
+    fn unsafe_is_found_outside_its_rooms_only() {
+        let text = "//! x\nfn f() { let url = \"a//b\"; unsafe { g() } }";
+        assert_eq!(broken("src/hooks/planner.rs", text), [2]);
+        assert!(broken("src/pg/list.rs", text).is_empty());
+        assert!(broken("crates/ruvector-dag-simd/src/dot.rs", text).is_empty());
+        let named =
+            "//! unsafe\n#![deny(unsafe_code)] // unsafe\n/* unsafe\n unsafe */ const A: &str = \"unsafe\";";
+        assert!(broken("src/sql/mod.rs", named).is_empty());
     }
 
     #[test]
     fn majors_are_found_outside_compat_only() {
-        let text = "//! x\n#[cfg(feature = \"pg15\")]\nfn f() {}";
-        assert!(is_broken("src/pg/list.rs", text));
-        assert!(!is_broken("src/pg/compat.rs", text));
+        let text = "//! x\n#[cfg(any(\n    feature = \"pg15\",\n    feature = \"pg16\"\n))]\nfn f() {}";
+        assert_eq!(broken("src/pg/list.rs", text), [3, 4]);
+        assert!(broken(COMPAT, text).is_empty());
+        assert!(broken("src/pg/list.rs", "//! feature = \"pg15\"\n").is_empty());
     }
 
     #[test]
     fn a_file_without_its_duty_is_found() {
-        assert!(is_broken("src/lib.rs", "fn f() {}"));
+        assert_eq!(broken("src/lib.rs", "fn f() {}"), [1]);
+        assert_eq!(broken("tests/tests/crash.rs", "// a comment\nfn f() {}"), [1]);
     }
 
     #[test]
     fn a_long_file_is_found() {
-        assert!(is_broken("src/lib.rs", &format!("//! {}", "x".repeat(MAX_BYTES))));
+        assert_eq!(
+            broken("src/lib.rs", &format!("//! {}", "x".repeat(MAX_BYTES))),
+            [1]
+        );
+        assert!(broken("src/lib.rs", &format!("//! {}", "x".repeat(MAX_BYTES - 4))).is_empty());
     }
 
     #[test]
     fn panics_are_found_in_the_engine_outside_tests() {
-        assert!(is_broken("crates/ruvector-dag/src/a.rs", "//! x\nfn f() { g().unwrap(); }"));
-        assert!(!is_broken("crates/ruvector-dag/src/a.rs", "//! x\n#[cfg(test)]\nmod t { fn f() { g().unwrap(); } }"));
+        let text = "//! x\nfn f() { g().unwrap();\n g().expect(\"\");\n panic!();\n todo!() }";
+        assert_eq!(broken("crates/ruvector-dag/src/a.rs", text), [2, 3, 4, 5]);
+        assert!(broken("crates/ruvector-dag/tests/a.rs", text).is_empty());
+        let tested =
+            "//! x.unwrap()\n#[cfg(test)]\nmod t { fn f() { g().unwrap(); } }\nfn f() { g().unwrap_or(1); }";
+        assert!(broken("crates/ruvector-dag/src/a.rs", tested).is_empty());
+        let after = format!("{tested}\nfn h() {{ g().unwrap() }}");
+        assert_eq!(broken("crates/ruvector-dag/src/a.rs", &after), [5]);
     }
 
     #[test]
     fn drawers_are_found() {
-        assert!(is_broken("src/utils.rs", "//! x"));
+        assert_eq!(broken("src/utils.rs", "//! x"), [1]);
+        assert_eq!(broken("src/helpers/mod.rs", "//! x"), [1]);
     }
 
     #[test]
-    fn machine_paths_are_found() {
-        assert!(is_broken("README.md", "see /root/notes"));
-    }
-
-    #[test]
-    fn settings_functions_and_symbols_must_agree() {
-        let files = [
-            file("src/settings.rs", "c\"ruvector.dag_mode\""),
-            file("sql/ruvector_dag--1.sql", "CREATE FUNCTION @extschema@.dag_status()"),
-            file("src/sql/a.rs", "#[pg_extern]\nfn dag_forgotten() {}"),
-            file("pg_regress/sql/alone.sql", ""),
-        ];
-        assert_eq!(of_repository(&files).len(), 5);
+    fn foreign_places_are_found() {
+        assert_eq!(broken("README.md", "\nsee /root/notes"), [2]);
+        assert_eq!(broken("docs/sql.md", "https://crates.io/x"), [1]);
+        assert!(
+            broken(
+                "Cargo.lock",
+                "registry+https://github.com/rust-lang/crates.io-index"
+            )
+            .is_empty()
+        );
     }
 }
