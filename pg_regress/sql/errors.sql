@@ -1,4 +1,4 @@
-\set VERBOSITY verbose
+-- Messages and hints, then the same with their SQLSTATEs.
 \set SHOW_CONTEXT never
 SELECT ruvector.dag_explain('SELECT 1; SELECT 2');
 SELECT ruvector.dag_explain('');
@@ -9,6 +9,20 @@ SELECT ruvector.dag_analyze_plan('no statement');
 SELECT ruvector.dag_analyze_plan('SELECT * FROM nowhere');
 SELECT ruvector.dag_explain(NULL) IS NULL AS is_null;
 SELECT count(*) FROM ruvector.dag_analyze_plan(NULL);
+SET ruvector.neural_dag_enabled = off;
+SELECT ruvector.dag_learn_now();
+RESET ruvector.neural_dag_enabled;
+SET ruvector.dag_mode = sometimes;
+SET ruvector.dag_sample_rate = 2;
+SET ruvector.dag_max_trajectories = 5;
+\set VERBOSITY sqlstate
+SELECT ruvector.dag_explain('SELECT 1; SELECT 2');
+SELECT ruvector.dag_explain('');
+SELECT ruvector.dag_explain('CREATE TABLE x ()');
+SELECT ruvector.dag_explain('SELECT 1 FROM customers', 'svg');
+SELECT ruvector.dag_explain('SELECT 1 FROM customers', 'xml');
+SELECT ruvector.dag_analyze_plan('no statement');
+SELECT ruvector.dag_analyze_plan('SELECT * FROM nowhere');
 SET ruvector.neural_dag_enabled = off;
 SELECT ruvector.dag_learn_now();
 RESET ruvector.neural_dag_enabled;

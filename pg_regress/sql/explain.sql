@@ -10,7 +10,7 @@ SELECT plan_lines('SELECT count(*) FROM customers WHERE city = 42 AND country = 
 SELECT count(*) FROM customers WHERE city = 42 AND country = 4;
 SELECT plan_lines('SELECT count(*) FROM customers WHERE city = 42 AND country = 4');
 -- The same relation under another alias, clauses and operands the other way round, in another statement.
-SELECT plan_lines('SELECT max(x.id) FROM customers x WHERE 4 = x.country AND 42 = x.city');
+SELECT plan_lines('SELECT sum(x.id) FROM customers x WHERE 4 = x.country AND 42 = x.city');
 -- Another constant is another relation.
 SELECT plan_lines('SELECT count(*) FROM customers WHERE city = 43 AND country = 4');
 -- A join learned in one statement serves another.

@@ -2,7 +2,7 @@ CREATE EXTENSION ruvector_dag;
 \c
 -- The first function loads the library, which warns; those that need shared memory say what to do.
 SELECT * FROM ruvector.dag_status();
-\set VERBOSITY verbose
+\set VERBOSITY sqlstate
 SELECT * FROM ruvector.dag_decisions();
 SELECT * FROM ruvector.dag_learn_now();
 SELECT ruvector.dag_reset_learning();

@@ -50,17 +50,14 @@ thread_local! {
     static AGAIN: RefCell<Option<Frame>> = const { RefCell::new(None) };
 }
 
-/// Runs `work`, which plans a statement to look at it: known to be fast or not, it is considered.
-pub(crate) fn inspecting<R>(work: impl FnOnce() -> R) -> R {
-    struct Reset;
-    impl Drop for Reset {
-        fn drop(&mut self) {
-            IS_INSPECTING.set(false);
-        }
-    }
-    let _reset = Reset;
+/// From now on a statement is planned to be looked at: known to be fast or not, it is considered.
+pub(crate) fn start_inspecting() {
     IS_INSPECTING.set(true);
-    work()
+}
+
+/// The statement is planned.
+pub(crate) fn stop_inspecting() {
+    IS_INSPECTING.set(false);
 }
 
 /// Before planning.

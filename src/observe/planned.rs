@@ -16,7 +16,8 @@ pub(crate) struct Planned {
 
 /// Plans `text` as it would be planned now, even when it is known to be fast.
 pub(crate) fn plan(text: &str) -> Result<Planned, Report> {
-    let inspected = planner::inspecting(|| query_text::inspect(text))?;
+    planner::start_inspecting();
+    let inspected = query_text::inspect(text, planner::stop_inspecting)?;
     let remembered = inspected.token.and_then(knowledge::find);
     Ok(Planned {
         operators: inspected.operators,

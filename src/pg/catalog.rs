@@ -70,12 +70,13 @@ pub(crate) fn has_extension() -> bool {
         }
     }
     // SAFETY: a C string; reads the catalog inside the current transaction.
-    let found = unsafe { pg_sys::get_extension_oid(c"ruvector_dag".as_ptr(), true) } != pg_sys::InvalidOid;
-    EXTENSION.set(Some(found));
-    if found {
-        crate::worker::announce(database());
+    let extension = unsafe { pg_sys::get_extension_oid(c"ruvector_dag".as_ptr(), true) };
+    let is_found = extension != pg_sys::InvalidOid;
+    EXTENSION.set(Some(is_found));
+    if is_found {
+        crate::worker::announce(database(), extension.to_u32());
     }
-    found
+    is_found
 }
 
 /// Holds the extension in place until the end of the transaction; false when it is not there. DROP EXTENSION locks it

@@ -3,7 +3,7 @@
 //! 15 is tested; 16 and 18 are compiled; 14 and 17 are written from the headers and untested.
 
 use super::raw::Walker;
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_char, c_int, c_void};
 use pgrx::pg_sys;
 
 unsafe extern "C-unwind" {
@@ -150,29 +150,42 @@ pub(super) unsafe fn all_relids(root: *const pg_sys::PlannerInfo) -> *mut pg_sys
     }
 }
 
-/// Analyses and rewrites one raw statement without parameters.
+unsafe extern "C-unwind" {
+    #[cfg(feature = "pg14")]
+    fn pg_analyze_and_rewrite(
+        statement: *mut pg_sys::RawStmt,
+        text: *const c_char,
+        types: *mut pg_sys::Oid,
+        count: c_int,
+        environment: *mut pg_sys::QueryEnvironment,
+    ) -> *mut pg_sys::List;
+    #[cfg(not(feature = "pg14"))]
+    fn pg_analyze_and_rewrite_fixedparams(
+        statement: *mut pg_sys::RawStmt,
+        text: *const c_char,
+        types: *const pg_sys::Oid,
+        count: c_int,
+        environment: *mut pg_sys::QueryEnvironment,
+    ) -> *mut pg_sys::List;
+}
+
+/// Analyses and rewrites one raw statement without parameters. Errors of PostgreSQL jump out of it.
 ///
 /// # Safety
 /// `statement` came from the parser and `text` is its source, both alive in the current memory context.
 pub(super) unsafe fn analyze_and_rewrite(
     statement: *mut pg_sys::RawStmt,
-    text: *const core::ffi::c_char,
+    text: *const c_char,
 ) -> *mut pg_sys::List {
     #[cfg(feature = "pg14")]
     // SAFETY: by the caller's promise.
     unsafe {
-        pg_sys::pg_analyze_and_rewrite(statement, text, core::ptr::null_mut(), 0, core::ptr::null_mut())
+        pg_analyze_and_rewrite(statement, text, core::ptr::null_mut(), 0, core::ptr::null_mut())
     }
     #[cfg(not(feature = "pg14"))]
     // SAFETY: by the caller's promise.
     unsafe {
-        pg_sys::pg_analyze_and_rewrite_fixedparams(
-            statement,
-            text,
-            core::ptr::null(),
-            0,
-            core::ptr::null_mut(),
-        )
+        pg_analyze_and_rewrite_fixedparams(statement, text, core::ptr::null(), 0, core::ptr::null_mut())
     }
 }
 

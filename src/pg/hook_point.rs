@@ -104,7 +104,7 @@ fn note_failure() {
 ///
 /// # Safety
 /// `body` and the caller's frame hold nothing to drop.
-unsafe fn protected<R: Copy>(body: impl FnOnce() -> R, on_error: impl FnOnce()) -> R {
+pub(super) unsafe fn protected<R: Copy>(body: impl FnOnce() -> R, on_error: impl FnOnce()) -> R {
     // SAFETY: PostgreSQL's error variables belong to the main thread; they are restored on both ways out.
     unsafe {
         let exception_stack = pg_sys::PG_exception_stack;

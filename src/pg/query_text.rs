@@ -3,8 +3,8 @@
 //! The caller's rights apply: starting the execution checks them, as EXPLAIN does.
 
 use super::ereport::{Report, sqlstate};
-use super::{compat, list, operators};
-use core::ffi::CStr;
+use super::{compat, hook_point, list, operators, plan_tree, raw};
+use core::ffi::c_char;
 use operators::OperatorView;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
@@ -17,56 +17,93 @@ pub(crate) struct Inspected {
     pub(crate) token: Option<u32>,
 }
 
-/// Plans `text`, which must be one statement that is planned at all.
-pub(crate) fn inspect(text: &str) -> Result<Inspected, Report> {
-    let text = CString::new(text).map_err(|_| syntax_error("the statement contains a zero byte"))?;
-    // SAFETY: the text outlives the calls; everything they allocate lives in the current memory context, and the
-    // active snapshot is the one the calling SQL function runs under.
+/// How far a text came.
+#[derive(Clone, Copy)]
+enum Started {
+    Execution(*mut pg_sys::QueryDesc),
+    Refused(&'static str),
+}
+
+/// Plans `text`, which must be one statement that is planned at all. `done` runs when planning ended, also by an error,
+/// which passes untouched: nothing that needs dropping may be alive in the callers.
+pub(crate) fn inspect(text: &str, done: fn()) -> Result<Inspected, Report> {
+    // SAFETY: the copy of the text and everything the calls allocate live in the current memory context, and the active
+    // snapshot is the one the calling SQL function runs under. Only plain values are alive while PostgreSQL runs raw.
     unsafe {
-        let query = analyze(&text)?;
+        let Some(text) = copy_text(text) else {
+            return Err(syntax_error("the statement contains a zero byte"));
+        };
+        let started = hook_point::protected(|| start(text), done);
+        done();
+        match started {
+            Started::Refused(reason) => Err(syntax_error(reason)),
+            Started::Execution(execution) => {
+                let operators = operators::read(execution);
+                let token = plan_tree::token((*execution).plannedstmt);
+                pg_sys::ExecutorEnd(execution);
+                pg_sys::FreeQueryDesc(execution);
+                Ok(Inspected { operators, token })
+            }
+        }
+    }
+}
+
+/// A C string in the current memory context.
+fn copy_text(text: &str) -> Option<*const c_char> {
+    let text = CString::new(text).ok()?;
+    // SAFETY: pstrdup copies a C string.
+    Some(unsafe { pg_sys::pstrdup(text.as_ptr()) })
+}
+
+/// Parses, plans and starts a statement.
+///
+/// # Safety
+/// Errors of PostgreSQL jump out of it.
+unsafe fn start(text: *const c_char) -> Started {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let query = match analyze(text) {
+            Ok(query) => query,
+            Err(reason) => return Started::Refused(reason),
+        };
         let options = pg_sys::CURSOR_OPT_PARALLEL_OK as i32;
-        let planned = pg_sys::pg_plan_query(query, text.as_ptr(), options, core::ptr::null_mut());
-        let execution = pg_sys::CreateQueryDesc(
+        let planned = raw::pg_plan_query(query, text, options, core::ptr::null_mut());
+        let execution = raw::CreateQueryDesc(
             planned,
-            text.as_ptr(),
-            pg_sys::GetActiveSnapshot(),
+            text,
+            raw::GetActiveSnapshot(),
             core::ptr::null_mut(),
-            pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestNone),
+            raw::CreateDestReceiver(pg_sys::CommandDest::DestNone),
             core::ptr::null_mut(),
             core::ptr::null_mut(),
             0,
         );
-        pg_sys::ExecutorStart(execution, pg_sys::EXEC_FLAG_EXPLAIN_ONLY as i32);
-        let operators = operators::read(execution);
-        let token = super::plan_tree::token(planned);
-        pg_sys::ExecutorEnd(execution);
-        pg_sys::FreeQueryDesc(execution);
-        Ok(Inspected { operators, token })
+        raw::ExecutorStart(execution, pg_sys::EXEC_FLAG_EXPLAIN_ONLY as i32);
+        Started::Execution(execution)
     }
 }
 
 /// Parses and analyses one statement.
-unsafe fn analyze(text: &CStr) -> Result<*mut pg_sys::Query, Report> {
+unsafe fn analyze(text: *const c_char) -> Result<*mut pg_sys::Query, &'static str> {
     // SAFETY: by the caller's promise.
     unsafe {
-        let parsed = pg_sys::pg_parse_query(text.as_ptr());
-        let mut statements = list::pointers::<pg_sys::RawStmt>(parsed);
-        let (Some(statement), None) = (statements.next(), statements.next()) else {
-            return Err(syntax_error("expected exactly one statement"));
-        };
+        let parsed = raw::pg_parse_query(text);
+        if list::length(parsed) != 1 {
+            return Err("expected exactly one statement");
+        }
+        let statement = (*(*parsed).elements).ptr_value.cast::<pg_sys::RawStmt>();
         if !is_plannable(list::tag((*statement).stmt)) {
-            return Err(syntax_error(
-                "only SELECT, INSERT, UPDATE, DELETE, MERGE and VALUES have a plan",
-            ));
+            return Err("only SELECT, INSERT, UPDATE, DELETE, MERGE and VALUES have a plan");
         }
-        let rewritten = compat::analyze_and_rewrite(statement, text.as_ptr());
-        let mut queries = list::pointers::<pg_sys::Query>(rewritten);
-        match (queries.next(), queries.next()) {
-            (Some(query), None) if (*query).commandType != pg_sys::CmdType::CMD_UTILITY => Ok(query),
-            _ => Err(syntax_error(
-                "a statement that rules rewrite into several, or into none, has no single plan",
-            )),
+        let rewritten = compat::analyze_and_rewrite(statement, text);
+        if list::length(rewritten) != 1 {
+            return Err("a statement that rules rewrite into several, or into none, has no single plan");
         }
+        let query = (*(*rewritten).elements).ptr_value.cast::<pg_sys::Query>();
+        if (*query).commandType == pg_sys::CmdType::CMD_UTILITY {
+            return Err("a statement that rules rewrite into a utility command has no plan");
+        }
+        Ok(query)
     }
 }
 

@@ -6,8 +6,8 @@
 
 use core::ffi::{c_char, c_int, c_void};
 use pgrx::pg_sys::{
-    Bitmapset, Index, LWLock, LWLockMode, List, Node, ParamListInfo, Path, PlannedStmt, PlannerInfo, Query,
-    QueryDesc, RelOptInfo,
+    Bitmapset, CommandDest, DestReceiver, Index, LWLock, LWLockMode, List, Node, ParamListInfo, Path,
+    PlannedStmt, PlannerInfo, Query, QueryDesc, QueryEnvironment, RelOptInfo, Snapshot,
 };
 
 /// The walkers' callback.
@@ -62,6 +62,28 @@ unsafe extern "C-unwind" {
     // executor/executor.h
     pub(super) fn standard_ExecutorFinish(query: *mut QueryDesc);
     pub(super) fn standard_ExecutorEnd(query: *mut QueryDesc);
+
+    // tcop/tcopprot.h, executor/execdesc.h, tcop/dest.h, utils/snapmgr.h
+    pub(super) fn pg_parse_query(text: *const c_char) -> *mut List;
+    pub(super) fn pg_plan_query(
+        query: *mut Query,
+        text: *const c_char,
+        cursor_options: c_int,
+        bound_params: ParamListInfo,
+    ) -> *mut PlannedStmt;
+    pub(super) fn CreateQueryDesc(
+        plan: *mut PlannedStmt,
+        text: *const c_char,
+        snapshot: Snapshot,
+        crosscheck: Snapshot,
+        receiver: *mut DestReceiver,
+        params: ParamListInfo,
+        environment: *mut QueryEnvironment,
+        instrument_options: c_int,
+    ) -> *mut QueryDesc;
+    pub(super) fn CreateDestReceiver(destination: CommandDest::Type) -> *mut DestReceiver;
+    pub(super) fn GetActiveSnapshot() -> Snapshot;
+    pub(super) fn ExecutorStart(query: *mut QueryDesc, flags: c_int);
 
     // utils/elog.h
     pub(super) fn pg_re_throw() -> !;

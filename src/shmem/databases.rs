@@ -7,25 +7,26 @@ fn change(database: u32, change: impl FnOnce(Option<Database>) -> Update<Databas
     shared()?.databases.update(u64::from(database), change)
 }
 
-/// A session found the extension in its database.
-pub(crate) fn announce(database: u32) {
+/// A session found the extension in its database. True when it is another one than was known: what is known belongs to
+/// the dropped one.
+pub(crate) fn announce(database: u32, extension: u32) -> bool {
+    let mut is_another = false;
     change(database, |known| match known {
-        Some(known) if known.is_absent == 0 => Update::Keep,
-        Some(known) => Update::Put(Database {
-            is_absent: 0,
-            is_loaded: 0,
-            not_before: 0,
-            ..known
-        }),
-        None => Update::Put(Database {
-            database,
-            worker: 0,
-            is_loaded: 0,
-            is_absent: 0,
-            cycled_at: 0,
-            not_before: 0,
-        }),
+        Some(known) if known.is_absent == 0 && known.extension == extension => Update::Keep,
+        _ => {
+            is_another = known.is_some_and(|known| known.extension != extension);
+            Update::Put(Database {
+                database,
+                extension,
+                worker: 0,
+                is_loaded: 0,
+                is_absent: 0,
+                cycled_at: 0,
+                not_before: 0,
+            })
+        }
     });
+    is_another
 }
 
 /// All databases announced and not gone.

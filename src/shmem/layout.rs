@@ -106,6 +106,8 @@ pub(crate) struct Trajectory {
 pub(crate) struct Database {
     /// Its OID.
     pub(crate) database: u32,
+    /// OID of the extension: another one means that it was dropped and created again.
+    pub(crate) extension: u32,
     /// Process id of its worker, 0 without one.
     pub(crate) worker: i32,
     /// 1 once what was learned is in shared memory.

@@ -4,7 +4,7 @@ use crate::pg::background_worker::{self, Started};
 use crate::pg::catalog;
 use crate::settings;
 use crate::shmem::layout::Database;
-use crate::shmem::{corrections, databases, ring, statements};
+use crate::shmem::{databases, ring};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -74,7 +74,5 @@ fn has_work(known: &Database, now: i64) -> bool {
 /// A database is gone: so is what was learned in it.
 fn forget(database: u32) {
     databases::set_absent(database);
-    corrections::reset(database);
-    statements::reset(database);
-    ring::reset(database);
+    super::forget_shared(database);
 }

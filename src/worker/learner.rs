@@ -2,7 +2,7 @@
 
 use super::{load, persist};
 use crate::pg::{background_worker, catalog};
-use crate::shmem::{corrections, counters, databases, ring, statements};
+use crate::shmem::{counters, databases};
 use std::time::{Duration, Instant};
 
 /// How long a worker waits for more before it leaves.
@@ -21,9 +21,7 @@ pub(crate) struct Cycle {
 pub(super) fn run(database: u32) {
     if !background_worker::transaction(catalog::lock_extension) {
         databases::set_absent(database);
-        corrections::reset(database);
-        statements::reset(database);
-        ring::reset(database);
+        super::forget_shared(database);
         return;
     }
     background_worker::transaction(|| load::earlier_knowledge(database));

@@ -4,6 +4,7 @@
 //! what backends learned and loads it after a restart; on a standby it only reads.
 
 use crate::settings;
+use crate::shmem::{corrections, databases, ring, statements};
 
 mod launcher;
 mod learner;
@@ -19,8 +20,17 @@ pub(crate) fn register() {
 }
 
 /// A session found the extension in its database.
-pub(crate) fn announce(database: u32) {
-    crate::shmem::databases::announce(database);
+pub(crate) fn announce(database: u32, extension: u32) {
+    if databases::announce(database, extension) {
+        forget_shared(database);
+    }
+}
+
+/// What was learned in a database leaves shared memory.
+pub(crate) fn forget_shared(database: u32) {
+    corrections::reset(database);
+    statements::reset(database);
+    ring::reset(database);
 }
 
 /// The launcher's process.
