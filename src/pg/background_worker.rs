@@ -21,6 +21,8 @@ pub(crate) fn register_launcher() {
 unsafe extern "C-unwind" {
     // tcop/tcopprot.h; raw, because it is installed as a signal handler.
     fn die(signal: c_int);
+    // storage/procsignal.h; the same.
+    fn procsignal_sigusr1_handler(signal: c_int);
     // signal.h
     fn kill(pid: c_int, signal: c_int) -> c_int;
 }
@@ -29,6 +31,9 @@ unsafe extern "C-unwind" {
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn ruvector_dag_launcher_main(_argument: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
+    // The postmaster tells of started workers by SIGUSR1, which a worker without a database ignores by default.
+    // SAFETY: PostgreSQL's own handler, as autoprewarm's leader installs it.
+    unsafe { pg_sys::pqsignal(pgrx::pg_sys::SIGUSR1 as i32, Some(procsignal_sigusr1_handler)) };
     crate::worker::run_launcher();
 }
 

@@ -163,11 +163,17 @@ fn a_live_plan_and_explain_give_the_same_dag() -> Result<()> {
         "SELECT count(*) FROM customers c WHERE c.id < 50 AND c.id > (SELECT avg(o.id) FROM orders o WHERE o.customer_id = c.id)",
     ];
     for sql in statements {
-        client.batch_execute("SELECT ruvector.dag_reset_learning(false, false)")?;
+        let before = value(&mut client, "SELECT clock_timestamp()")?;
         client.simple_query(sql)?;
+        let newest = format!(
+            "SELECT plan FROM ruvector.dag_trajectories WHERE ended_at > '{before}' ORDER BY trajectory_id LIMIT 1"
+        );
+        // Whoever is first writes it: the worker or this call.
         client.batch_execute("SELECT ruvector.dag_learn_now()")?;
-        let newest = "SELECT plan FROM ruvector.dag_trajectories WHERE corrected_relations = 0 ORDER BY trajectory_id LIMIT 1";
-        let binary: Vec<u8> = client.query_one(newest, &[])?.get(0);
+        let written = wait_for("the execution to be written", || {
+            Ok(client.query_opt(&newest, &[])?)
+        })?;
+        let binary: Vec<u8> = written.get(0);
         let live = engine::QueryDag::from_binary(&binary)?;
         let told = json(
             &mut client,
