@@ -20,21 +20,32 @@ pub(crate) fn to_dag(operators: &[OperatorView], runs: &HashMap<i32, NodeRun>) -
         for &input in &view.inputs {
             dag.add_edge(ids[input], ids[position]).ok()?;
         }
-        if let Some(cte) = view.cte.as_deref().and_then(|name| cte_plan(operators, name)) {
+        if let Some(cte) = view
+            .cte
+            .as_deref()
+            .and_then(|name| cte_plan(operators, position, name))
+        {
             dag.add_edge(ids[cte], ids[position]).ok()?;
         }
     }
     Some(dag)
 }
 
-/// The subplan that computes the CTE of this name; an inner one hides an outer one, and comes later.
-fn cte_plan(operators: &[OperatorView], name: &str) -> Option<usize> {
-    operators.iter().rposition(|view| {
-        view.subplan_name
-            .as_deref()
-            .and_then(|subplan| subplan.strip_prefix("CTE "))
-            == Some(name)
-    })
+/// The subplan that computes the CTE of this name: the nearest one that hangs above the scan. A scan that it hangs on
+/// has its edge already.
+fn cte_plan(operators: &[OperatorView], scan: usize, name: &str) -> Option<usize> {
+    let parent = |&at: &usize| {
+        (0..at)
+            .rev()
+            .find(|&above| operators[above].depth + 1 == operators[at].depth)
+    };
+    let is_wanted = |&&input: &&usize| {
+        let subplan = operators[input].subplan_name.as_deref();
+        subplan.and_then(|subplan| subplan.strip_prefix("CTE ")) == Some(name)
+    };
+    let mut levels = std::iter::successors(Some(scan), parent);
+    let (level, cte) = levels.find_map(|at| Some((at, *operators[at].inputs.iter().find(is_wanted)?)))?;
+    (level != scan).then_some(cte)
 }
 
 fn node(position: usize, view: &OperatorView, run: Option<&NodeRun>) -> OperatorNode {

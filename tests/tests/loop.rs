@@ -200,6 +200,8 @@ fn bare(
     let mut nodes: Vec<_> = dag.nodes().cloned().collect();
     for node in &mut nodes {
         node.clauses.clear();
+        node.strategy = None;
+        (node.shared_hit_blocks, node.shared_read_blocks) = (None, None);
         node.actual_rows = node.actual_rows.map(f64::round);
         node.startup_cost = (node.startup_cost * 100.0).round();
         node.total_cost = (node.total_cost * 100.0).round();

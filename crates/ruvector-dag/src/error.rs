@@ -1,6 +1,6 @@
 //! What can be wrong with a graph, or with the bytes and texts it is read from.
 
-use crate::dag::OperatorId;
+use crate::OperatorId;
 
 /// An error of this crate.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -19,6 +19,14 @@ pub enum Error {
     UnknownOperator {
         /// The operator asked for.
         given: OperatorId,
+    },
+    /// An edge that is not in the graph.
+    #[error("there is no edge from operator {from} to operator {to}")]
+    UnknownEdge {
+        /// Where the data would come from.
+        from: OperatorId,
+        /// Where it would go.
+        to: OperatorId,
     },
     /// Two operators of one number.
     #[error("there is an operator {given} already")]

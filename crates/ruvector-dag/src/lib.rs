@@ -18,8 +18,14 @@
 //!
 //! assert_eq!(dag.topological_order(), [scan, filter, result]);
 //! assert!(dag.add_edge(result, scan).is_err()); // a cycle
-//! let stored = dag.to_binary();
-//! assert_eq!(QueryDag::from_binary(&stored)?.shape_fingerprint(), dag.shape_fingerprint());
+//! assert_eq!(QueryDag::from_binary(&dag.to_binary())?, dag);
+//!
+//! // The same from PostgreSQL's own words; self costs are then PostgreSQL's.
+//! let text = r#"[{"Plan": {"Node Type": "Limit", "Total Cost": 3.5, "Plan Rows": 1, "Plans": [
+//!     {"Node Type": "Seq Scan", "Relation Name": "users", "Total Cost": 3.0, "Plan Rows": 100}]}}]"#;
+//! let dag = QueryDag::from_explain_json(text)?;
+//! let path = dag.critical_path();
+//! assert_eq!((path.operators.len(), path.cost), (2, 3.5));
 //! # Ok::<(), ruvector_dag::Error>(())
 //! ```
 //!
@@ -28,10 +34,12 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod ids;
 pub mod dag;
 pub mod cost;
 pub mod cardinality;
 pub mod decision;
 
-pub use dag::{CriticalPath, OperatorId, OperatorNode, OperatorType, QueryDag};
+pub use dag::{Clause, ClauseKind, CriticalPath, OperatorNode, OperatorType, QueryDag};
 pub use error::Error;
+pub use ids::OperatorId;

@@ -1,11 +1,17 @@
 //! A small device: rows are processed in little memory, and what does not fit goes to flash and back.
+//!
+//! `cost = read + spilled + rows * steps * STEP_NS` in nanoseconds, where a scan reads `ceil(bytes / page)` pages of
+//! flash, an operator that keeps its input writes what exceeds memory once and reads it once, and a step is a
+//! comparison, a hash probe or a condition. The form is that of the external memory model (Aggarwal and Vitter 1988):
+//! transfers of blocks between a small memory and a big slow one, plus work inside.
 
-use super::{CostContext, CostModel, rows_touched, steps_per_row};
-use crate::dag::{OperatorNode, OperatorType};
+use super::work::{bytes_touched, rows_touched, steps_per_row};
+use super::{CostContext, CostModel};
+use crate::dag::OperatorNode;
 
-/// Bytes moved by one flash access.
+/// Bytes moved by one flash access, the page of common NAND flash.
 const FLASH_PAGE: f64 = 4096.0;
-/// Nanoseconds of one step on one row: some tens of instructions at some tens of megahertz.
+/// Nanoseconds of one step on one row: some forty instructions at 80 MHz.
 const STEP_NS: f64 = 500.0;
 
 /// Unit: nanoseconds.
@@ -20,19 +26,15 @@ pub struct EmbeddedCostModel {
 impl CostModel for EmbeddedCostModel {
     fn estimate_cost(&self, operator: &OperatorNode, context: &CostContext) -> f64 {
         let rows = rows_touched(operator, context);
-        let bytes = rows * f64::from(operator.width.max(1));
+        let bytes = bytes_touched(operator, context);
         let latency = f64::from(self.flash_latency_ns);
         let read = if operator.operator_type.is_scan() {
             (bytes / FLASH_PAGE).ceil() * latency
         } else {
             0.0
         };
-        let keeps_input = matches!(
-            operator.operator_type,
-            OperatorType::Sort | OperatorType::Hash | OperatorType::Materialize | OperatorType::Aggregate
-        );
         let overflow = (bytes - f64::from(self.ram_kb) * 1024.0).max(0.0);
-        // Written once and read once.
+        let keeps_input = operator.operator_type.keeps_input();
         let spilled = if keeps_input {
             2.0 * (overflow / FLASH_PAGE).ceil() * latency
         } else {

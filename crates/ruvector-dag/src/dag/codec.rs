@@ -1,10 +1,11 @@
 //! Two stored forms of a graph: JSON for people, and a compact binary one (a version byte, then postcard).
 //!
-//! Both decoders take bytes from outside: they rebuild the graph through its own checks, so that a decoded graph holds
-//! every invariant, and reject anything else with a typed error.
+//! Both decoders take bytes from outside: they check every invariant of a graph and reject anything else with a typed
+//! error. Time and memory stay in proportion to the input: no length prefix is believed (serde reserves at most a
+//! megabyte ahead of the data), and edges are checked all at once.
 
-use super::{OperatorId, OperatorNode, QueryDag};
-use crate::Error;
+use super::{OperatorNode, QueryDag};
+use crate::{Error, OperatorId};
 use serde::{Deserialize, Serialize};
 
 /// The version of both forms.
@@ -20,6 +21,7 @@ struct Stored {
 
 /// The JSON form says its version.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Versioned {
     version: u8,
     dag: Stored,
@@ -31,17 +33,6 @@ impl QueryDag {
             operators: self.nodes.clone(),
             edges: self.edges().collect(),
         }
-    }
-
-    fn restored(stored: Stored) -> Result<Self, Error> {
-        let mut dag = QueryDag::new();
-        for operator in stored.operators {
-            dag.try_add_node(operator)?;
-        }
-        for (from, to) in stored.edges {
-            dag.add_edge(from, to)?;
-        }
-        Ok(dag)
     }
 
     /// The JSON form: `{"version": 1, "dag": {"operators": [...], "edges": [[from, to], ...]}}`.
@@ -62,7 +53,7 @@ impl QueryDag {
         let versioned =
             Versioned::deserialize(json).map_err(|error| Error::MalformedJson(error.to_string()))?;
         check_version(versioned.version)?;
-        Self::restored(versioned.dag)
+        Self::from_parts(versioned.dag.operators, versioned.dag.edges)
     }
 
     /// The binary form.
@@ -79,11 +70,12 @@ impl QueryDag {
         let malformed = |position, what| Error::MalformedBinary { position, what };
         let (&version, body) = bytes.split_first().ok_or(malformed(0, "nothing"))?;
         check_version(version)?;
-        let (stored, rest) = postcard::take_from_bytes(body).map_err(|_| malformed(1, "not a graph"))?;
+        let (stored, rest): (Stored, &[u8]) =
+            postcard::take_from_bytes(body).map_err(|_| malformed(1, "not a graph"))?;
         if !rest.is_empty() {
             return Err(malformed(bytes.len() - rest.len(), "more than a graph"));
         }
-        Self::restored(stored)
+        Self::from_parts(stored.operators, stored.edges)
     }
 }
 

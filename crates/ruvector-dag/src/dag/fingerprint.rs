@@ -1,5 +1,9 @@
 //! Stable 64-bit fingerprints: of the shape, of the shape with its relations, and of the whole with literals.
 //!
+//! The hash is `cardinality::hash_words`, written out and fixed. An operator's hash is made of its own words and its
+//! inputs' hashes; the graph's is made of those of its sinks, sorted. Stored fingerprints are compared with new ones, so
+//! the words and their order never change (`tests/fingerprint.rs` holds known values).
+//!
 //! They don't depend on operator numbers, on the order in which operators were added, or on the platform; they do depend
 //! on the order of inputs, since outer and inner are different things.
 
@@ -25,11 +29,14 @@ impl QueryDag {
         self.fingerprint(Detail::Relations)
     }
 
-    /// The shape, the relations, and the clauses with their literals. Row counts and costs don't count.
+    /// The shape, the relations, the strategies, the search breadth, and the clauses with their literals. Row counts and
+    /// costs don't count.
     pub fn literal_fingerprint(&self) -> u64 {
         self.fingerprint(Detail::Literals)
     }
 
+    /// Complexity: O(V + E + bytes of texts).
+    ///
     /// Each operator's hash is made of its own and its inputs'; a shared operator's hash also counts its consumers, so
     /// that one shared subplan differs from two equal ones.
     fn fingerprint(&self, detail: Detail) -> u64 {
@@ -56,10 +63,10 @@ fn own_hash(node: &OperatorNode, detail: Detail) -> u64 {
         words.extend([text(&node.relation), text(&node.index)]);
     }
     if detail >= Detail::Literals {
-        words.push(u64::from(node.search_breadth.unwrap_or(0)));
+        words.extend([text(&node.strategy), u64::from(node.search_breadth.unwrap_or(0))]);
         let clauses = node.clauses.iter();
         words.extend(
-            clauses.flat_map(|(kind, clause)| [hash_bytes(kind.as_bytes()), hash_bytes(clause.as_bytes())]),
+            clauses.flat_map(|clause| [u64::from(clause.kind.code()), hash_bytes(clause.text.as_bytes())]),
         );
     }
     hash_words(words)

@@ -1,21 +1,27 @@
 //! Stage 2 of 9, dag: a query plan as a graph.
 //!
 //! Edges run with the data: scan → … → result. A plan is a tree until subplans are shared: a CTE read twice is one node
-//! with two consumers. Invariants: no cycles, operator numbers are unique, the inputs of an operator keep their order
-//! (outer before inner), and all numbers are finite and not negative.
+//! with two consumers. Invariants: no cycles, operator numbers are unique, no edge is there twice, the inputs of an
+//! operator keep their order (outer before inner), and all numbers are finite and not negative. No algorithm here
+//! recurses, so that a chain may be as long as memory allows.
 
-mod codec;
-mod explain_json;
-mod fingerprint;
+mod coded;
+mod clause;
 mod operator;
 mod order;
+mod self_cost;
+mod fingerprint;
+mod codec;
+mod explain_json;
+mod draw;
 
-pub use operator::{OperatorId, OperatorNode, OperatorType};
+pub use clause::{Clause, ClauseKind};
+pub use operator::{OperatorNode, OperatorType};
 pub use order::CriticalPath;
 
-use crate::Error;
-use crate::cost::{CostContext, CostModel};
-use std::collections::HashMap;
+use crate::cost::CostModel;
+use crate::{Error, OperatorId};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A query plan.
@@ -68,8 +74,11 @@ impl QueryDag {
     }
 
     /// Adds an operator and returns its number. An operator of the same number is replaced; it keeps its edges.
-    pub fn add_node(&mut self, node: OperatorNode) -> OperatorId {
+    /// Numbers that no plan can have (negative, infinite, not a number) count as unknown; [`QueryDag::try_add_node`]
+    /// refuses them.
+    pub fn add_node(&mut self, mut node: OperatorNode) -> OperatorId {
         let id = node.id;
+        node.forget_invalid_numbers();
         match self.positions.get(&id) {
             Some(&position) => self.nodes[position] = node,
             None => self.push(node),
@@ -81,12 +90,18 @@ impl QueryDag {
     ///
     /// # Errors
     /// [`Error::DuplicateOperator`], [`Error::InvalidNumber`].
-    pub fn try_add_node(&mut self, node: OperatorNode) -> Result<OperatorId, Error> {
+    pub fn try_add_node(&mut self, mut node: OperatorNode) -> Result<OperatorId, Error> {
         let id = node.id;
         if self.positions.contains_key(&id) {
             return Err(Error::DuplicateOperator { given: id });
         }
-        check_numbers(&node)?;
+        if let Some((field, given)) = node.invalid_number() {
+            return Err(Error::InvalidNumber {
+                operator: id,
+                field,
+                given,
+            });
+        }
         self.push(node);
         Ok(id)
     }
@@ -107,7 +122,8 @@ impl QueryDag {
 
     /// Adds an edge: rows go from `from` to `to`, as its last input so far.
     ///
-    /// Complexity: O(1) when `to` has no consumers yet or `from` no inputs, else O(V + E) for the search for a cycle.
+    /// Complexity: O(inputs of `to`); when `to` has consumers and `from` has inputs, also the search for a cycle, which
+    /// visits what `to` feeds.
     ///
     /// # Errors
     /// [`Error::UnknownOperator`], [`Error::DuplicateEdge`], [`Error::Cycle`].
@@ -132,32 +148,56 @@ impl QueryDag {
         if self.consumers[from].is_empty() || self.inputs[to].is_empty() {
             return false;
         }
-        let mut seen = vec![false; self.nodes.len()];
+        let mut seen = HashSet::new();
         let mut open = vec![from];
         while let Some(position) = open.pop() {
             if position == to {
                 return true;
             }
-            if !std::mem::replace(&mut seen[position], true) {
+            if seen.insert(position) {
                 open.extend(&self.consumers[position]);
             }
         }
         false
     }
 
+    /// A graph of these operators and edges. Checks everything once at the end, so that untrusted input costs no more
+    /// than its size: O(V + E), where edge by edge it could be quadratic.
+    fn from_parts(nodes: Vec<OperatorNode>, edges: Vec<(OperatorId, OperatorId)>) -> Result<Self, Error> {
+        let mut dag = QueryDag::new();
+        for node in nodes {
+            dag.try_add_node(node)?;
+        }
+        let mut seen = HashSet::new();
+        for (from, to) in edges {
+            let (source, target) = (dag.position(from)?, dag.position(to)?);
+            if !seen.insert((source, target)) {
+                return Err(Error::DuplicateEdge { from, to });
+            }
+            dag.inputs[target].push(source);
+            dag.consumers[source].push(target);
+        }
+        match dag.edge_on_cycle() {
+            Some((from, to)) => Err(Error::Cycle { from, to }),
+            None => Ok(dag),
+        }
+    }
+
     /// Removes an edge.
     ///
     /// # Errors
-    /// [`Error::UnknownOperator`] when one of the operators, or the edge's place at it, does not exist.
+    /// [`Error::UnknownOperator`], [`Error::UnknownEdge`].
     pub fn remove_edge(&mut self, from: OperatorId, to: OperatorId) -> Result<(), Error> {
         let (source, target) = (self.position(from)?, self.position(to)?);
         let at = self.inputs[target].iter().position(|&input| input == source);
-        self.inputs[target].remove(at.ok_or(Error::UnknownOperator { given: from })?);
+        self.inputs[target].remove(at.ok_or(Error::UnknownEdge { from, to })?);
         self.consumers[source].retain(|&consumer| consumer != target);
         Ok(())
     }
 
     /// Removes an operator with its edges and returns it.
+    ///
+    /// Complexity: O(V + E), since the others keep their order.
     ///
     /// # Errors
     /// [`Error::UnknownOperator`].
@@ -243,45 +283,5 @@ impl QueryDag {
             .iter()
             .filter(|node| self.consumers(node.id).next().is_none())
             .map(|node| node.id)
-    }
-
-    /// What an operator costs by itself, inputs excluded: by the cost model, or PostgreSQL's total cost less that of
-    /// its inputs. An unknown operator costs nothing.
-    pub fn self_cost(&self, id: OperatorId) -> f64 {
-        let Some(node) = self.node(id) else { return 0.0 };
-        let inputs = || self.inputs(id).filter_map(|input| self.node(input));
-        match &self.cost_model {
-            Some(model) => {
-                let context = CostContext {
-                    input_rows: inputs().map(|input| input.rows).sum(),
-                    inputs: inputs().count(),
-                };
-                model.estimate_cost(node, &context) * model.platform_overhead()
-            }
-            None => (node.total_cost - inputs().map(|input| input.total_cost).sum::<f64>()).max(0.0),
-        }
-    }
-}
-
-/// Refuses numbers that no plan can have.
-fn check_numbers(node: &OperatorNode) -> Result<(), Error> {
-    let fields = [
-        ("rows", Some(node.rows)),
-        ("startup_cost", Some(node.startup_cost)),
-        ("total_cost", Some(node.total_cost)),
-        ("actual_rows", node.actual_rows),
-        ("loops", node.loops),
-        ("actual_ms", node.actual_ms),
-    ];
-    match fields
-        .into_iter()
-        .find(|(_, value)| value.is_some_and(|value| !(value >= 0.0 && value.is_finite())))
-    {
-        Some((field, Some(given))) => Err(Error::InvalidNumber {
-            operator: node.id,
-            field,
-            given,
-        }),
-        _ => Ok(()),
     }
 }

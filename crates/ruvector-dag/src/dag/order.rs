@@ -1,6 +1,7 @@
 //! Order in a plan: topological order, depths, ancestors, the critical path.
 
-use super::{OperatorId, QueryDag};
+use super::QueryDag;
+use crate::OperatorId;
 use std::collections::VecDeque;
 
 /// The costliest way from a source to a sink.
@@ -38,6 +39,24 @@ impl QueryDag {
             }
         }
         order
+    }
+
+    /// An edge on a cycle, when a graph was put together unchecked: every operator that has no place in the order has
+    /// an input without one, so following such inputs must come back to where it has been.
+    pub(super) fn edge_on_cycle(&self) -> Option<(OperatorId, OperatorId)> {
+        let mut is_free = vec![false; self.nodes.len()];
+        self.order()
+            .into_iter()
+            .for_each(|position| is_free[position] = true);
+        let mut seen = vec![false; self.nodes.len()];
+        let mut at = is_free.iter().position(|free| !free)?;
+        loop {
+            let input = self.inputs[at].iter().copied().find(|&input| !is_free[input])?;
+            if std::mem::replace(&mut seen[at], true) {
+                return Some((self.nodes[input].id, self.nodes[at].id));
+            }
+            at = input;
+        }
     }
 
     /// For each operator its distance from the farthest source, in edges.
@@ -99,7 +118,7 @@ impl QueryDag {
     /// Complexity: O(V + E).
     pub fn critical_path(&self) -> CriticalPath {
         let order = self.order();
-        let mut costs = vec![0.0f64; self.nodes.len()];
+        let mut costs = self.self_costs_by_position();
         let mut came_from: Vec<Option<usize>> = vec![None; self.nodes.len()];
         for &position in &order {
             let best = self.inputs[position]
@@ -107,8 +126,7 @@ impl QueryDag {
                 .copied()
                 .max_by(|&a, &b| costs[a].total_cmp(&costs[b]));
             came_from[position] = best;
-            let before = best.map_or(0.0, |input| costs[input]);
-            costs[position] = before + self.self_cost(self.nodes[position].id);
+            costs[position] += best.map_or(0.0, |input| costs[input]);
         }
         let end = order
             .iter()
