@@ -47,7 +47,7 @@ pub(crate) fn before_start(query: *mut pg_sys::QueryDesc, flags: i32) -> bool {
         return false;
     }
     let is_timed = plan_state::is_timed(query);
-    if learn::wants_counts(remembered.statement.class) {
+    if remembered.facts.is_parallel && learn::wants_all_counts(remembered.statement.class) {
         plan_state::count_rows(query);
     }
     STARTING.set(Some((remembered, is_timed)));
@@ -62,6 +62,9 @@ fn is_sampled() -> bool {
 /// After ExecutorStart, whose time counts: it may compile expressions.
 pub(crate) fn after_start(query: *mut pg_sys::QueryDesc, started: Instant) {
     if let Some((remembered, is_timed)) = STARTING.take() {
+        if !remembered.facts.is_parallel {
+            plan_state::count_nodes(query, &learn::wanted_counts(&remembered));
+        }
         watch::begin(query, remembered, is_timed);
         watch::with(query, |watch| watch.elapsed_ms = milliseconds(started.elapsed()));
     }

@@ -1,5 +1,6 @@
 //! What one execution teaches: row counts to the correction table, its latency to its statement class.
 
+use super::knowledge::Remembered;
 use super::session;
 use super::trajectory;
 use super::watch::Watch;
@@ -9,6 +10,7 @@ use crate::shmem::{corrections, corrections::Observation, counters, statements};
 use crate::steer::rows;
 use engine::cardinality::is_material;
 use pgrx::pg_sys;
+use std::collections::HashSet;
 
 /// What the counts of one execution taught.
 #[derive(Debug, Clone, Copy)]
@@ -23,17 +25,32 @@ pub(super) struct Lesson {
     is_surprise: bool,
 }
 
-/// Executions of a class that are always counted.
-const COUNTED_RUNS: u64 = 4;
+/// Executions of a class that are always counted in full.
+const COUNTED_RUNS: u64 = 2;
 /// Of the further ones, one in so many: counting rows costs a few per cent of a long execution.
 const COUNTED_EVERY: u64 = 16;
+/// Belief in a count from which on it needs no new one.
+const SURE: f64 = 0.9;
 
-/// Whether the next execution of a class should count its rows.
-pub(crate) fn wants_counts(class: u64) -> bool {
+/// Whether the next execution of a class should count the rows of all nodes.
+pub(crate) fn wants_all_counts(class: u64) -> bool {
     statements::get(class).is_none_or(|known| {
-        let evidence = known.evidence;
-        evidence.fresh != 0 || evidence.calls < COUNTED_RUNS || evidence.calls % COUNTED_EVERY == 0
+        let calls = known.evidence.calls;
+        calls < COUNTED_RUNS || calls % COUNTED_EVERY == 0
     })
+}
+
+/// The plan nodes whose rows the next execution should count: all that produce a relation, or those not known yet.
+pub(crate) fn wanted_counts(plan: &Remembered) -> HashSet<i32> {
+    let wants_all = wants_all_counts(plan.statement.class);
+    let is_unsure =
+        |node: &&Counted| wants_all || rows::learned(&node.subject).is_none_or(|known| known.belief < SURE);
+    plan.facts
+        .counted
+        .iter()
+        .filter(is_unsure)
+        .map(|node| node.plan_node_id)
+        .collect()
 }
 
 /// Learns from an execution that ended; `is_complete` says whether its whole result was read.

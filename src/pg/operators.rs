@@ -166,7 +166,7 @@ impl Reader {
 }
 
 /// Children outside left and right.
-unsafe fn members(state: *mut pg_sys::PlanState) -> Vec<*mut pg_sys::PlanState> {
+pub(super) unsafe fn members(state: *mut pg_sys::PlanState) -> Vec<*mut pg_sys::PlanState> {
     // SAFETY: casts follow the tag; the arrays have the counted number of entries.
     unsafe {
         let (states, count) = match list::tag(state) {

@@ -31,6 +31,8 @@ pub(crate) struct PlanFacts {
     /// Fingerprint of operators, relations, indexes, join types and parallelism; without costs and literals.
     pub(crate) shape: u64,
     pub(crate) total_cost: f64,
+    /// Parallel workers take part.
+    pub(crate) is_parallel: bool,
     pub(crate) counted: Vec<Counted>,
 }
 
@@ -51,6 +53,7 @@ pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level]) -> PlanFact
         PlanFacts {
             shape: shape.max(1),
             total_cost: (*(*stmt).planTree).total_cost,
+            is_parallel: (*stmt).parallelModeNeeded,
             counted: reader.counted,
         }
     }
