@@ -168,14 +168,14 @@ CREATE FUNCTION @extschema@.dag_learn_now(
     OUT cycle_time_ms double precision, OUT statements_updated bigint, OUT trajectories_written bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'dag_learn_now_wrapper'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000 ROWS 1;
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000 ROWS 1;
 COMMENT ON FUNCTION @extschema@.dag_learn_now() IS 'Writes down what was learned in this database now';
 
 CREATE FUNCTION @extschema@.dag_reset_learning(
     preserve_patterns boolean DEFAULT true, preserve_trajectories boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'dag_reset_learning_wrapper'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000;
 COMMENT ON FUNCTION @extschema@.dag_reset_learning(boolean, boolean) IS
     'Forgets the evidence of all statements of this database and, unless preserved, learned row counts and trajectories';
 
@@ -199,5 +199,5 @@ END;
 COMMENT ON FUNCTION @extschema@.dag_trajectory_history(tstzrange, double precision, integer) IS
     'Executions that were learned from, the newest first';
 
--- What changes learning is for superusers and whom they grant it to.
+-- What changes learning is for superusers and whom they grant it to: it runs with the owner's rights on the tables.
 REVOKE EXECUTE ON FUNCTION @extschema@.dag_learn_now(), @extschema@.dag_reset_learning(boolean, boolean) FROM PUBLIC;

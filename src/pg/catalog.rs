@@ -96,6 +96,32 @@ pub(crate) fn lock_extension() -> bool {
     }
 }
 
+/// The databases that can be connected to, but templates. Needs a transaction, in any database or in none.
+pub(crate) fn databases() -> Vec<u32> {
+    let mut found = Vec::new();
+    // SAFETY: a scan of a shared catalog under the transaction's snapshot, closed before returning; each tuple is read
+    // before the next one is fetched.
+    unsafe {
+        let catalog = pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as i32);
+        let null = core::ptr::null_mut();
+        let scan =
+            pg_sys::systable_beginscan(catalog, pg_sys::InvalidOid, false, null, 0, core::ptr::null_mut());
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            let database = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_database>();
+            if (*database).datallowconn && !(*database).datistemplate {
+                found.push((*database).oid.to_u32());
+            }
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(catalog, pg_sys::AccessShareLock as i32);
+    }
+    found
+}
+
 unsafe extern "C-unwind" fn forget_extension(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
     EXTENSION.set(None);
 }

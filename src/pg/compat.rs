@@ -28,6 +28,10 @@ unsafe extern "C-unwind" {
         flags: c_int,
     ) -> bool;
 
+    // libpq/pqsignal.h: a macro around the server's version since 18. What 14 to 17 return is not read.
+    #[cfg_attr(feature = "pg18", link_name = "pqsignal_be")]
+    pub(super) fn pqsignal(signal: c_int, handler: unsafe extern "C-unwind" fn(c_int));
+
     pub(super) fn standard_ExecutorStart(query: *mut pg_sys::QueryDesc, flags: c_int);
 
     #[cfg(not(feature = "pg18"))]

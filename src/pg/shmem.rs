@@ -118,6 +118,12 @@ unsafe extern "C-unwind" fn startup() {
         pg_sys::LWLockAcquire(lock, pg_sys::LWLockMode::LW_EXCLUSIVE);
         let locks = pg_sys::GetNamedLWLockTranche(TRANCHE.as_ptr());
         let counters = structure(c"ruvector_dag counters", size_of::<Counters>()).cast::<Counters>();
+        // Numbers go on from the clock, so that what is learned before earlier knowledge is loaded counts as newer than
+        // that: a thousand numbers per second of a server's life, more than are ever given.
+        let clock = pg_sys::GetCurrentTimestamp() / 1000;
+        (*counters)
+            .sequence
+            .fetch_max(u64::try_from(clock).unwrap_or(0), Ordering::Relaxed);
         SHARED.set(Some(Shared {
             corrections: Table::create(c"ruvector_dag corrections", sizes.corrections, locks),
             statements: Table::create(
@@ -199,6 +205,11 @@ impl<V: Plain> Table<V> {
             locks,
             values: PhantomData,
         }
+    }
+
+    /// Values there is room for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.buckets * WAYS
     }
 
     fn bucket_of(&self, key: u64) -> usize {

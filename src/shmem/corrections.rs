@@ -35,7 +35,7 @@ pub(crate) fn lookup(database: u32, key: u64) -> Option<Correction> {
     shared()?.corrections.get(place(database, key))
 }
 
-/// The newest sequence number given to a learned relation; 0 before the first.
+/// The newest sequence number given to a learned relation.
 pub(crate) fn newest() -> u64 {
     shared().map_or(0, |shared| shared.counters.sequence.load(Ordering::Relaxed))
 }
@@ -52,9 +52,9 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
         .iter_mut()
         .zip(seen.relations)
         .for_each(|(kept, &seen)| *kept = seen);
-    let next = shared.counters.sequence.load(Ordering::Relaxed) + 1;
     let mut is_new = false;
     let mut is_changed = false;
+    let next_sequence = || shared.counters.sequence.fetch_add(1, Ordering::Relaxed) + 1;
     shared.corrections.update(place(database, key), |known| {
         is_new = known.is_none();
         is_changed = known.is_some_and(|known| is_material(known.rows, seen.rows));
@@ -64,7 +64,8 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
             estimated_rows: seen.estimated_rows,
             table_rows: seen.table_rows,
             modifications: seen.modifications,
-            sequence: known.map_or(next, |known| known.sequence),
+            // A number of its own, taken under the lock: who reads it as the newest finds this entry.
+            sequence: known.map_or_else(next_sequence, |known| known.sequence),
             queryid: seen.queryid,
             measured_at: seen.measured_at,
             observations: known.map_or(0, |known| known.observations).saturating_add(1),
@@ -75,7 +76,6 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
         })
     });
     if is_new {
-        shared.counters.sequence.fetch_max(next, Ordering::Relaxed);
         counters::add_relations_learned(1);
     }
     Learned {
@@ -83,20 +83,23 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
     }
 }
 
-/// Puts back what was learned before the server started, unless it was learned again meanwhile.
-pub(crate) fn restore(correction: Correction) {
+/// Puts back what was learned before the server started. What was learned again meanwhile keeps its count, and gets its
+/// place in the order of learning back.
+pub(crate) fn restore(stored: Correction) {
     let Some(shared) = shared() else { return };
     shared
         .counters
         .sequence
-        .fetch_max(correction.sequence, Ordering::Relaxed);
-    shared.corrections.update(
-        place(correction.database, correction.relation_key),
-        |known| match known {
-            Some(known) if known.measured_at >= correction.measured_at => Update::Keep,
-            _ => Update::Put(correction),
-        },
-    );
+        .fetch_max(stored.sequence, Ordering::Relaxed);
+    shared
+        .corrections
+        .update(place(stored.database, stored.relation_key), |known| match known {
+            Some(known) if known.measured_at >= stored.measured_at => Update::Put(Correction {
+                sequence: stored.sequence.min(known.sequence),
+                ..known
+            }),
+            _ => Update::Put(stored),
+        });
 }
 
 /// What was learned in a database and not written down yet; it counts as written from now on.
@@ -128,6 +131,11 @@ fn set_dirty(place: u64, seen: &Correction, dirty: u32) {
         Some(known) if known.observations == seen.observations => Update::Put(Correction { dirty, ..known }),
         _ => Update::Keep,
     });
+}
+
+/// Relations that can be known, of all databases.
+pub(crate) fn capacity() -> usize {
+    shared().map_or(0, |shared| shared.corrections.capacity())
 }
 
 /// Relations known in a database.

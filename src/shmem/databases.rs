@@ -1,4 +1,4 @@
-//! The databases that have the extension: announced by their sessions, served by the launcher.
+//! The databases of the server and whether they have the extension: found by the launcher, announced by sessions.
 
 use super::layout::Database;
 use crate::pg::shmem::{Update, shared};
@@ -7,29 +7,71 @@ fn change(database: u32, change: impl FnOnce(Option<Database>) -> Update<Databas
     shared()?.databases.update(u64::from(database), change)
 }
 
-/// A session found the extension in its database. True when it is another one than was known: what is known belongs to
-/// the dropped one.
+/// A session or worker found the extension in its database. True when it is another one than was known: it was
+/// dropped and made anew, and what is known belongs to the old one.
 pub(crate) fn announce(database: u32, extension: u32) -> bool {
     let mut is_another = false;
     change(database, |known| match known {
         Some(known) if known.is_absent == 0 && known.extension == extension => Update::Keep,
-        _ => {
-            is_another = known.is_some_and(|known| known.extension != extension);
+        Some(known) => {
+            is_another = known.extension != 0 && known.extension != extension;
+            let is_loaded = if is_another || known.is_absent != 0 {
+                0
+            } else {
+                known.is_loaded
+            };
             Update::Put(Database {
-                database,
                 extension,
-                worker: 0,
-                is_loaded: 0,
                 is_absent: 0,
-                cycled_at: 0,
+                is_loaded,
                 not_before: 0,
+                ..known
             })
         }
+        None => Update::Put(Database {
+            extension,
+            ..unknown(database)
+        }),
     });
     is_another
 }
 
-/// All databases announced and not gone.
+/// The launcher found a database: whether it has the extension is to be seen.
+pub(crate) fn discover(database: u32) {
+    change(database, |known| match known {
+        Some(_) => Update::Keep,
+        None => Update::Put(unknown(database)),
+    });
+}
+
+fn unknown(database: u32) -> Database {
+    Database {
+        database,
+        extension: 0,
+        is_loaded: 0,
+        is_absent: 0,
+        cycled_at: 0,
+        not_before: 0,
+    }
+}
+
+/// A database was dropped.
+pub(crate) fn remove(database: u32) {
+    if let Some(shared) = shared() {
+        shared.databases.remove_if(|_, known| known.database == database);
+    }
+}
+
+/// Every database known, with the extension or without.
+pub(crate) fn all() -> Vec<u32> {
+    let all = shared().map(|shared| shared.databases.collect(|_, _| true));
+    all.unwrap_or_default()
+        .into_iter()
+        .map(|(_, known)| known.database)
+        .collect()
+}
+
+/// The databases that have the extension, or may have it.
 pub(crate) fn present() -> Vec<Database> {
     let all = shared().map(|shared| shared.databases.collect(|_, known| known.is_absent == 0));
     all.unwrap_or_default()
@@ -57,7 +99,7 @@ pub(crate) fn set_loaded(database: u32) {
     update(database, |known| known.is_loaded = 1);
 }
 
-/// The extension, or the database, is gone.
+/// The database has no extension.
 pub(crate) fn set_absent(database: u32) {
     update(database, |known| {
         known.is_absent = 1;
@@ -70,12 +112,9 @@ pub(crate) fn set_cycled(database: u32, at: i64) {
     update(database, |known| known.cycled_at = at);
 }
 
-/// A worker was started, or could not be until `not_before`.
-pub(crate) fn set_started(database: u32, worker: i32, not_before: i64) {
-    update(database, |known| {
-        known.worker = worker;
-        known.not_before = not_before;
-    });
+/// No worker is to be started before then.
+pub(crate) fn set_not_before(database: u32, not_before: i64) {
+    update(database, |known| known.not_before = not_before);
 }
 
 fn update(database: u32, set: impl FnOnce(&mut Database)) {

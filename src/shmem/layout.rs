@@ -106,10 +106,8 @@ pub(crate) struct Trajectory {
 pub(crate) struct Database {
     /// Its OID.
     pub(crate) database: u32,
-    /// OID of the extension: another one means that it was dropped and created again.
+    /// OID of the extension in it, which CREATE EXTENSION makes anew; 0 until a session or worker looked.
     pub(crate) extension: u32,
-    /// Process id of its worker, 0 without one.
-    pub(crate) worker: i32,
     /// 1 once what was learned is in shared memory.
     pub(crate) is_loaded: u32,
     /// 1 when it is known to have no extension, or to be gone.

@@ -94,6 +94,11 @@ fn set_dirty(seen: &Statement, dirty: u32) {
     });
 }
 
+/// Classes that can be known, of all databases.
+pub(crate) fn capacity() -> usize {
+    shared().map_or(0, |shared| shared.statements.capacity())
+}
+
 /// The classes of a database.
 pub(crate) fn of_database(database: u32) -> Vec<Statement> {
     let all = shared().map(|shared| shared.statements.collect(|_, entry| entry.database == database));

@@ -1,12 +1,15 @@
 //! One worker's life, and the same cycle inside a session that asks for it.
 
 use super::{load, persist};
-use crate::pg::{background_worker, catalog};
-use crate::shmem::{counters, databases};
+use crate::pg::{background_worker, catalog, own_settings};
+use crate::shmem::{counters, databases, ring};
 use std::time::{Duration, Instant};
 
 /// How long a worker waits for more before it leaves.
 const LINGER: Duration = Duration::from_millis(500);
+/// How long a worker stays while there is more: the launcher starts another one, and a database that is to be dropped
+/// or copied is free in between.
+const STAY: Duration = Duration::from_secs(10);
 
 /// What a cycle wrote.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,23 +20,40 @@ pub(crate) struct Cycle {
     pub(crate) took_ms: f64,
 }
 
+impl Cycle {
+    fn is_empty(&self) -> bool {
+        self.corrections + self.statements + self.trajectories == 0
+    }
+}
+
 /// Runs in a worker process connected to `database`.
 pub(super) fn run(database: u32) {
-    if !background_worker::transaction(catalog::lock_extension) {
+    // Asked first: it announces which extension it is.
+    if !background_worker::transaction(|| catalog::has_extension() && catalog::lock_extension()) {
         databases::set_absent(database);
         super::forget_shared(database);
-        return;
-    }
-    background_worker::transaction(|| load::earlier_knowledge(database));
-    if !catalog::is_standby() {
-        while background_worker::transaction(|| locked(|| write_down(database))).trajectories > 0 {
-            if !background_worker::nap(LINGER) {
-                break;
-            }
+    } else {
+        background_worker::transaction(|| load::earlier_knowledge(database));
+        if !catalog::is_standby() {
+            drain(database);
         }
-        background_worker::transaction(|| locked(persist::tidy));
     }
     databases::set_cycled(database, catalog::seconds());
+}
+
+fn drain(database: u32) {
+    let begun = Instant::now();
+    let mut has_written = false;
+    while !background_worker::transaction(|| locked(|| write_down(database))).is_empty() {
+        has_written = true;
+        let has_more = ring::has_waiting(database);
+        if begun.elapsed() > STAY || !(has_more || background_worker::nap(LINGER)) {
+            break;
+        }
+    }
+    if has_written {
+        background_worker::transaction(|| locked(persist::tidy));
+    }
 }
 
 /// Runs `work` unless the extension was dropped meanwhile.
@@ -51,22 +71,22 @@ pub(crate) fn learn_now() -> Cycle {
     if !catalog::lock_extension() {
         return Cycle::default();
     }
-    load::earlier_knowledge(database);
-    write_down(database)
+    own_settings::within(|| {
+        load::earlier_knowledge(database);
+        write_down(database)
+    })
 }
 
-/// Slots and dirty marks are given back when the transaction fails.
+/// What was taken is given back when the transaction fails.
 fn write_down(database: u32) -> Cycle {
     let begun = Instant::now();
-    let taken = persist::Taken::new(database);
+    let taken = persist::take(database);
     let cycle = Cycle {
         corrections: persist::corrections(&taken.corrections),
         statements: persist::statements(&taken.statements),
         trajectories: persist::trajectories(&taken.trajectories),
         took_ms: begun.elapsed().as_secs_f64() * 1000.0,
     };
-    taken.release_at_commit();
-    counters::add_trajectories_written(cycle.trajectories as u64);
     counters::note_cycle(catalog::now());
     cycle
 }

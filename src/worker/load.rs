@@ -24,12 +24,13 @@ pub(super) fn earlier_knowledge(database: u32) {
     }
 }
 
+// Oldest first: the newest stay when not all fit.
 const CORRECTIONS: &str = "SELECT relation_key, relations, rows, estimated_rows, table_rows, modifications, sequence, \
-     queryid, measured_at, observations, relation_count FROM ruvector.dag_corrections";
+     queryid, measured_at, observations, relation_count FROM ruvector.dag_corrections ORDER BY measured_at";
 const PLANS: &str = "SELECT class, plan_shape, cutoff, runs, cut_off_runs, lower_bound_ms, total_cost, samples_ms \
      FROM ruvector.dag_plan_shapes";
 const CLASSES: &str = "SELECT class, queryid, userid, last_run_at, calls, trials, corrected_runs, is_fresh, saved_ms, lost_ms \
-     FROM ruvector.dag_statement_classes";
+     FROM ruvector.dag_statement_classes ORDER BY last_run_at";
 
 fn word(row: &SpiHeapTupleData<'_>, column: usize) -> SpiResult<u64> {
     Ok(row.get::<i64>(column)?.unwrap_or(0) as u64)

@@ -19,7 +19,7 @@ pub(crate) fn register() {
     crate::pg::background_worker::register_launcher();
 }
 
-/// A session found the extension in its database.
+/// A session or worker found the extension in its database.
 pub(crate) fn announce(database: u32, extension: u32) {
     if databases::announce(database, extension) {
         forget_shared(database);

@@ -1,59 +1,41 @@
 //! From shared memory to the extension's tables, in the transaction under way.
 
-use crate::pg::background_worker::at_end_of_transaction;
+use crate::pg::{own_settings, transaction_end};
 use crate::settings;
 use crate::shmem::layout::{Correction, MAX_RELATIONS, Statement, Trajectory};
-use crate::shmem::{corrections as rows, ring, statements as classes};
+use crate::shmem::{corrections as rows, counters, ring, statements as classes};
 use engine::decision::PlanEvidence;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::{Spi, pg_sys};
+use std::rc::Rc;
 
-/// What a cycle took out of shared memory. It goes back if the transaction does not commit.
+/// What a cycle took out of shared memory.
 pub(super) struct Taken {
     pub(super) corrections: Vec<Correction>,
     pub(super) statements: Vec<Statement>,
     pub(super) trajectories: Vec<(usize, Trajectory)>,
-    is_settled: bool,
 }
 
-impl Taken {
-    /// Takes what waits for a database.
-    pub(super) fn new(database: u32) -> Self {
-        Self {
-            corrections: rows::take_dirty(database),
-            statements: classes::take_dirty(database),
-            trajectories: ring::take(database),
-            is_settled: false,
+/// Takes what waits for a database. Its slots are freed when what is written next is committed; if it is not, for
+/// whatever reason, everything goes back.
+pub(super) fn take(database: u32) -> Rc<Taken> {
+    let taken = Rc::new(Taken {
+        corrections: rows::take_dirty(database),
+        statements: classes::take_dirty(database),
+        trajectories: ring::take(database),
+    });
+    let held = Rc::clone(&taken);
+    transaction_end::call(Box::new(move |is_committed| {
+        if is_committed {
+            ring::release(&held.trajectories);
+            counters::add_trajectories_written(held.trajectories.len() as u64);
+        } else {
+            rows::give_back(&held.corrections);
+            classes::give_back(&held.statements);
+            ring::give_back(&held.trajectories);
         }
-    }
-
-    /// Frees the slots when the transaction commits, and gives everything back when it does not.
-    pub(super) fn release_at_commit(mut self) {
-        self.is_settled = true;
-        let corrections = std::mem::take(&mut self.corrections);
-        let statements = std::mem::take(&mut self.statements);
-        let trajectories = std::mem::take(&mut self.trajectories);
-        at_end_of_transaction(Box::new(move |is_committed| {
-            if is_committed {
-                ring::release(&trajectories);
-            } else {
-                rows::give_back(&corrections);
-                classes::give_back(&statements);
-                ring::give_back(&trajectories);
-            }
-        }));
-    }
-}
-
-impl Drop for Taken {
-    /// An error while writing.
-    fn drop(&mut self) {
-        if !self.is_settled {
-            rows::give_back(&self.corrections);
-            classes::give_back(&self.statements);
-            ring::give_back(&self.trajectories);
-        }
-    }
+    }));
+    taken
 }
 
 /// A `u64` as SQL's bigint, bit for bit.
@@ -186,7 +168,8 @@ pub(super) fn trajectories(entries: &[(usize, Trajectory)]) -> usize {
     entries.len()
 }
 
-/// Removes what is out of date: row counts of tables that are gone, executions beyond the limit.
+/// Removes what is out of date: row counts of tables that are gone, executions beyond the limit, and the oldest of what
+/// would not fit into shared memory when it is loaded again.
 pub(super) fn tidy() {
     run(
         "DELETE FROM ruvector.dag_corrections WHERE EXISTS (SELECT FROM unnest(relations) AS r (oid) \
@@ -198,16 +181,30 @@ pub(super) fn tidy() {
          (SELECT trajectory_id FROM ruvector.dag_trajectories ORDER BY trajectory_id DESC OFFSET $1 LIMIT 1)",
         &[(settings::max_trajectories() as i64).into()],
     );
+    run(
+        "DELETE FROM ruvector.dag_corrections WHERE relation_key IN \
+         (SELECT relation_key FROM ruvector.dag_corrections ORDER BY measured_at DESC OFFSET $1)",
+        &[(rows::capacity() as i64).into()],
+    );
+    run(
+        "WITH gone AS (DELETE FROM ruvector.dag_statement_classes WHERE class IN \
+         (SELECT class FROM ruvector.dag_statement_classes ORDER BY last_run_at DESC OFFSET $1) RETURNING class) \
+         DELETE FROM ruvector.dag_plan_shapes WHERE class IN (SELECT class FROM gone)",
+        &[(classes::capacity() as i64).into()],
+    );
 }
 
-/// Empties the tables, in the transaction under way.
+/// Empties the tables in the transaction under way: the evidence of statements always, row counts (`patterns`) and
+/// executions if asked to.
 pub(crate) fn forget(patterns: bool, trajectories: bool) {
-    if patterns {
-        run("DELETE FROM ruvector.dag_corrections", &[]);
+    own_settings::within(|| {
         run("DELETE FROM ruvector.dag_plan_shapes", &[]);
         run("DELETE FROM ruvector.dag_statement_classes", &[]);
-    }
-    if trajectories {
-        run("DELETE FROM ruvector.dag_trajectories", &[]);
-    }
+        if patterns {
+            run("DELETE FROM ruvector.dag_corrections", &[]);
+        }
+        if trajectories {
+            run("DELETE FROM ruvector.dag_trajectories", &[]);
+        }
+    });
 }

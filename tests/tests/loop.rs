@@ -162,6 +162,7 @@ fn a_live_plan_and_explain_give_the_same_dag() -> Result<()> {
         "SELECT count(*) FROM customers c LEFT JOIN orders o ON o.customer_id = c.id AND o.year = 9 WHERE o.id IS NULL",
         "SELECT count(*) FROM customers c WHERE c.id < 50 AND c.id > (SELECT avg(o.id) FROM orders o WHERE o.customer_id = c.id)",
     ];
+    let mut counted = 0;
     for sql in statements {
         let before = value(&mut client, "SELECT clock_timestamp()")?;
         client.simple_query(sql)?;
@@ -190,16 +191,31 @@ fn a_live_plan_and_explain_give_the_same_dag() -> Result<()> {
         {
             (told.actual_rows, told.loops) = (live.actual_rows, live.loops);
         }
+        for (told, live) in told_nodes.iter_mut().zip(&live_nodes) {
+            told.startup_cost = unrounded(told.startup_cost, live.startup_cost);
+            told.total_cost = unrounded(told.total_cost, live.total_cost);
+        }
         assert_eq!(live_nodes, told_nodes, "{sql}");
         assert_eq!(live_edges, told_edges, "{sql}");
-        assert!(live_nodes.iter().any(|node| node.actual_rows.is_some()), "{sql}");
+        counted += usize::from(live_nodes.iter().any(|node| node.actual_rows.is_some()));
         assert_eq!(
             live.relations_fingerprint(),
             told.relations_fingerprint(),
             "{sql}"
         );
     }
+    // The last one's relations depend on an outer row: they have no size.
+    assert_eq!(counted, statements.len() - 1);
     Ok(())
+}
+
+/// A cost as EXPLAIN prints it, with two digits, put back to the live one when it is that.
+fn unrounded(printed: f64, live: f64) -> f64 {
+    if (printed - live).abs() < 0.00501 {
+        live
+    } else {
+        printed
+    }
 }
 
 /// A graph without what only one of the two forms has: EXPLAIN rounds and deparses clauses.
@@ -215,8 +231,6 @@ fn bare(
         node.strategy = None;
         (node.shared_hit_blocks, node.shared_read_blocks) = (None, None);
         node.actual_rows = node.actual_rows.map(f64::round);
-        node.startup_cost = (node.startup_cost * 100.0).round();
-        node.total_cost = (node.total_cost * 100.0).round();
         node.rows = node.rows.round();
     }
     (nodes, dag.edges().collect())

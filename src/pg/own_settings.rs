@@ -1,0 +1,61 @@
+//! The settings our own SQL runs under, in a worker and inside a session.
+//!
+//! Our statements name their tables with the schema, but operators and functions are found by `search_path`, which
+//! the owner of a database may set for everybody who connects, so also for a worker with a superuser's rights.
+
+use core::ffi::CStr;
+use pgrx::pg_sys;
+
+/// Set wherever our SQL runs.
+const SEARCH_PATH: (&CStr, &CStr) = (c"search_path", c"pg_catalog, pg_temp");
+
+/// Set in a worker, as autovacuum does: what a database or a role sets is meant for its sessions. A worker does
+/// not wait longer for a row that an open transaction holds; what it took goes back and is written later.
+const WORKER: &[(&CStr, &CStr)] = &[
+    SEARCH_PATH,
+    (c"default_transaction_read_only", c"off"),
+    (c"default_transaction_isolation", c"read committed"),
+    (c"statement_timeout", c"0"),
+    (c"idle_in_transaction_session_timeout", c"0"),
+    (c"lock_timeout", c"5s"),
+];
+
+/// Pins the settings of a worker for its whole life.
+pub(super) fn pin_in_worker() {
+    for (name, value) in WORKER {
+        // SAFETY: C strings; called once at the start of a process of our own.
+        unsafe {
+            pg_sys::SetConfigOption(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_SUSET,
+                pg_sys::GucSource::PGC_S_OVERRIDE,
+            );
+        }
+    }
+}
+
+/// Runs `work` under our own search path, and gives the session its own back. An error resets them with its
+/// (sub)transaction.
+pub(crate) fn within<R>(work: impl FnOnce() -> R) -> R {
+    // SAFETY: a new nest level of the transaction under way.
+    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    let (name, value) = SEARCH_PATH;
+    // SAFETY: C strings; the action is undone with the nest level.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+    }
+    let result = work();
+    // SAFETY: the level opened above.
+    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    result
+}
