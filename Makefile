@@ -3,7 +3,7 @@ XTASK = cargo xtask
 DATA ?= ../shared/stats
 OUT ?= bench-out
 
-.PHONY: help setup build demo test check bench bench-stats bench-overhead install installcheck clean
+.PHONY: help setup build demo test check bench bench-stats bench-overhead install installcheck majors clean
 
 help:
 	@echo "make demo            a throwaway cluster, sample data, learning, a before/after table"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench-stats     STATS, stock against learned: DATA= QUERIES= ROUNDS= LIMIT= ONLY= SETTINGS= OUT="
 	@echo "make bench-overhead  planning and pgbench overhead: OUT="
 	@echo "make install         into the installed PostgreSQL 15 (needs the right to write there)"
+	@echo "make majors          compiles for PostgreSQL 16 and 18, whose headers it fetches (python3-pip)"
 	@echo "make installcheck    pg_regress on a throwaway cluster"
 
 setup:
@@ -49,6 +50,9 @@ install:
 
 installcheck:
 	$(XTASK) installcheck
+
+majors:
+	$(XTASK) majors
 
 clean:
 	cargo clean

@@ -2,6 +2,7 @@
 
 mod chores;
 mod installcheck;
+mod majors;
 mod setup;
 mod tidy;
 
@@ -37,6 +38,8 @@ enum Chore {
         /// Its pg_config.
         pg_config: PathBuf,
     },
+    /// Compile the extension for all other majors that can be had, which are fetched: PostgreSQL 16 and 18.
+    Majors,
     /// Run all tests.
     Test,
     /// Run a program of the benches package: demo, stats, pgbench, planning.
@@ -57,6 +60,7 @@ fn main() -> Result<()> {
         Chore::Tidy => tidy::run(),
         Chore::Check => chores::check(),
         Chore::Compile { major, pg_config } => chores::compile(major, &pg_config),
+        Chore::Majors => majors::run(),
         Chore::Test => chores::test(),
         Chore::Bench { arguments } => chores::bench(&arguments),
     }
