@@ -1,4 +1,5 @@
-//! STATS: every statement stock and learned, alternating within one run, for several rounds.
+//! STATS: every statement stock and learned, alternating within one run, for several rounds. The last round, which is
+//! the one reported, repeats each pair and takes medians.
 //!
 //! Statements that don't finish within the limit when run stock are reported and left out of the totals: what they
 //! would take is not known.
@@ -11,7 +12,11 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use report::{Report, Statement};
 use std::path::PathBuf;
+use std::time::Instant;
 use testkit::{Cluster, Server, stats};
+
+/// Pairs of the last round: at least and at most, and the seconds after which no further one is begun.
+const LAST_PAIRS: (usize, usize, f64) = (3, 9, 2.0);
 
 /// Options of the STATS run.
 #[derive(Args, Debug, Clone)]
@@ -87,7 +92,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut statements = warm_up(options, &mut stock)?;
     for round in 0..options.rounds {
         for (position, statement) in statements.iter_mut().enumerate() {
-            run_both(statement, (position + round) % 2 == 0, &mut stock, &mut learned)?;
+            let stock_first = (position + round) % 2 == 0;
+            let pairs = if round + 1 == options.rounds {
+                LAST_PAIRS
+            } else {
+                (1, 1, 0.0)
+            };
+            run_pairs(statement, pairs, stock_first, &mut stock, &mut learned)?;
         }
         let sum =
             |times: &dyn Fn(&Statement) -> Option<f64>| statements.iter().filter_map(times).sum::<f64>();
@@ -192,8 +203,10 @@ fn cut_off_mark(outcome: &Outcome) -> &'static str {
     }
 }
 
-fn run_both(
+/// One round of a statement: pairs of executions, in turns stock first and learned first.
+fn run_pairs(
     statement: &mut Statement,
+    (least, most, seconds): (usize, usize, f64),
     stock_first: bool,
     stock: &mut Session,
     learned: &mut Session,
@@ -201,18 +214,25 @@ fn run_both(
     if statement.is_cut_off {
         return Ok(());
     }
-    for is_stock in [stock_first, !stock_first] {
-        let session = if is_stock { &mut *stock } else { &mut *learned };
-        let (took_ms, outcome) = session.run(&statement.sql)?;
-        let is_same = Some(&outcome) == statement.expected.as_ref() || outcome == Outcome::CutOff;
-        statement.same_result &= is_same;
-        if is_stock {
-            statement.stock_rounds_ms.push(took_ms);
-        } else {
-            statement.rounds_ms.push(took_ms);
-            statement.timeouts += usize::from(outcome == Outcome::CutOff);
+    let begun = Instant::now();
+    let (mut stock_ms, mut learned_ms) = (Vec::new(), Vec::new());
+    while stock_ms.len() < least || (stock_ms.len() < most && begun.elapsed().as_secs_f64() < seconds) {
+        let is_stock = stock_first == (stock_ms.len() % 2 == 0);
+        for is_stock in [is_stock, !is_stock] {
+            let session = if is_stock { &mut *stock } else { &mut *learned };
+            let (took_ms, outcome) = session.run(&statement.sql)?;
+            let is_same = Some(&outcome) == statement.expected.as_ref() || outcome == Outcome::CutOff;
+            statement.same_result &= is_same;
+            if is_stock {
+                stock_ms.push(took_ms);
+            } else {
+                learned_ms.push(took_ms);
+                statement.timeouts += usize::from(outcome == Outcome::CutOff);
+            }
         }
     }
+    statement.stock_rounds_ms.push(median(&stock_ms));
+    statement.rounds_ms.push(median(&learned_ms));
     Ok(())
 }
 

@@ -11,7 +11,8 @@ const FACTOR: f64 = 1.1;
 /// … and this many milliseconds over stock.
 const SLACK_MS: f64 = 10.0;
 
-/// One statement's measurements. `stock_ms` is the median of its stock rounds.
+/// One statement's measurements. `stock_ms` and `last_ms` are those of the last round, whose executions alternate, so that
+/// what slows the machine down for a while slows both.
 #[derive(Debug, Serialize)]
 pub(super) struct Statement {
     id: String,
@@ -72,11 +73,19 @@ impl Statement {
         if self.rounds_ms.is_empty() {
             return;
         }
-        self.stock_ms = Some(median(&self.stock_rounds_ms));
+        self.stock_ms = self.stock_rounds_ms.last().copied();
         self.first_ms = self.rounds_ms.first().copied();
         self.best_ms = self.rounds_ms.iter().copied().min_by(f64::total_cmp);
         self.last_ms = self.rounds_ms.last().copied();
-        self.steady_ms = Some(median(&self.rounds_ms[self.rounds_ms.len().saturating_sub(3)..]));
+        let ratios: Vec<f64> = self
+            .stock_rounds_ms
+            .iter()
+            .zip(&self.rounds_ms)
+            .rev()
+            .take(3)
+            .map(|(stock, learned)| learned / stock)
+            .collect();
+        self.steady_ms = self.stock_ms.map(|stock_ms| stock_ms * median(&ratios));
     }
 
     fn is_regression(&self) -> bool {
@@ -208,7 +217,7 @@ impl Report {
         );
         let _ = writeln!(
             text,
-            "Regressions by the median of the last three rounds: {}",
+            "Regressions by the median ratio of the last three rounds: {}",
             list(&self.steady_regressions)
         );
         let _ = writeln!(
@@ -299,7 +308,7 @@ mod tests {
         let mut slow = Statement::new("3".to_owned(), String::new());
         slow.is_cut_off = true;
         let statements = vec![
-            measured("1", &[100.0, 100.0], &[110.0, 50.0]),
+            measured("1", &[300.0, 100.0], &[110.0, 50.0]),
             measured("2", &[100.0, 100.0], &[90.0, 130.0]),
             slow,
         ];

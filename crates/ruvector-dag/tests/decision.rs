@@ -93,11 +93,53 @@ fn a_doubtful_plan_is_tried_twice() {
         (evidence.choose(10).cutoff, evidence.choose(10).state),
         (10, State::Exploring)
     );
-    evidence.record(2, 10, 100.0, Ok(70.0), false);
+    evidence.record(2, 10, 100.0, Ok(40.0), false);
     assert_eq!(
         (evidence.choose(10).cutoff, evidence.choose(10).state),
         (10, State::Applied)
     );
+}
+
+#[test]
+fn a_small_gain_is_compared_with_stock_again() {
+    // Stock was measured while the machine was slow.
+    let mut evidence = evidence(&[(STOCK, 0, Ok(150.0)), (STOCK, 0, Ok(150.0)), (2, 10, Ok(110.0))]);
+    evidence.settle();
+    evidence.record(2, 10, 100.0, Ok(110.0), false);
+    let mut choice = evidence.choose(10);
+    assert_eq!((choice.cutoff, choice.reason), (0, Reason::StockMeasuredAgain));
+    evidence.record(STOCK, 0, 100.0, Ok(100.0), false);
+    let mut applied = 0;
+    for _ in 0..20 {
+        choice = evidence.choose(10);
+        let (shape, took_ms) = if choice.cutoff == 0 {
+            (STOCK, 100.0)
+        } else {
+            (2, 110.0)
+        };
+        applied += u32::from(choice.cutoff > 0);
+        evidence.record(shape, choice.cutoff, 100.0, Ok(took_ms), false);
+    }
+    assert_eq!((choice.cutoff, choice.state), (0, State::Reverted));
+    assert!(applied < 10, "{applied}");
+}
+
+#[test]
+fn controls_become_rare() {
+    let mut evidence = evidence(&[(STOCK, 0, Ok(100.0)), (STOCK, 0, Ok(100.0)), (2, 10, Ok(70.0))]);
+    evidence.settle();
+    let mut controls = 0;
+    for _ in 0..1000 {
+        let choice = evidence.choose(10);
+        controls += u32::from(choice.cutoff == 0);
+        let (shape, took_ms) = if choice.cutoff == 0 {
+            (STOCK, 100.0)
+        } else {
+            (2, 70.0)
+        };
+        evidence.record(shape, choice.cutoff, 100.0, Ok(took_ms), false);
+    }
+    assert!((5..=9).contains(&controls), "{controls}");
 }
 
 #[test]

@@ -14,6 +14,9 @@ const CLEAR_GAIN: f64 = 0.95;
 /// A plan tried once is tried a second time when its latency lies within these shares of stock's: one run of either may
 /// have been lucky.
 const DOUBTFUL: std::ops::Range<f64> = 0.6..1.5;
+/// A plan kept for less than this gain is compared with new stock runs now and then: the machine may have been slower
+/// when stock was measured.
+const CONTROLLED: f64 = 0.5;
 /// A time lost over the baseline, as a multiple of it, after which a class is not experimented with any further.
 const LOSS_LIMIT: f64 = 4.0;
 
@@ -51,6 +54,8 @@ pub enum Reason {
     NewKnowledge,
     /// A plan was tried once, with a latency too near to stock's to tell.
     OneRunOnly,
+    /// The plan kept is a little faster than stock was; stock is measured again.
+    StockMeasuredAgain,
     /// A corrected plan's typical latency beats stock's.
     FasterThanStock,
     /// Nothing tried was clearly faster than stock.
@@ -66,6 +71,9 @@ impl Reason {
             Reason::StockNotMeasured => "the stock plan has not been measured often enough",
             Reason::NewKnowledge => "row counts were learned that no plan was made with yet",
             Reason::OneRunOnly => "a corrected plan was measured once, too near to the stock plan to tell",
+            Reason::StockMeasuredAgain => {
+                "the stock plan is measured again, to compare with the corrected plan"
+            }
             Reason::FasterThanStock => "a corrected plan was measured faster than the stock plan",
             Reason::StockIsBest => "no corrected plan was measured clearly faster than the stock plan",
             Reason::NothingLearned => "nothing was learned that changes the plan",
@@ -107,6 +115,13 @@ impl StatementEvidence {
                 cutoff: newest,
                 state: State::Exploring,
                 reason: Reason::NewKnowledge,
+            };
+        }
+        if self.wants_control() {
+            return Choice {
+                cutoff: 0,
+                state: State::Applied,
+                reason: Reason::StockMeasuredAgain,
             };
         }
         self.settled()
@@ -173,6 +188,15 @@ impl StatementEvidence {
                     .is_some_and(|ms| DOUBTFUL.contains(&(ms / stock)))
         };
         self.plans().find(is_doubtful)
+    }
+
+    /// After 2, 6, 14, 30 … runs of a plan whose gain is small.
+    fn wants_control(&self) -> bool {
+        let (Some(best), Some(stock)) = (self.clearly_best(), self.stock()) else {
+            return false;
+        };
+        let is_small = best.expected_ms() > stock.expected_ms().map(|stock_ms| CONTROLLED * stock_ms);
+        is_small && stock.runs + stock.cut_off_runs < STOCK_RUNS - 1 + best.runs.saturating_add(2).ilog2()
     }
 
     fn may_explore(&self) -> bool {
