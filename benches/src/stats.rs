@@ -225,6 +225,7 @@ fn run_pairs(
             statement.same_result &= is_same;
             if is_stock {
                 stock_ms.push(took_ms);
+                statement.is_cut_off |= outcome == Outcome::CutOff;
             } else {
                 learned_ms.push(took_ms);
                 statement.timeouts += usize::from(outcome == Outcome::CutOff);

@@ -18,6 +18,10 @@ SELECT count(*) FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.c
 SELECT plan_lines('SELECT sum(b.amount) FROM orders b, customers a WHERE a.id = b.customer_id AND a.country = 4 AND a.city = 42');
 -- JSON.
 SELECT jsonb_array_length(ruvector.dag_explain('SELECT 1 FROM customers', 'json')::jsonb -> 'plan') AS operators;
+-- Drawings; the counts are masked.
+SELECT regexp_replace(ruvector.dag_explain('SELECT 1 FROM customers WHERE city = 42 AND country = 4', 'dot'), '(rows|learned) \d+', '\1 N', 'g');
+SELECT regexp_replace(ruvector.dag_explain('SELECT 1 FROM customers WHERE city = 42 AND country = 4', 'mermaid'), '(rows|learned) \d+', '\1 N', 'g');
+SELECT xml_is_well_formed_document(ruvector.dag_explain('SELECT 1 FROM customers WHERE city = 42', 'svg')) AS is_svg;
 -- Analysis: shares of cost, parents and children.
 SELECT node_id, operator_type, criticality BETWEEN 0 AND 1 AS criticality, embedding, parent_ids, child_ids, recommendations
 FROM ruvector.dag_analyze_plan('SELECT count(*) FROM customers c JOIN orders o ON o.customer_id = c.id');

@@ -4,7 +4,7 @@
 
 use super::ereport::{Report, sqlstate};
 use super::{compat, hook_point, list, operators, plan_tree, raw};
-use core::ffi::c_char;
+use core::ffi::{c_char, c_void};
 use operators::OperatorView;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
@@ -33,7 +33,15 @@ pub(crate) fn inspect(text: &str, done: fn()) -> Result<Inspected, Report> {
         let Some(text) = copy_text(text) else {
             return Err(syntax_error("the statement contains a zero byte"));
         };
+        // Positions in errors count from the beginning of this text, not of the statement that called us.
+        let mut context = pg_sys::ErrorContextCallback {
+            previous: pg_sys::error_context_stack,
+            callback: Some(name_inner_text),
+            arg: text.cast_mut().cast(),
+        };
+        pg_sys::error_context_stack = &raw mut context;
         let started = hook_point::protected(|| start(text), done);
+        pg_sys::error_context_stack = context.previous;
         done();
         match started {
             Started::Refused(reason) => Err(syntax_error(reason)),
@@ -44,6 +52,19 @@ pub(crate) fn inspect(text: &str, done: fn()) -> Result<Inspected, Report> {
                 pg_sys::FreeQueryDesc(execution);
                 Ok(Inspected { operators, token })
             }
+        }
+    }
+}
+
+/// As `function_parse_error_transpose` (catalog/pg_proc.c) does for the body of a function.
+unsafe extern "C-unwind" fn name_inner_text(text: *mut c_void) {
+    // SAFETY: called while an error is built; the text outlives the callback.
+    unsafe {
+        let position = raw::geterrposition();
+        if position > 0 {
+            raw::errposition(0);
+            raw::internalerrposition(position);
+            raw::internalerrquery(text.cast());
         }
     }
 }

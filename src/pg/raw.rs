@@ -88,6 +88,10 @@ unsafe extern "C-unwind" {
     // utils/elog.h
     pub(super) fn pg_re_throw() -> !;
     pub(super) fn geterrcode() -> c_int;
+    pub(super) fn geterrposition() -> c_int;
+    pub(super) fn errposition(position: c_int) -> c_int;
+    pub(super) fn internalerrposition(position: c_int) -> c_int;
+    pub(super) fn internalerrquery(text: *const c_char) -> c_int;
 
     // utils/palloc.h
     pub(super) fn palloc0(size: usize) -> *mut c_void;

@@ -8,7 +8,7 @@ use crate::pg::plan_tree::Counted;
 use crate::plan::read;
 use crate::steer::rows::{self, Learned};
 use crate::{settings, shmem};
-use engine::{OperatorId, QueryDag};
+use engine::{Drawing, OperatorId, QueryDag};
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern};
 use serde_json::json;
@@ -136,25 +136,36 @@ fn explain(query: &str, format: &str) -> Result<String, Report> {
     if !shmem::is_available() {
         return Err(not_preloaded());
     }
-    let render = match format {
-        "text" => as_text,
-        "json" => as_json,
-        "dot" | "mermaid" | "svg" => {
-            return Err(Report {
-                sqlstate: sqlstate(b"0A000"),
-                message: format!("format \"{format}\" is not available yet"),
-                detail: None,
-                hint: Some("Use text or json.".to_owned()),
-            });
-        }
-        other => {
-            return Err(invalid_argument(
-                format!("unrecognized format \"{other}\""),
-                "Use text or json.",
-            ));
-        }
-    };
-    Ok(render(&planned::plan(query)?))
+    let planned = planned::plan(query)?;
+    match format {
+        "text" => Ok(as_text(&planned)),
+        "json" => Ok(as_json(&planned)),
+        "dot" => draw(&planned, |drawing| drawing.dot()),
+        "mermaid" => draw(&planned, |drawing| drawing.mermaid()),
+        "svg" => draw(&planned, |drawing| drawing.svg()),
+        other => Err(invalid_argument(
+            format!("unrecognized format \"{other}\""),
+            "Use text, json, dot, mermaid or svg.",
+        )),
+    }
+}
+
+fn draw(planned: &Planned, render: impl Fn(&Drawing<'_>) -> String) -> Result<String, Report> {
+    let knowledge = knowledge(planned);
+    let notes: Vec<String> = planned
+        .operators
+        .iter()
+        .map(|view| match knowledge.get(&view.plan_node_id) {
+            Some((counted, Some(learned))) => {
+                format!(
+                    "rows {:.0}, learned {:.0}",
+                    counted.estimated, learned.correction.rows
+                )
+            }
+            _ => format!("rows {:.0}", view.rows),
+        })
+        .collect();
+    Ok(render(&Drawing::new(&dag_of(planned)?).with_notes(&notes)))
 }
 
 /// The decision in words.

@@ -70,7 +70,7 @@ impl Statement {
     }
 
     fn summarize(&mut self) {
-        if self.rounds_ms.is_empty() {
+        if self.is_cut_off || self.rounds_ms.is_empty() {
             return;
         }
         self.stock_ms = self.stock_rounds_ms.last().copied();
@@ -137,12 +137,9 @@ impl Report {
             .max()
             .unwrap_or(0);
         let in_round = |round| {
-            let stock = statements
-                .iter()
-                .filter_map(|statement| statement.stock_in(round))
-                .sum();
-            let learned = statements
-                .iter()
+            let counted = || statements.iter().filter(|statement| !statement.is_cut_off);
+            let stock = counted().filter_map(|statement| statement.stock_in(round)).sum();
+            let learned = counted()
                 .filter_map(|statement| statement.learned_in(round))
                 .sum();
             (stock, learned)

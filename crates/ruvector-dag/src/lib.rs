@@ -40,6 +40,6 @@ pub mod cost;
 pub mod cardinality;
 pub mod decision;
 
-pub use dag::{Clause, ClauseKind, CriticalPath, OperatorNode, OperatorType, QueryDag};
+pub use dag::{Clause, ClauseKind, CriticalPath, Drawing, OperatorNode, OperatorType, QueryDag};
 pub use error::Error;
 pub use ids::OperatorId;

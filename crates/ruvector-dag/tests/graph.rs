@@ -3,7 +3,7 @@
 use petgraph::algo::{has_path_connecting, is_cyclic_directed, toposort};
 use petgraph::graphmap::DiGraphMap;
 use proptest::prelude::*;
-use ruvector_dag::{Error, OperatorId, OperatorNode, OperatorType, QueryDag};
+use ruvector_dag::{Drawing, Error, OperatorId, OperatorNode, OperatorType, QueryDag};
 use std::collections::HashSet;
 
 mod arbitrary;
@@ -248,5 +248,80 @@ fn drawings_name_every_operator_and_edge() {
     let mermaid = dag.to_mermaid();
     assert!(
         mermaid.contains("n0[\"HNSW Scan using odd#quot;name#lt; on docs\"]\n  n1[\"Limit\"]\n  n0 --> n1")
+    );
+}
+
+/// Two scans joined, the inner one also read by a subplan.
+fn drawn() -> QueryDag {
+    let mut dag = QueryDag::new();
+    let outer = dag.add_node(OperatorNode::new(0, OperatorType::SeqScan).with_relation("orders & co"));
+    let inner = dag.add_node(OperatorNode::new(1, OperatorType::CteScan).with_relation("shared"));
+    let join = dag.add_node(OperatorNode::new(2, OperatorType::HashJoin));
+    let top = dag.add_node(OperatorNode::new(3, OperatorType::NestedLoop));
+    for (from, to) in [(outer, join), (inner, join), (join, top), (inner, top)] {
+        dag.add_edge(from, to).expect("new edge");
+    }
+    dag
+}
+
+#[test]
+fn a_drawing_with_weights_shows_them() {
+    let dag = drawn();
+    let notes = [
+        String::new(),
+        "3 \"rows\"".to_owned(),
+        String::new(),
+        String::new(),
+    ];
+    let drawing = Drawing::new(&dag)
+        .with_weights(&[0.5, 0.25, 0.25, 0.0])
+        .with_notes(&notes);
+    assert!(drawing.dot().contains("weight 0.500\", fillcolor=\"#ff8c3c\""));
+    assert!(drawing.dot().contains("3 \\\"rows\\\""));
+    assert!(drawing.mermaid().contains("style n0 fill:#ff8c3c"));
+    let json: serde_json::Value = serde_json::from_str(&drawing.json()).expect("JSON");
+    assert_eq!(json["operators"][1]["weight"], 0.25);
+    assert_eq!(json["edges"].as_array().map(Vec::len), Some(4));
+    let ascii = drawing.ascii();
+    assert_eq!(
+        ascii,
+        "0.000            Nested Loop\n\
+         0.250 ###          -> Hash Join\n\
+         0.500 #####          -> Seq Scan on orders & co\n\
+         0.250 ###            -> CTE Scan on shared  (3 \"rows\")\n\
+         0.250 ###          -> CTE Scan on shared  (3 \"rows\")  (shared, see above)\n"
+    );
+}
+
+#[test]
+fn boxes_of_a_picture_do_not_overlap() {
+    let dag = drawn();
+    let svg = Drawing::new(&dag).with_weights(&[0.5, 0.25, 0.25, 0.0]).svg();
+    assert!(svg.contains("orders &amp; co"));
+    let number = |text: &str, name: &str| -> f64 {
+        let from = text.find(name).expect("the attribute") + name.len();
+        text[from..]
+            .split('"')
+            .next()
+            .and_then(|value| value.parse().ok())
+            .expect("a number")
+    };
+    let boxes: Vec<(f64, f64)> = svg
+        .lines()
+        .filter(|line| line.starts_with("<g>"))
+        .map(|line| (number(line, " x=\""), number(line, " y=\"")))
+        .collect();
+    assert_eq!(boxes.len(), 4);
+    for (at, a) in boxes.iter().enumerate() {
+        for b in &boxes[..at] {
+            assert!(
+                (a.0 - b.0).abs() >= 210.0 || (a.1 - b.1).abs() >= 62.0,
+                "{a:?} {b:?}"
+            );
+        }
+    }
+    assert!(
+        boxes[3].1 < boxes[2].1 && boxes[2].1 < boxes[0].1,
+        "data flows up: {boxes:?}"
     );
 }

@@ -63,15 +63,15 @@ impl PlanEvidence {
         &self.samples_ms[..(self.runs as usize).min(SAMPLES)]
     }
 
-    /// The lower median of the latest samples in milliseconds, `None` before the first completed run. The lower
-    /// median forgives one cold run among two.
+    /// The lower quartile of the latest samples in milliseconds, `None` before the first completed run; the smallest of up
+    /// to four. What disturbs an execution, a cold cache or a busy machine, only ever makes it slower.
     pub fn typical_ms(&self) -> Option<f64> {
         let mut sorted = self.samples_ms;
         let count = self.samples_ms().len();
         let samples = &mut sorted[..count];
         samples.sort_by(f32::total_cmp);
         samples
-            .get(count.saturating_sub(1) / 2)
+            .get(count.saturating_sub(1) / 4)
             .map(|&sample| f64::from(sample))
     }
 
