@@ -92,7 +92,7 @@ pub(crate) fn test() -> Result<()> {
         "ruvector-dag-bench",
     ])?;
     cargo(&["test", "--package", "ruvector-dag-testkit"])?;
-    installcheck::run()?;
+    installcheck::run(false)?;
     // Each test has a cluster, and the machine two cores.
     cargo(&[
         "test",

@@ -7,20 +7,26 @@ use std::path::Path;
 use testkit::install::{Installed, private_folder};
 use testkit::{Cluster, Server, build};
 
-/// Runs the tests of `pg_regress/regress_schedule`.
-pub(crate) fn run() -> Result<()> {
+/// Runs the tests of `pg_regress/regress_schedule`. With `accept`, what they print becomes what is expected.
+pub(crate) fn run(accept: bool) -> Result<()> {
     setup::run()?;
     let installed = Installed::find(setup::MAJOR)?;
     let server = Server::with_extension(setup::MAJOR)?;
     let preloaded = Cluster::builder(&server)
         .set("ruvector.dag_min_duration", "0")
         .start()?;
-    regress(&installed, &server, &preloaded, "regress_schedule")?;
+    regress(&installed, &server, &preloaded, "regress_schedule", accept)?;
     let bare = Cluster::builder(&server).preload("").start()?;
-    regress(&installed, &server, &bare, "without_preload_schedule")
+    regress(&installed, &server, &bare, "without_preload_schedule", accept)
 }
 
-fn regress(installed: &Installed, server: &Server, cluster: &Cluster<'_>, schedule: &str) -> Result<()> {
+fn regress(
+    installed: &Installed,
+    server: &Server,
+    cluster: &Cluster<'_>,
+    schedule: &str,
+    accept: bool,
+) -> Result<()> {
     let runner = installed
         .folder("--pkglibdir")?
         .join("pgxs/src/test/regress/pg_regress");
@@ -40,13 +46,18 @@ fn regress(installed: &Installed, server: &Server, cluster: &Cluster<'_>, schedu
         .arg(format!("--schedule={}", input.path().join(schedule).display()))
         .status()
         .context("can't run pg_regress")?;
-    if !status.success() {
+    if accept {
+        copy_folder(
+            &input.path().join("results"),
+            &build::root().join("pg_regress/expected"),
+        )?;
+    } else if !status.success() {
         println!(
             "{}",
             fs::read_to_string(input.path().join("regression.diffs")).unwrap_or_default()
         );
     }
-    ensure!(status.success(), "pg_regress found differences");
+    ensure!(accept || status.success(), "pg_regress found differences");
     Ok(())
 }
 

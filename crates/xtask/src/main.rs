@@ -26,7 +26,11 @@ enum Chore {
     /// Install the extension into the server that pg_config belongs to.
     Install,
     /// Run pg_regress on a throwaway cluster.
-    Installcheck,
+    Installcheck {
+        /// Take what the tests print as what is expected from now on.
+        #[arg(long)]
+        accept: bool,
+    },
     /// Check the house rules.
     Tidy,
     /// Check formatting, lints and documentation.
@@ -56,7 +60,7 @@ fn main() -> Result<()> {
         Chore::Setup => setup::run(),
         Chore::Build => chores::build(),
         Chore::Install => chores::install(),
-        Chore::Installcheck => installcheck::run(),
+        Chore::Installcheck { accept } => installcheck::run(accept),
         Chore::Tidy => tidy::run(),
         Chore::Check => chores::check(),
         Chore::Compile { major, pg_config } => chores::compile(major, &pg_config),
