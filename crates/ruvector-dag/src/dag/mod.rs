@@ -113,7 +113,8 @@ impl QueryDag {
         self.consumers.push(Vec::new());
     }
 
-    fn position(&self, id: OperatorId) -> Result<usize, Error> {
+    /// The place of an operator in [`QueryDag::nodes`].
+    pub(crate) fn position(&self, id: OperatorId) -> Result<usize, Error> {
         self.positions
             .get(&id)
             .copied()
@@ -238,6 +239,21 @@ impl QueryDag {
     /// The operator of this number.
     pub fn node(&self, id: OperatorId) -> Option<&OperatorNode> {
         self.positions.get(&id).map(|&position| &self.nodes[position])
+    }
+
+    /// The positions of an operator's inputs, outer before inner; none for a position that is not there.
+    pub(crate) fn input_positions(&self, at: usize) -> &[usize] {
+        self.inputs.get(at).map_or(&[], Vec::as_slice)
+    }
+
+    /// The positions of an operator's consumers; none for a position that is not there.
+    pub(crate) fn consumer_positions(&self, at: usize) -> &[usize] {
+        self.consumers.get(at).map_or(&[], Vec::as_slice)
+    }
+
+    /// The operator at a position that is there.
+    pub(crate) fn node_at(&self, at: usize) -> &OperatorNode {
+        &self.nodes[at]
     }
 
     fn neighbours<'d>(
