@@ -50,12 +50,13 @@ impl MincutGatedAttention {
         Ok(Self { parameters })
     }
 
-    /// By position how open each operator's gate is. Above e^-100, since θ, τ and tensions have bounds.
+    /// By position how open each operator's gate is. Above e^-100, since θ, τ and tensions have bounds; what is not a
+    /// number counts as no tension.
     fn gates(&self, facts: &Facts<'_>) -> Vec<f64> {
         let MincutGatedParameters { theta, tau } = self.parameters;
         let mut gates = crate::mincut::tensions(facts.dag);
         for gate in &mut gates {
-            *gate = 1.0 / (1.0 + ((theta - gate.clamp(0.0, 1.0)) / tau).exp());
+            *gate = 1.0 / (1.0 + ((theta - gate.max(0.0).min(1.0)) / tau).exp());
         }
         gates
     }

@@ -196,6 +196,14 @@ impl AttentionScores {
     }
 }
 
+/// The directions that the content part compares: each operator's features projected to four axes (data, work, surprise,
+/// place) and scaled to unit length, in the order of [`QueryDag::nodes`].
+///
+/// Complexity: O(V + E).
+pub fn directions(dag: &QueryDag) -> Vec<[f64; 4]> {
+    Facts::of(dag).of.iter().map(|fact| fact.direction).collect()
+}
+
 /// Weighs the operators of a plan. Deterministic: the same graph and the same mechanism give the same bits.
 ///
 /// ```

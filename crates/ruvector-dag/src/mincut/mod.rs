@@ -4,7 +4,11 @@ use crate::QueryDag;
 
 /// Tension per operator: stand-in.
 pub fn tensions(dag: &QueryDag) -> Vec<f64> {
-    let costs = dag.self_costs_by_position();
+    let costs: Vec<f64> = dag
+        .self_costs_by_position()
+        .into_iter()
+        .map(|cost| cost.min(f64::MAX))
+        .collect();
     let largest = costs.iter().copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE);
     dag.nodes()
         .zip(costs)
