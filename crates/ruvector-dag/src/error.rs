@@ -80,4 +80,33 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// No attention mechanism has this name.
+    #[error(
+        "there is no attention mechanism {given:?}; there are {}",
+        crate::attention::MechanismId::names()
+    )]
+    UnknownMechanism {
+        /// The name asked for.
+        given: String,
+    },
+    /// A parameter of an attention mechanism is out of its range.
+    #[error("{mechanism}: {parameter} must be {expected}, not {given}")]
+    InvalidParameter {
+        /// The mechanism's name.
+        mechanism: &'static str,
+        /// The parameter.
+        parameter: &'static str,
+        /// The range, in words.
+        expected: &'static str,
+        /// What was given.
+        given: f64,
+    },
+    /// The parameters of an attention mechanism are not a JSON object of numbers that it knows.
+    #[error("malformed parameters of {mechanism}: {what}")]
+    MalformedParameters {
+        /// The mechanism's name.
+        mechanism: &'static str,
+        /// What is wrong.
+        what: String,
+    },
 }

@@ -34,7 +34,8 @@ impl QueryDag {
             .collect()
     }
 
-    pub(super) fn self_costs_by_position(&self) -> Vec<f64> {
+    /// All self costs by position.
+    pub(crate) fn self_costs_by_position(&self) -> Vec<f64> {
         let payers: Vec<Option<usize>> = (0..self.nodes.len())
             .map(|position| self.payer(position))
             .collect();

@@ -1,0 +1,3 @@
+//! Naive twins: the definitions, word by word.
+
+pub(crate) mod attention;
