@@ -37,6 +37,7 @@ mod error;
 mod ids;
 pub mod dag;
 pub mod cost;
+pub mod mincut;
 pub mod cardinality;
 pub mod decision;
 

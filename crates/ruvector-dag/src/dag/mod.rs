@@ -252,6 +252,16 @@ impl QueryDag {
             .map(|&position| self.nodes[position].id)
     }
 
+    /// The places, in the order of [`QueryDag::nodes`], of the operators whose rows the one at a place reads.
+    pub(crate) fn input_positions(&self, at: usize) -> &[usize] {
+        &self.inputs[at]
+    }
+
+    /// The places of the operators that read the rows of the one at a place.
+    pub(crate) fn consumer_positions(&self, at: usize) -> &[usize] {
+        &self.consumers[at]
+    }
+
     /// The operators whose rows `id` reads, outer before inner.
     pub fn inputs(&self, id: OperatorId) -> impl Iterator<Item = OperatorId> + '_ {
         self.neighbours(&self.inputs, id)
