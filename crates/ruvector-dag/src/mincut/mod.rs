@@ -52,6 +52,9 @@ use tree_cut::{NONE, Reached, TreeCut};
 /// The least time an operator needs for a row: a nanosecond, or as little in units of cost.
 const LEAST_TIME: f64 = 1e-6;
 
+/// The changes whose memory is fetched at once.
+const AT_ONCE: usize = 32;
+
 /// The minimum cut of a plan, kept up to date.
 ///
 /// ```
@@ -268,18 +271,63 @@ impl DagMinCutEngine {
     pub fn update_edge(&mut self, from: OperatorId, to: OperatorId, capacity: f64) -> Result<f64, Error> {
         let (source, target) = self.ends(from, to, capacity)?;
         let before = self.cut_value();
-        match self.tree.consumer(source) {
-            consumer if consumer == target => {
-                let reached = self.tree.set_capacity(source, capacity);
-                self.follow(reached);
-            }
-            SHARED => {
-                let found = self.shared.set_capacity(source, target, capacity);
-                found.ok_or(Error::UnknownEdge { from, to })?;
-            }
-            _ => return Err(Error::UnknownEdge { from, to }),
+        if !self.set_capacity(source, target, capacity) {
+            return Err(Error::UnknownEdge { from, to });
         }
         Ok(self.signal(before, Some((from, to))))
+    }
+
+    /// Changes the capacities of several edges, as the execution of a plan does, and returns the value of the minimum
+    /// cut. Subscribers get one signal. In plans too large for the processor's caches this is several times faster
+    /// than edge by edge, as memory is fetched for many changes at once.
+    ///
+    /// # Errors
+    /// As [`DagMinCutEngine::update_edge`]; the changes before the wrong one are made.
+    pub fn update_edges(&mut self, changes: &[(OperatorId, OperatorId, f64)]) -> Result<f64, Error> {
+        let before = self.cut_value();
+        let mut result = Ok(());
+        for changes in changes.chunks(AT_ONCE) {
+            result = self.update_chunk(changes);
+            if result.is_err() {
+                break;
+            }
+        }
+        let after = self.signal(before, None);
+        result.map(|()| after)
+    }
+
+    fn update_chunk(&mut self, changes: &[(OperatorId, OperatorId, f64)]) -> Result<(), Error> {
+        let mut ends = [(NONE, NONE); AT_ONCE];
+        for (ends, &(from, to, capacity)) in ends.iter_mut().zip(changes) {
+            // What is wrong is found again when its turn comes.
+            *ends = self.ends(from, to, capacity).unwrap_or((NONE, NONE));
+        }
+        for &(source, _) in ends.iter().filter(|ends| ends.0 != NONE) {
+            self.tree.fetch(source);
+        }
+        for (&(source, target), &(from, to, capacity)) in ends.iter().zip(changes) {
+            if source == NONE {
+                self.ends(from, to, capacity)?;
+            }
+            if !self.set_capacity(source, target, capacity) {
+                return Err(Error::UnknownEdge { from, to });
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes the capacity of an edge; tells whether there is one.
+    #[inline]
+    fn set_capacity(&mut self, from: u32, to: u32, capacity: f64) -> bool {
+        match self.tree.consumer(from) {
+            SHARED => self.shared.set_capacity(from, to, capacity).is_some(),
+            consumer if consumer == to => {
+                let reached = self.tree.set_capacity(from, capacity);
+                self.follow(reached);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Carries on where a change of a tree ended.

@@ -165,8 +165,9 @@ impl Survey {
         weights
     }
 
-    /// The places tree by tree, each before what feeds it, and the path below it last: small trees are together.
-    fn layout(&self, paths: &[u32]) -> Vec<u32> {
+    /// The places tree by tree, each before what feeds it: first small trees, which are then next to it, and the path
+    /// below it last.
+    fn layout(&self, paths: &[u32], weights: &[u32]) -> Vec<u32> {
         let mut layout = Vec::with_capacity(self.order.len());
         let mut open: Vec<u32> = self.order.iter().copied().filter(|&at| self.parent(at) == NONE).collect();
         while let Some(at) = open.pop() {
@@ -174,7 +175,9 @@ impl Survey {
             let path = paths[at as usize];
             open.extend(Some(path).filter(|&path| path != NONE));
             let inputs = self.inputs.at(at).iter().copied();
+            let first = open.len();
             open.extend(inputs.filter(|&input| input != path && self.parent(input) == at));
+            open[first..].sort_by_key(|&input| std::cmp::Reverse(weights[input as usize]));
         }
         layout
     }
@@ -188,7 +191,7 @@ impl Parts {
         let survey = Survey::new(nodes, edges);
         let weights = survey.weights();
         let paths: Vec<u32> = (0..nodes as u32).map(|at| survey.path(at, &weights)).collect();
-        let old = survey.layout(&paths);
+        let old = survey.layout(&paths, &weights);
         let mut new = vec![NONE; nodes];
         old.iter().zip(0..).for_each(|(&old, at)| new[old as usize] = at);
         let renumbered = |at: u32| if at < SHARED { new[at as usize] } else { at };

@@ -9,7 +9,7 @@ pub struct CutSignal {
     pub before: f64,
     /// Its value now.
     pub after: f64,
-    /// The edge whose change it was; `None` when the engine was built anew.
+    /// The edge whose change it was; `None` when several changed, or the engine was built anew.
     pub edge: Option<(OperatorId, OperatorId)>,
 }
 

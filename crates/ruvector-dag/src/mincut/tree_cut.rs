@@ -3,7 +3,7 @@
 //! What an operator can pass on is `f(v) = min(capacity of its edge, Σ f(inputs))`; a source has no end of rows. Along a
 //! path, what comes out at the top is a function of what goes in at the bottom, and always of the form
 //! `x ↦ min(a, b + x)`: such functions are closed under composition, so that a balanced tree over the path holds the
-//! function of each of its stretches. This is a link-cut tree (Sleator and Tarjan 1983, 1985) with sums over the light
+//! function of each of its stretches. As `b` is never kept larger than `a`, equal functions have equal numbers. This is a link-cut tree (Sleator and Tarjan 1983, 1985) with sums over the light
 //! edges, built balanced by weight (a static top tree), and with one difference: a change of a capacity does not splay.
 //! It walks up and stops where nothing changes any more. Only when a walk gets longer than a constant times log n,
 //! because links and cuts unbalanced the tree, it splays. So every change is O(log n) amortised, and most end early.
@@ -15,7 +15,7 @@ use super::sum::Sum;
 /// No node.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// The function `x ↦ min(limit, own + x)`.
+/// The function `x ↦ min(limit, own + x)`, where `own` is at most `limit`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Passes {
     /// The most that comes out at the top.
@@ -33,16 +33,17 @@ impl Passes {
     /// The function of a path: first `lower`, then this one.
     #[inline]
     fn after(self, lower: Self) -> Self {
+        let limit = self.limit.min(self.own + lower.limit);
         Self {
-            limit: self.limit.min(self.own + lower.limit),
-            own: self.own + lower.own,
+            limit,
+            own: limit.min(self.own + lower.own),
         }
     }
 
     /// What comes out when nothing goes in.
     #[inline]
     pub(super) fn alone(self) -> f64 {
-        self.limit.min(self.own)
+        self.own
     }
 }
 
@@ -66,6 +67,17 @@ struct Node {
 }
 
 const _: () = assert!(size_of::<Node>() == 64);
+
+impl Node {
+    /// The function of the node itself: what its light inputs bring joins, and its edge limits.
+    #[inline]
+    fn local(&self) -> Passes {
+        Passes {
+            limit: self.capacity,
+            own: self.light.value().min(self.capacity),
+        }
+    }
+}
 
 /// Where a change ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -208,10 +220,7 @@ impl TreeCut {
     #[inline]
     fn refresh(&mut self, v: u32) {
         let node = &self.nodes[v as usize];
-        let mut passes = Passes {
-            limit: node.capacity,
-            own: node.light.value(),
-        };
+        let mut passes = node.local();
         if node.lower != NONE {
             passes = passes.after(self.nodes[node.lower as usize].passes);
         }
@@ -226,8 +235,22 @@ impl TreeCut {
     /// Complexity: O(log n) amortised, and no more than the nodes whose functions change.
     #[inline]
     pub(super) fn set_capacity(&mut self, v: u32, capacity: f64) -> Reached {
-        self.nodes[v as usize].capacity = capacity;
+        let node = &mut self.nodes[v as usize];
+        let before = node.local();
+        node.capacity = capacity;
+        if node.local() == before {
+            return Reached::Inside;
+        }
         self.settle(v)
+    }
+
+    /// Reads what a change of the node's edge will read first, so that the memory of several changes is fetched at once;
+    /// returns where the edge leads.
+    #[inline]
+    pub(super) fn fetch(&self, v: u32) -> u32 {
+        let node = &self.nodes[v as usize];
+        std::hint::black_box(self.nodes.get(node.parent as usize).map(|above| above.capacity));
+        node.consumer
     }
 
     /// Walks up from a node whose own numbers changed, as far as functions change.
@@ -248,11 +271,11 @@ impl TreeCut {
             }
             let above = &mut self.nodes[parent as usize];
             if above.upper != at && above.lower != at {
-                let (old, new) = (before.alone(), after.alone());
-                if old == new {
+                let (old, local) = (before.alone(), above.local());
+                above.light.replace(old, after.alone());
+                if above.local() == local {
                     break Reached::Inside;
                 }
-                above.light.replace(old, new);
             }
             at = parent;
             steps += 1;

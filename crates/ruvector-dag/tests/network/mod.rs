@@ -1,6 +1,6 @@
 //! Random flow networks of every shape, and the definition of their minimum cut.
 
-use petgraph::algo::ford_fulkerson;
+use petgraph::algo::maximum_flow::dinics;
 use petgraph::graph::{DiGraph, NodeIndex};
 use ruvector_dag::OperatorId;
 use ruvector_dag::mincut::{DagMinCutEngine, MinCut};
@@ -112,7 +112,7 @@ impl Network {
                 _ => {}
             }
         }
-        ford_fulkerson(&graph, source, sink).0
+        dinics(&graph, source, sink).0
     }
 
     /// Whether no rows arrive without these edges, and their capacities make the value.
