@@ -47,7 +47,9 @@ impl DagMinCutEngine {
             .chunk_by(|a, b| a.1 == b.1)
             .filter_map(|edges| {
                 let operator = edges.first()?.1;
-                let capacities = edges.iter().map(|&(from, to)| self.edge_capacity(from, to).unwrap_or(0.0));
+                let capacities = edges
+                    .iter()
+                    .map(|&(from, to)| self.edge_capacity(from, to).unwrap_or(0.0));
                 Some(Bottleneck {
                     operator,
                     capacity: capacities.sum(),
@@ -58,7 +60,11 @@ impl DagMinCutEngine {
             .collect();
         bottlenecks.sort_by(|a, b| b.tension.total_cmp(&a.tension));
         BottleneckAnalysis {
-            redundancy: bottlenecks.iter().map(|found| found.redundancy).min().unwrap_or(0),
+            redundancy: bottlenecks
+                .iter()
+                .map(|found| found.redundancy)
+                .min()
+                .unwrap_or(0),
             plan_tension: plan_tension(dag),
             cut,
             bottlenecks,
@@ -67,7 +73,9 @@ impl DagMinCutEngine {
     }
 
     fn least_redundancy(&self, edges: &[(OperatorId, OperatorId)]) -> usize {
-        let each = edges.iter().map(|&(from, to)| self.redundancy(from, to).unwrap_or(0));
+        let each = edges
+            .iter()
+            .map(|&(from, to)| self.redundancy(from, to).unwrap_or(0));
         each.min().unwrap_or(0)
     }
 }

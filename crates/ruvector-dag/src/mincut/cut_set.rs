@@ -47,37 +47,33 @@ impl DagMinCutEngine {
         let inputs = Neighbours::of(nodes, edges.iter().map(|edge| (edge.to, edge.from)));
         let consumers = Neighbours::of(nodes, edges.iter().map(|edge| (edge.from, edge.to)));
         let order = topological_order(&inputs, &consumers, nodes);
-        let (mut sides, is_kept, arriving) = self.sides_of_shared_part();
+        let (mut sides, arriving) = self.sides_of_shared_part();
         let arriving = self.arriving(&order, arriving);
         for &place in order.iter().rev() {
             let at = place as usize;
             let consumer = self.tree.consumer(place);
             if consumer < SHARED {
-                let is_cut = !is_kept[at] && self.tree.capacity(place) < arriving[at];
-                sides[at] = sides[consumer as usize] || is_cut;
+                sides[at] = sides[consumer as usize] || self.tree.capacity(place) < arriving[at];
             }
         }
         sides
     }
 
-    /// The sides of hubs; the places whose edges the cut must keep, as their passage is cut beside them; and what
-    /// arrives at places from the shared part.
-    fn sides_of_shared_part(&self) -> (Vec<bool>, Vec<bool>, Vec<f64>) {
+    /// The sides of hubs, and what arrives at places from the shared part: more than any edge takes where a passage
+    /// begins on the source's side, and nothing where it begins on the sink's and is cut for what joins on the way.
+    fn sides_of_shared_part(&self) -> (Vec<bool>, Vec<f64>) {
         let nodes = self.numbers.len();
-        let (mut sides, mut is_kept, mut arriving) = (vec![false; nodes], vec![false; nodes], vec![0.0; nodes]);
+        let (mut sides, mut arriving) = (vec![false; nodes], vec![0.0; nodes]);
         for (root, role) in self.shared.roles() {
             match role {
                 Role::Hub { node, .. } => sides[root as usize] = self.shared.is_source_side(node),
                 Role::Passage { node, begin, .. } if self.shared.is_source_side(node) => {
                     arriving[begin as usize] = f64::INFINITY;
                 }
-                Role::Passage { begin, .. } => {
-                    let up = |&at: &u32| Some(self.tree.consumer(at)).filter(|_| at != root);
-                    std::iter::successors(Some(begin), up).for_each(|at| is_kept[at as usize] = true);
-                }
+                Role::Passage { .. } => {}
             }
         }
-        (sides, is_kept, arriving)
+        (sides, arriving)
     }
 
     /// What arrives at each place when the edge it leaves by is open.

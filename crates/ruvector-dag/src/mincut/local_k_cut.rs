@@ -155,10 +155,14 @@ impl Search<'_> {
         let number = |place: u32| self.engine.numbers[place as usize];
         let members = || self.found.iter().copied().filter(is_member);
         let leaving = members().flat_map(|member| {
-            let outside = self.engine.consumers(member).filter(|(consumer, _)| !is_member(consumer));
+            let outside = self
+                .engine
+                .consumers(member)
+                .filter(|(consumer, _)| !is_member(consumer));
             outside.filter_map(move |(consumer, _)| number(member).zip(number(consumer)))
         });
-        let (mut operators, mut edges): (Vec<_>, Vec<_>) = (members().filter_map(number).collect(), leaving.collect());
+        let (mut operators, mut edges): (Vec<_>, Vec<_>) =
+            (members().filter_map(number).collect(), leaving.collect());
         operators.sort_unstable();
         edges.sort_unstable();
         LocalCut {

@@ -55,6 +55,9 @@ const LEAST_TIME: f64 = 1e-6;
 /// The changes whose memory is fetched at once.
 const AT_ONCE: usize = 32;
 
+/// The steps of a change whose memory is fetched; most end earlier.
+const LEVELS: usize = 3;
+
 /// The minimum cut of a plan, kept up to date.
 ///
 /// ```
@@ -249,7 +252,8 @@ impl DagMinCutEngine {
     /// [`Error::UnknownOperator`], [`Error::UnknownEdge`].
     pub fn edge_capacity(&self, from: OperatorId, to: OperatorId) -> Result<f64, Error> {
         let (source, target) = (self.place(from)?, self.place(to)?);
-        self.find_edge(source, target).ok_or(Error::UnknownEdge { from, to })
+        self.find_edge(source, target)
+            .ok_or(Error::UnknownEdge { from, to })
     }
 
     fn find_edge(&self, from: u32, to: u32) -> Option<f64> {
@@ -302,8 +306,9 @@ impl DagMinCutEngine {
             // What is wrong is found again when its turn comes.
             *ends = self.ends(from, to, capacity).unwrap_or((NONE, NONE));
         }
-        for &(source, _) in ends.iter().filter(|ends| ends.0 != NONE) {
-            self.tree.fetch(source);
+        let mut near = ends.map(|ends| ends.0);
+        for _ in 0..LEVELS {
+            near.iter_mut().for_each(|place| *place = self.tree.fetch(*place));
         }
         for (&(source, target), &(from, to, capacity)) in ends.iter().zip(changes) {
             if source == NONE {

@@ -105,7 +105,11 @@ impl Survey {
         let order = topological_order(&inputs, &consumers, nodes);
         let (mut is_trunk, mut is_hub) = (vec![false; nodes], vec![false; nodes]);
         for &at in &order {
-            let arriving = inputs.at(at).iter().filter(|&&input| is_trunk[input as usize]).count();
+            let arriving = inputs
+                .at(at)
+                .iter()
+                .filter(|&&input| is_trunk[input as usize])
+                .count();
             let leaving = consumers.count(at);
             is_trunk[at as usize] = leaving > 1 || arriving > 0;
             is_hub[at as usize] = leaving > 1 || arriving > 1 || (arriving == 1 && leaving == 0);
@@ -169,7 +173,12 @@ impl Survey {
     /// below it last.
     fn layout(&self, paths: &[u32], weights: &[u32]) -> Vec<u32> {
         let mut layout = Vec::with_capacity(self.order.len());
-        let mut open: Vec<u32> = self.order.iter().copied().filter(|&at| self.parent(at) == NONE).collect();
+        let mut open: Vec<u32> = self
+            .order
+            .iter()
+            .copied()
+            .filter(|&at| self.parent(at) == NONE)
+            .collect();
         while let Some(at) = open.pop() {
             layout.push(at);
             let path = paths[at as usize];
@@ -213,15 +222,24 @@ impl Parts {
                 forest.capacities[from as usize] = edge.capacity;
             }
         }
-        let ends = survey.order.iter().filter(|&&at| survey.is_passage(at) && survey.parent(at) == NONE);
+        let ends = survey
+            .order
+            .iter()
+            .filter(|&&at| survey.is_passage(at) && survey.parent(at) == NONE);
         let passages = ends.map(|&at| {
             let down = |&at: &u32| Some(paths[at as usize]).filter(|&path| path != NONE);
             let begin = std::iter::successors(Some(at), down).last().unwrap_or(at);
-            (new[begin as usize], new[at as usize], renumbered(survey.consumer(at)))
+            (
+                new[begin as usize],
+                new[at as usize],
+                renumbered(survey.consumer(at)),
+            )
         });
         Self {
             inputs: old.iter().map(|&at| survey.inputs.count(at)).collect(),
-            hubs: (0..nodes as u32).filter(|&at| survey.is_hub[old[at as usize] as usize]).collect(),
+            hubs: (0..nodes as u32)
+                .filter(|&at| survey.is_hub[old[at as usize] as usize])
+                .collect(),
             passages: passages.collect(),
             old,
             forest,

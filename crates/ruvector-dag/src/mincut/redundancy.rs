@@ -15,7 +15,8 @@ impl DagMinCutEngine {
     /// [`Error::UnknownOperator`], [`Error::UnknownEdge`].
     pub fn redundancy(&self, from: OperatorId, to: OperatorId) -> Result<usize, Error> {
         let (source, target) = (self.place(from)?, self.place(to)?);
-        self.find_edge(source, target).ok_or(Error::UnknownEdge { from, to })?;
+        self.find_edge(source, target)
+            .ok_or(Error::UnknownEdge { from, to })?;
         if self.consumers(source).nth(1).is_none() {
             return Ok(0);
         }

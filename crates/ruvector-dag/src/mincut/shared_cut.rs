@@ -78,7 +78,10 @@ impl SharedCut {
         for &Edge { from, to, capacity } in &parts.shared {
             let ends = [from, to].map(|end| nodes.get(&end).copied().unwrap_or(SINK));
             let arc = flow.add_arc(ends[0], ends[1], capacity);
-            edges.entry(from).or_default().push(SharedEdge { to, capacity, arc });
+            edges
+                .entry(from)
+                .or_default()
+                .push(SharedEdge { to, capacity, arc });
         }
         flow.solve();
         Self { flow, roles, edges }

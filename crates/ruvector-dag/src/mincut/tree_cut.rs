@@ -244,13 +244,17 @@ impl TreeCut {
         self.settle(v)
     }
 
-    /// Reads what a change of the node's edge will read first, so that the memory of several changes is fetched at once;
-    /// returns where the edge leads.
+    /// Reads what a change at this node reads, and returns the node it goes on to. Done for several nodes in turn, the
+    /// processor fetches their memory at once, and finds it in its caches when they change.
     #[inline]
     pub(super) fn fetch(&self, v: u32) -> u32 {
-        let node = &self.nodes[v as usize];
-        std::hint::black_box(self.nodes.get(node.parent as usize).map(|above| above.capacity));
-        node.consumer
+        let Some(node) = self.nodes.get(v as usize) else {
+            return NONE;
+        };
+        for near in [node.upper, node.lower] {
+            std::hint::black_box(self.nodes.get(near as usize).map(|near| near.capacity));
+        }
+        node.parent
     }
 
     /// Walks up from a node whose own numbers changed, as far as functions change.
@@ -359,8 +363,8 @@ impl TreeCut {
             let parent = self.nodes[v as usize].parent;
             if !self.is_top_of_path(parent) {
                 let above = self.nodes[parent as usize].parent;
-                let is_straight = (self.nodes[parent as usize].upper == v)
-                    == (self.nodes[above as usize].upper == parent);
+                let is_straight =
+                    (self.nodes[parent as usize].upper == v) == (self.nodes[above as usize].upper == parent);
                 self.rotate(if is_straight { parent } else { v });
             }
             self.rotate(v);

@@ -1,6 +1,6 @@
 //! Random flow networks of every shape, and the definition of their minimum cut.
 
-use petgraph::algo::maximum_flow::dinics;
+use petgraph::algo::dinics;
 use petgraph::graph::{DiGraph, NodeIndex};
 use ruvector_dag::OperatorId;
 use ruvector_dag::mincut::{DagMinCutEngine, MinCut};
@@ -88,12 +88,14 @@ impl Network {
         engine
     }
 
-    fn is_source(&self, node: u32) -> bool {
-        self.edges.keys().all(|&(_, to)| to != node)
-    }
-
-    fn is_sink(&self, node: u32) -> bool {
-        self.edges.keys().all(|&(from, _)| from != node)
+    /// For each operator whether it has no inputs, and whether it has no consumers.
+    fn ends(&self) -> Vec<(bool, bool)> {
+        let mut ends = vec![(true, true); self.nodes as usize];
+        for &(from, to) in self.edges.keys() {
+            ends[from as usize].1 = false;
+            ends[to as usize].0 = false;
+        }
+        ends
     }
 
     /// The value of the minimum cut, by petgraph's maximum flow.
@@ -105,10 +107,10 @@ impl Network {
             graph.add_edge(places[from as usize], places[to as usize], capacity);
         }
         let unbounded = 1 << 40;
-        for node in 0..self.nodes {
-            match (self.is_source(node), self.is_sink(node)) {
-                (true, false) => drop(graph.add_edge(source, places[node as usize], unbounded)),
-                (false, true) => drop(graph.add_edge(places[node as usize], sink, unbounded)),
+        for (ends, &place) in self.ends().into_iter().zip(&places) {
+            match ends {
+                (true, false) => _ = graph.add_edge(source, place, unbounded),
+                (false, true) => _ = graph.add_edge(place, sink, unbounded),
                 _ => {}
             }
         }
@@ -118,16 +120,21 @@ impl Network {
     /// Whether no rows arrive without these edges, and their capacities make the value.
     pub(crate) fn is_cut_by(&self, cut: &MinCut) -> bool {
         let is_cut = |edge: &(u32, u32)| cut.edges.contains(&(OperatorId(edge.0), OperatorId(edge.1)));
-        let sum: u64 = self.edges.iter().filter(|(edge, _)| is_cut(edge)).map(|(_, capacity)| capacity).sum();
-        let mut is_reached = vec![false; self.nodes as usize];
-        // Edges lead downward, so this is a topological order.
-        for node in (0..self.nodes).rev() {
-            let mut inputs = self.edges.keys().filter(|&&(_, to)| to == node).peekable();
-            let is_source = inputs.peek().is_none();
-            let arrives = inputs.any(|edge| is_reached[edge.0 as usize] && !is_cut(edge));
-            is_reached[node as usize] = is_source || arrives;
+        let ends = self.ends();
+        let mut is_reached: Vec<bool> = ends.iter().map(|ends| *ends == (true, false)).collect();
+        let mut sum = 0;
+        // From the highest numbers down, so that each operator is decided before its edges are looked at.
+        for (edge, capacity) in self.edges.iter().rev() {
+            if is_cut(edge) {
+                sum += capacity;
+            } else if is_reached[edge.0 as usize] {
+                is_reached[edge.1 as usize] = true;
+            }
         }
-        let arrives = |&node: &u32| is_reached[node as usize] && self.is_sink(node) && !self.is_source(node);
-        sum as f64 == cut.value && !(0..self.nodes).any(|node| arrives(&node))
+        let arrives = ends
+            .iter()
+            .zip(is_reached)
+            .any(|(ends, is_reached)| *ends == (false, true) && is_reached);
+        sum as f64 == cut.value && !arrives
     }
 }
