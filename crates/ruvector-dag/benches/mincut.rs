@@ -99,7 +99,7 @@ fn engine(nodes: u32, edges: &[(u32, u32)], capacity: &mut dyn FnMut(u32) -> f64
 type Update = (OperatorId, OperatorId, f64);
 
 /// The time of a change, in nanoseconds: one after the other, and all in one call.
-fn time_of_updates(engine: &mut DagMinCutEngine, updates: &[(u32, u32, f64)]) -> [f64; 2] {
+fn time_of_updates(engine: &mut DagMinCutEngine, updates: &[(u32, u32, f64)]) -> [f64; 3] {
     let least = |run: &mut dyn FnMut(&[Update])| {
         let times = (0..=ROUNDS)
             .map(|round| {
@@ -115,6 +115,7 @@ fn time_of_updates(engine: &mut DagMinCutEngine, updates: &[(u32, u32, f64)]) ->
             .skip(1);
         times.fold(f64::INFINITY, f64::min)
     };
+    let visits_before = engine.visits();
     let one_by_one = least(&mut |changes| {
         for &(from, to, capacity) in changes {
             black_box(engine.update_edge(from, to, capacity)).expect("an edge");
@@ -123,7 +124,9 @@ fn time_of_updates(engine: &mut DagMinCutEngine, updates: &[(u32, u32, f64)]) ->
     let together = least(&mut |changes| {
         black_box(engine.update_edges(changes)).expect("edges");
     });
-    [one_by_one, together]
+    let changes = 2 * (ROUNDS + 1) * updates.len();
+    let visits = (engine.visits() - visits_before) as f64 / changes as f64;
+    [one_by_one, together, visits]
 }
 
 /// The slope of the least-squares line through the logarithms.
@@ -140,9 +143,9 @@ fn row(name: &str, times: &[(f64, f64)]) {
     println!("{name:<44}{cells}{:>10.3}", exponent(times));
 }
 
-fn rows(name: &str, times: impl Iterator<Item = (f64, [f64; 2])>) {
+fn rows(name: &str, times: impl Iterator<Item = (f64, [f64; 3])>) {
     let times: Vec<_> = times.collect();
-    for (at, way) in ["one by one", "in one call"].iter().enumerate() {
+    for (at, way) in ["one by one", "in one call", "nodes visited"].iter().enumerate() {
         let times: Vec<_> = times.iter().map(|(nodes, times)| (*nodes, times[at])).collect();
         row(&format!("{name}, {way}"), &times);
     }

@@ -56,7 +56,7 @@ const LEAST_TIME: f64 = 1e-6;
 const AT_ONCE: usize = 32;
 
 /// The steps of a change whose memory is fetched; most end earlier.
-const LEVELS: usize = 3;
+const LEVELS: usize = 2;
 
 /// The minimum cut of a plan, kept up to date.
 ///
@@ -218,7 +218,7 @@ impl DagMinCutEngine {
 
     #[inline]
     fn ends(&self, from: OperatorId, to: OperatorId, capacity: f64) -> Result<(u32, u32), Error> {
-        if !(capacity >= 0.0) {
+        if capacity.is_nan() || capacity < 0.0 {
             return Err(Error::InvalidCapacity {
                 from,
                 to,
@@ -234,6 +234,12 @@ impl DagMinCutEngine {
     #[inline]
     pub fn cut_value(&self) -> f64 {
         self.total.value() + self.shared.value()
+    }
+
+    /// How many nodes of the trees the changes of capacities visited since the engine was built: the work of a change,
+    /// whatever the machine.
+    pub fn visits(&self) -> u64 {
+        self.tree.visits()
     }
 
     /// The number of operators.

@@ -129,18 +129,17 @@ impl Survey {
 
     /// The consumer the forest's edge of a place leads to.
     fn parent(&self, at: u32) -> u32 {
-        match self.consumers.at(at) {
-            _ if self.is_hub[at as usize] => NONE,
-            &[consumer] if self.is_passage(at) && self.is_hub[consumer as usize] => NONE,
-            &[consumer] => consumer,
+        let ends_passage = |consumer: u32| self.is_passage(at) && self.is_hub[consumer as usize];
+        match *self.consumers.at(at) {
+            [consumer] if !self.is_hub[at as usize] && !ends_passage(consumer) => consumer,
             _ => NONE,
         }
     }
 
     fn consumer(&self, at: u32) -> u32 {
-        match self.consumers.at(at) {
+        match *self.consumers.at(at) {
             [] => NONE,
-            &[consumer] if !self.is_hub[at as usize] => consumer,
+            [consumer] if !self.is_hub[at as usize] => consumer,
             _ => SHARED,
         }
     }

@@ -113,6 +113,8 @@ pub(super) struct TreeCut {
     patience: u32,
     /// A node to expose, or [`NONE`].
     tired: u32,
+    /// The nodes that changes of capacities visited.
+    visits: u64,
 }
 
 impl TreeCut {
@@ -124,6 +126,7 @@ impl TreeCut {
             nodes: Vec::with_capacity(forest.parents.len()),
             patience: 0,
             tired: NONE,
+            visits: 0,
         };
         for v in 0..forest.parents.len() {
             cut.push(forest.consumers[v], forest.capacities[v], forest.is_source[v]);
@@ -235,6 +238,7 @@ impl TreeCut {
     /// Complexity: O(log n) amortised, and no more than the nodes whose functions change.
     #[inline]
     pub(super) fn set_capacity(&mut self, v: u32, capacity: f64) -> Reached {
+        self.visits += 1;
         let node = &mut self.nodes[v as usize];
         let before = node.local();
         node.capacity = capacity;
@@ -284,10 +288,16 @@ impl TreeCut {
             at = parent;
             steps += 1;
         };
+        self.visits += u64::from(steps);
         if steps > self.patience {
             self.tired = v;
         }
         reached
+    }
+
+    /// The nodes that changes of capacities visited, ever.
+    pub(super) fn visits(&self) -> u64 {
+        self.visits
     }
 
     /// The node whose last change took more steps than a balanced tree needs: to be exposed, which pays for them.

@@ -1,9 +1,7 @@
-//! Random flow networks of every shape, and the definition of their minimum cut.
+//! Random flow networks of every shape.
 
-use petgraph::algo::dinics;
-use petgraph::graph::{DiGraph, NodeIndex};
 use ruvector_dag::OperatorId;
-use ruvector_dag::mincut::{DagMinCutEngine, MinCut};
+use ruvector_dag::mincut::DagMinCutEngine;
 use std::collections::BTreeMap;
 
 /// Seeded random numbers (SplitMix64).
@@ -86,55 +84,5 @@ impl Network {
                 .expect("a new edge");
         }
         engine
-    }
-
-    /// For each operator whether it has no inputs, and whether it has no consumers.
-    fn ends(&self) -> Vec<(bool, bool)> {
-        let mut ends = vec![(true, true); self.nodes as usize];
-        for &(from, to) in self.edges.keys() {
-            ends[from as usize].1 = false;
-            ends[to as usize].0 = false;
-        }
-        ends
-    }
-
-    /// The value of the minimum cut, by petgraph's maximum flow.
-    pub(crate) fn cut_value(&self) -> u64 {
-        let mut graph = DiGraph::<(), u64>::new();
-        let places: Vec<NodeIndex> = (0..self.nodes + 2).map(|_| graph.add_node(())).collect();
-        let (source, sink) = (places[self.nodes as usize], places[self.nodes as usize + 1]);
-        for (&(from, to), &capacity) in &self.edges {
-            graph.add_edge(places[from as usize], places[to as usize], capacity);
-        }
-        let unbounded = 1 << 40;
-        for (ends, &place) in self.ends().into_iter().zip(&places) {
-            match ends {
-                (true, false) => _ = graph.add_edge(source, place, unbounded),
-                (false, true) => _ = graph.add_edge(place, sink, unbounded),
-                _ => {}
-            }
-        }
-        dinics(&graph, source, sink).0
-    }
-
-    /// Whether no rows arrive without these edges, and their capacities make the value.
-    pub(crate) fn is_cut_by(&self, cut: &MinCut) -> bool {
-        let is_cut = |edge: &(u32, u32)| cut.edges.contains(&(OperatorId(edge.0), OperatorId(edge.1)));
-        let ends = self.ends();
-        let mut is_reached: Vec<bool> = ends.iter().map(|ends| *ends == (true, false)).collect();
-        let mut sum = 0;
-        // From the highest numbers down, so that each operator is decided before its edges are looked at.
-        for (edge, capacity) in self.edges.iter().rev() {
-            if is_cut(edge) {
-                sum += capacity;
-            } else if is_reached[edge.0 as usize] {
-                is_reached[edge.1 as usize] = true;
-            }
-        }
-        let arrives = ends
-            .iter()
-            .zip(is_reached)
-            .any(|(ends, is_reached)| *ends == (false, true) && is_reached);
-        sum as f64 == cut.value && !arrives
     }
 }
