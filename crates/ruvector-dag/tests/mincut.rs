@@ -241,5 +241,15 @@ fn changes_together_are_the_changes_one_by_one() {
             given: OperatorId(99),
         };
         assert_eq!(together.update_edges(&changes), Err(unknown));
+        changes.pop();
+        if let Some(&(from, to, capacity)) = changes.first() {
+            // Nothing was changed; and of two changes of an edge the later counts.
+            changes.insert(0, (from, to, capacity + 7.0));
+            assert_eq!(together.cut_value(), one_by_one.cut_value());
+            assert_eq!(together.update_edges(&changes), Ok(one_by_one.cut_value()));
+            let missing = Error::UnknownEdge { from: to, to: from };
+            changes.push((to, from, 1.0));
+            assert_eq!(together.update_edges(&changes), Err(missing));
+        }
     }
 }
