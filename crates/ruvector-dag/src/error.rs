@@ -52,6 +52,22 @@ pub enum Error {
         /// What was given.
         given: f64,
     },
+    /// A capacity that no edge can have: negative or not a number.
+    #[error("the edge from operator {from} to operator {to} can't have the capacity {given}")]
+    InvalidCapacity {
+        /// Where the data comes from.
+        from: OperatorId,
+        /// Where it goes.
+        to: OperatorId,
+        /// What was given.
+        given: f64,
+    },
+    /// An operator that still has edges.
+    #[error("operator {given} still has edges")]
+    OperatorInUse {
+        /// The operator.
+        given: OperatorId,
+    },
     /// The binary form has another version.
     #[error("binary form of version {given}, expected {expected}")]
     Version {

@@ -25,7 +25,7 @@ impl QueryDag {
             .collect()
     }
 
-    pub(super) fn order(&self) -> Vec<usize> {
+    pub(crate) fn order(&self) -> Vec<usize> {
         let mut waiting_for: Vec<usize> = self.inputs.iter().map(Vec::len).collect();
         let mut free: VecDeque<usize> = (0..self.nodes.len()).filter(|&at| waiting_for[at] == 0).collect();
         let mut order = Vec::with_capacity(self.nodes.len());
