@@ -37,6 +37,9 @@ mod error;
 mod ids;
 pub mod dag;
 pub mod cost;
+pub mod mincut;
+pub mod attention;
+pub mod embedding;
 pub mod cardinality;
 pub mod decision;
 
