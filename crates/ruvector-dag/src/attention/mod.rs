@@ -1,5 +1,18 @@
 //! Stage 3 of 9, attention: which operators of the plan matter.
 
+mod bandit;
+mod cache;
+mod content;
+mod lru;
+mod policy;
+mod selector;
+
+pub use bandit::{ARMS, Arm, BanditSettings, PRIOR_PULLS, PatternArms};
+pub use cache::{AttentionCache, CacheKey, CacheStatistics};
+pub use content::content_hash;
+pub use policy::{PlanSignals, SelectionPolicy, Trigger};
+pub use selector::{AttentionSelector, Choice};
+
 use crate::{Error, OperatorId, QueryDag};
 
 /// A mechanism.

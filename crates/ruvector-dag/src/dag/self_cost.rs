@@ -34,7 +34,7 @@ impl QueryDag {
             .collect()
     }
 
-    pub(super) fn self_costs_by_position(&self) -> Vec<f64> {
+    pub(crate) fn self_costs_by_position(&self) -> Vec<f64> {
         let payers: Vec<Option<usize>> = (0..self.nodes.len())
             .map(|position| self.payer(position))
             .collect();
