@@ -82,7 +82,10 @@ pub fn axpy(factor: f32, x: &[f32], y: &mut [f32]) {
 /// roundoff (each way is within n u Σ |a b| of the truth: Higham, "Accuracy and Stability of Numerical Algorithms",
 /// 2002, section 3.1); and n of the smallest numbers, where products vanish.
 pub fn dot_tolerance(a: &[f32], b: &[f32]) -> f64 {
-    let products = a.iter().zip(b).map(|(a, b)| (f64::from(*a) * f64::from(*b)).abs());
+    let products = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| (f64::from(*a) * f64::from(*b)).abs());
     let length = a.len().min(b.len()) as f64;
     length * f64::from(f32::EPSILON) * products.sum::<f64>() + length * f64::from(f32::MIN_POSITIVE)
 }

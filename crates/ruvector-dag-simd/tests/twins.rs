@@ -64,6 +64,9 @@ fn every_length_around_a_vector_is_added_whole() {
 fn slices_that_are_not_aligned_are_read_as_well() {
     let numbers: Vec<f32> = (0..64).map(|number| number as f32).collect();
     for offset in 0..8 {
-        assert_eq!(dot(&numbers[offset..], &numbers[offset..]), scalar::dot(&numbers[offset..], &numbers[offset..]));
+        assert_eq!(
+            dot(&numbers[offset..], &numbers[offset..]),
+            scalar::dot(&numbers[offset..], &numbers[offset..])
+        );
     }
 }

@@ -125,4 +125,24 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// A setting out of its range.
+    #[error("{name} is out of its range: {given}")]
+    InvalidSetting {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        given: f64,
+    },
+    /// Stored rewards that cannot have been earned.
+    #[error("pattern {pattern:016x} has impossible rewards")]
+    InvalidArms {
+        /// The pattern.
+        pattern: u64,
+    },
+    /// Numbers that are no plan embedding.
+    #[error("not an embedding: {what}")]
+    InvalidEmbedding {
+        /// What is wrong.
+        what: &'static str,
+    },
 }

@@ -24,8 +24,17 @@ mod hierarchical_lorentz;
 mod parallel_branch;
 mod temporal_btsp;
 mod ensemble;
+mod content;
+mod lru;
+mod cache;
+mod bandit;
+mod policy;
+mod selector;
 
+pub use bandit::{ARMS, Arm, BanditSettings, PRIOR_PULLS, PatternArms};
+pub use cache::{AttentionCache, CacheKey, CacheStatistics};
 pub use causal_cone::{CausalConeAttention, CausalConeParameters};
+pub use content::content_hash;
 pub use critical_path::{CriticalPathAttention, CriticalPathParameters};
 pub use ensemble::EnsembleAttention;
 pub(crate) use facts::Facts;
@@ -33,6 +42,8 @@ pub use hierarchical_lorentz::{HierarchicalLorentzAttention, HierarchicalLorentz
 pub use kernel::ERROR;
 pub use mincut_gated::{MincutGatedAttention, MincutGatedParameters};
 pub use parallel_branch::{ParallelBranchAttention, ParallelBranchParameters};
+pub use policy::{PlanSignals, SelectionPolicy, Trigger};
+pub use selector::{AttentionSelector, Choice};
 pub use temporal_btsp::{CAPACITY as BTSP_TRACES, TemporalBtspAttention, TemporalBtspParameters};
 pub use topological::{TopologicalAttention, TopologicalParameters};
 

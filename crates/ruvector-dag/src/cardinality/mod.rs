@@ -8,5 +8,6 @@ mod mixing;
 mod trust;
 
 pub use identity::{OuterJoin, Relation, RelationGraph, RelationKey, RelationSet, Term};
+pub(crate) use mixing::mix;
 pub use mixing::{hash_bytes, hash_words};
 pub use trust::{blend, is_material, trust};

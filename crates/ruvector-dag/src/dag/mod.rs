@@ -222,6 +222,21 @@ impl QueryDag {
         Ok(self.nodes.remove(gone))
     }
 
+    /// Whether self costs come from elsewhere than PostgreSQL's totals.
+    pub(crate) fn has_cost_model(&self) -> bool {
+        self.cost_model.is_some()
+    }
+
+    /// The positions of the operators whose rows the one at `at` reads, outer before inner.
+    pub(crate) fn input_positions(&self, at: usize) -> &[usize] {
+        self.inputs.get(at).map_or(&[], Vec::as_slice)
+    }
+
+    /// The positions of the operators that read the rows of the one at `at`.
+    pub(crate) fn consumer_positions(&self, at: usize) -> &[usize] {
+        self.consumers.get(at).map_or(&[], Vec::as_slice)
+    }
+
     /// The number of operators.
     pub fn len(&self) -> usize {
         self.nodes.len()
@@ -240,16 +255,6 @@ impl QueryDag {
     /// The operator of this number.
     pub fn node(&self, id: OperatorId) -> Option<&OperatorNode> {
         self.positions.get(&id).map(|&position| &self.nodes[position])
-    }
-
-    /// The positions of an operator's inputs, outer before inner; none for a position that is not there.
-    pub(crate) fn input_positions(&self, at: usize) -> &[usize] {
-        self.inputs.get(at).map_or(&[], Vec::as_slice)
-    }
-
-    /// The positions of an operator's consumers; none for a position that is not there.
-    pub(crate) fn consumer_positions(&self, at: usize) -> &[usize] {
-        self.consumers.get(at).map_or(&[], Vec::as_slice)
     }
 
     /// The operator at a position that is there.
