@@ -213,7 +213,7 @@ fn measure_all_the_way(name: &str, shape: Shape) {
 fn measure_memory() {
     let measure = |&nodes: &u32| {
         let mut random = Random(u64::from(nodes));
-        let mut records = vec![[0.0f64; 8]; nodes as usize];
+        let mut records = vec![[1.0f64; 8]; nodes as usize];
         let places: Vec<u32> = (0..100_000).map(|_| random.below(nodes)).collect();
         let mut at = 0;
         let start = Instant::now();
