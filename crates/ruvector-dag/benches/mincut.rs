@@ -87,6 +87,16 @@ fn dag(nodes: u32, edges: &[(u32, u32)]) -> QueryDag {
 /// An engine with random capacities.
 fn engine(nodes: u32, edges: &[(u32, u32)], capacity: &mut dyn FnMut(u32) -> f64) -> DagMinCutEngine {
     let mut engine = DagMinCutEngine::new();
+    if edges.iter().all(|&(_, to)| to == 0) {
+        // A plan looks through all inputs of an operator at each new one: a fan is made in the engine.
+        (0..nodes).for_each(|node| engine.insert_operator(OperatorId(node)).expect("new"));
+        for &(from, to) in edges {
+            engine
+                .insert_edge(OperatorId(from), OperatorId(to), capacity(from))
+                .expect("a new edge");
+        }
+        return engine;
+    }
     engine.build_from_dag(&dag(nodes, edges));
     for &(from, to) in edges {
         engine
@@ -203,7 +213,7 @@ fn measure_all_the_way(name: &str, shape: Shape) {
 fn measure_memory() {
     let measure = |&nodes: &u32| {
         let mut random = Random(u64::from(nodes));
-        let mut records = vec![[0.0f64; 8]; nodes as usize];
+        let mut records = vec![[1.0f64; 8]; nodes as usize];
         let places: Vec<u32> = (0..100_000).map(|_| random.below(nodes)).collect();
         let mut at = 0;
         let start = Instant::now();
@@ -313,14 +323,27 @@ fn main() {
     println!("ns per change, amortised over 100,000 changes, least of {ROUNDS}");
     let heads: String = SIZES.iter().map(|size| format!("{size:>11}")).collect();
     println!("{:<44}{heads}{:>10}", "nodes", "exponent");
-    measure_random("random tree", recursive);
-    measure_random("binary tree", binary);
-    measure_random("left-deep tree", left_deep);
-    measure_random("chain", chain);
-    measure_random("fan", fan);
-    measure_random("near-tree, ≤ 16 shared subplans", near_tree);
-    measure_all_the_way("random tree, all the way up", recursive);
-    measure_all_the_way("left-deep tree, all the way up", left_deep);
+    // The shapes whose names hold the word given on the command line, else all.
+    let word = std::env::args()
+        .skip(1)
+        .find(|word| !word.starts_with('-'))
+        .unwrap_or_default();
+    let shapes: [(&str, Shape); 6] = [
+        ("random tree", recursive),
+        ("near-tree, ≤ 16 shared subplans", near_tree),
+        ("binary tree", binary),
+        ("left-deep tree", left_deep),
+        ("chain", chain),
+        ("fan", fan),
+    ];
+    for (name, shape) in shapes.into_iter().filter(|(name, _)| name.contains(&word)) {
+        measure_random(name, shape);
+    }
+    for (name, shape) in [("random tree", recursive as Shape), ("left-deep tree", left_deep)] {
+        if name.contains(&word) {
+            measure_all_the_way(&format!("{name}, all the way up"), shape);
+        }
+    }
     measure_moves();
     measure_memory();
     measure_dense();
