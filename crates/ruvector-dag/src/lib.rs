@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  plan ─► dag ─► attention ─► embedding ─► decision ─► execution
-//!            2                               5  ▲             │
+//!            2         3            4         5  ▲             │
 //!                                               └── learning ◄┘
 //! ```
 //!

@@ -2,7 +2,7 @@
 //! a test fails when two are swapped; and the parameters, good and bad.
 
 use ruvector_dag::attention::{
-    DagAttention, MechanismId, TemporalBtspAttention, TemporalBtspParameters, directions,
+    DagAttention, MechanismId, TemporalBTSPAttention, TemporalBTSPParameters, directions,
 };
 use ruvector_dag::{Error, OperatorId, OperatorNode, OperatorType, QueryDag, mincut};
 
@@ -51,7 +51,7 @@ fn mechanism(id: MechanismId, dag: &QueryDag, seconds: f64) -> Box<dyn DagAttent
     if id != MechanismId::TemporalBtsp {
         return id.with_defaults();
     }
-    let mut temporal = TemporalBtspAttention::default();
+    let mut temporal = TemporalBTSPAttention::default();
     assert_eq!(temporal.observe(dag, EVENT), 1);
     temporal.advance(EVENT + seconds);
     Box::new(temporal)
@@ -203,12 +203,12 @@ fn temporal_remembers_after_one_event_and_forgets_over_time() {
 fn a_trace_decays_with_its_time_constant() {
     let dag = plan();
     let light = dag.node(OperatorId(2)).expect("the light scan");
-    let parameters = TemporalBtspParameters {
+    let parameters = TemporalBTSPParameters {
         plateau: 50.0,
         eligibility: 3.0,
         time_constant: 10.0,
     };
-    let mut temporal = TemporalBtspAttention::new(parameters).expect("valid");
+    let mut temporal = TemporalBTSPAttention::new(parameters).expect("valid");
     let fresh = temporal.parameters_fingerprint();
     assert_eq!(temporal.trace(light), 0.0);
     temporal.observe(&dag, EVENT);
@@ -231,7 +231,7 @@ fn the_oldest_traces_go_first() {
         dag.add_node(scan.with_actual(100.0, 1.0));
         dag
     };
-    let mut temporal = TemporalBtspAttention::default();
+    let mut temporal = TemporalBTSPAttention::default();
     for number in 0..=ruvector_dag::attention::BTSP_TRACES {
         temporal.observe(&surprise(number), number as f64);
     }

@@ -24,8 +24,13 @@ impl<'f, 'd> Sums<'f, 'd> {
         }
     }
 
-    /// For each operator q the sum of `weight(v) content(q, v)` over q and what feeds it.
-    pub(super) fn over_feeding(&mut self, weight: impl Fn(usize) -> f64) -> Vec<f64> {
+    /// For each operator q the sum of `weight(v) content(q, v)` over q and what feeds it. `also` may add to what an
+    /// operator's content is compared with: it gets the position, its lifted direction and the sum so far.
+    pub(super) fn over_feeding(
+        &mut self,
+        weight: impl Fn(usize) -> f64,
+        mut also: impl FnMut(usize, &Lanes, &mut Lanes),
+    ) -> Vec<f64> {
         let facts = self.facts;
         let mut sums = vec![0.0; facts.len()];
         self.lanes.clear();
@@ -35,12 +40,13 @@ impl<'f, 'd> Sums<'f, 'd> {
             let lifted = lift(&facts.of[at].direction);
             let mut sum = self.lanes[at];
             add(&mut sum, weight(at), &lifted);
-            sums[at] = inner(&lifted, &sum);
             match facts.of[at].consumer {
                 SINK => {}
                 SHARED => self.lanes[at] = sum,
                 consumer => add(&mut self.lanes[consumer as usize], 1.0, &sum),
             }
+            also(at, &lifted, &mut sum);
+            sums[at] = inner(&lifted, &sum);
         }
         for &shared in &facts.shared {
             let tree = self.lanes[shared as usize];
@@ -51,10 +57,14 @@ impl<'f, 'd> Sums<'f, 'd> {
         sums
     }
 
-    /// For each operator v the sum of `weights[q] content(q, v)` over v and what it feeds.
-    pub(super) fn over_fed(&mut self, weights: &[f64]) -> Vec<f64> {
+    /// Replaces each operator v's weight by the sum of `weights[q] content(q, v)` over v and what it feeds. `also` as above;
+    /// it gets the weight, too, and consumers come before their inputs.
+    pub(super) fn over_fed(
+        &mut self,
+        weights: &mut [f64],
+        mut also: impl FnMut(usize, f64, &Lanes, &mut Lanes),
+    ) {
         let facts = self.facts;
-        let mut sums = vec![0.0; facts.len()];
         self.lanes.resize(facts.len(), [0.0; LANES]);
         for &shared in &facts.shared {
             let mut sum = [0.0; LANES];
@@ -71,22 +81,23 @@ impl<'f, 'd> Sums<'f, 'd> {
                 SHARED => self.lanes[at],
                 consumer => self.lanes[consumer as usize],
             };
-            add(&mut sum, weights[at], &lifted);
-            sums[at] = inner(&lifted, &sum);
+            let weight = weights[at];
+            add(&mut sum, weight, &lifted);
             self.lanes[at] = sum;
+            also(at, weight, &lifted, &mut sum);
+            weights[at] = inner(&lifted, &sum);
         }
-        sums
     }
 }
 
 /// Scores of a mechanism whose mask is an operator and what feeds it, and whose e^bias is `gate(v)`.
 pub(super) fn gated_scores(facts: &Facts<'_>, gate: impl Fn(usize) -> f64) -> Vec<f64> {
     let mut sums = Sums::new(facts);
-    let mut shares = sums.over_feeding(&gate);
-    for (share, weight) in shares.iter_mut().zip(facts.weights()) {
-        *share = weight / *share;
+    let mut scores = sums.over_feeding(&gate, |_, _, _| {});
+    for (score, weight) in scores.iter_mut().zip(facts.weights()) {
+        *score = weight / *score;
     }
-    let mut scores = sums.over_fed(&shares);
+    sums.over_fed(&mut scores, |_, _, _, _| {});
     for (at, score) in scores.iter_mut().enumerate() {
         *score *= gate(at);
     }

@@ -11,7 +11,7 @@
 
 use super::closure::{Sums, feeding_factors};
 use super::facts::SINK;
-use super::kernel::{LANES, Lanes, add, inner, lift};
+use super::kernel::{LANES, add};
 use super::parameters::{check, fingerprint};
 use super::{AttentionScores, DagAttention, Facts, Mechanism, MechanismId, common_form};
 use crate::{Error, OperatorId, QueryDag};
@@ -51,78 +51,76 @@ impl CriticalPathAttention {
     }
 }
 
-/// By position the input that the costliest way comes through, [`SINK`] for a source.
-fn costliest_inputs(facts: &Facts<'_>) -> Vec<u32> {
-    let mut ways = vec![(0.0f64, SINK); facts.len()];
+/// The costliest way to an operator.
+#[derive(Clone, Copy)]
+struct Way {
+    cost: f64,
+    /// The input it comes through, [`SINK`] for a source.
+    input: u32,
+}
+
+/// The costliest ways, by position.
+fn costliest_ways(facts: &Facts<'_>) -> Vec<Way> {
+    let none = Way {
+        cost: 0.0,
+        input: SINK,
+    };
+    let mut ways = vec![none; facts.len()];
     for &position in &facts.order {
         let at = position as usize;
-        let (mut cost, mut best) = (0.0, SINK);
+        let mut best = none;
         for &input in facts.dag.input_positions(at) {
-            if best == SINK || ways[input].0 > cost {
-                (cost, best) = (ways[input].0, input as u32);
+            let cost = ways[input].cost;
+            if best.input == SINK || cost > best.cost {
+                let input = input as u32;
+                best = Way { cost, input };
             }
         }
-        ways[at] = (cost + facts.of[at].weight, best);
+        best.cost += facts.of[at].weight;
+        ways[at] = best;
     }
-    ways.into_iter().map(|(_, best)| best).collect()
-}
-
-/// For each operator the sum of the contents of the costliest way to it.
-fn over_ways(facts: &Facts<'_>, best: &[u32], lanes: &mut [Lanes]) -> Vec<f64> {
-    let mut sums = vec![0.0; facts.len()];
-    for &position in &facts.order {
-        let at = position as usize;
-        let lifted = lift(&facts.of[at].direction);
-        let mut sum = lanes.get(best[at] as usize).copied().unwrap_or([0.0; LANES]);
-        add(&mut sum, 1.0, &lifted);
-        sums[at] = inner(&lifted, &sum);
-        lanes[at] = sum;
-    }
-    sums
-}
-
-/// For each operator the sum of weighted contents of those whose costliest way it lies on.
-fn over_wayfarers(facts: &Facts<'_>, best: &[u32], weights: &[f64], lanes: &mut [Lanes]) -> Vec<f64> {
-    let mut sums = vec![0.0; facts.len()];
-    lanes.fill([0.0; LANES]);
-    for &position in facts.order.iter().rev() {
-        let at = position as usize;
-        let lifted = lift(&facts.of[at].direction);
-        let mut sum = lanes[at];
-        add(&mut sum, weights[at], &lifted);
-        sums[at] = inner(&lifted, &sum);
-        if let Some(input) = lanes.get_mut(best[at] as usize) {
-            add(input, 1.0, &sum);
-        }
-    }
-    sums
+    ways
 }
 
 impl Mechanism for CriticalPathAttention {
     fn scores(&self, facts: &Facts<'_>) -> Vec<f64> {
         let extra = self.parameters.beta.exp_m1();
-        let best = costliest_inputs(facts);
-        let mut lanes = vec![[0.0; LANES]; facts.len()];
+        let best = costliest_ways(facts);
+        let mut ways = vec![[0.0; LANES]; facts.len()];
         let mut sums = Sums::new(facts);
-        let mut shares = sums.over_feeding(|_| 1.0);
-        for (at, on_way) in over_ways(facts, &best, &mut lanes).into_iter().enumerate() {
-            shares[at] = facts.of[at].weight / (shares[at] + extra * on_way);
+        // The costliest way to an operator is the one to its costliest input, and itself.
+        let mut scores = sums.over_feeding(
+            |_| 1.0,
+            |at, lifted, sum| {
+                let mut way = ways.get(best[at].input as usize).copied().unwrap_or([0.0; LANES]);
+                add(&mut way, extra, lifted);
+                add(sum, 1.0, &way);
+                ways[at] = way;
+            },
+        );
+        for (score, weight) in scores.iter_mut().zip(facts.weights()) {
+            *score = weight / *score;
         }
-        let mut scores = sums.over_fed(&shares);
-        let wayfarers = over_wayfarers(facts, &best, &shares, &mut lanes);
-        for (score, on_way) in scores.iter_mut().zip(wayfarers) {
-            *score += extra * on_way;
-        }
+        ways.fill([0.0; LANES]);
+        // And whoever comes through an operator comes through its costliest input.
+        sums.over_fed(&mut scores, |at, weight, lifted, sum| {
+            let mut way = ways[at];
+            add(&mut way, extra * weight, lifted);
+            add(sum, 1.0, &way);
+            if let Some(input) = ways.get_mut(best[at].input as usize) {
+                add(input, 1.0, &way);
+            }
+        });
         scores
     }
 
     fn factors(&self, facts: &Facts<'_>, at: usize) -> Vec<f64> {
-        let best = costliest_inputs(facts);
+        let best = costliest_ways(facts);
         let mut factors = feeding_factors(facts, at, |_| 1.0);
         let mut position = at;
         while let Some(factor) = factors.get_mut(position) {
             *factor = self.parameters.beta.exp();
-            position = best[position] as usize;
+            position = best[position].input as usize;
         }
         factors
     }

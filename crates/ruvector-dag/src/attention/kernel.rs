@@ -20,7 +20,7 @@ pub(super) const LANES: usize = 16;
 pub(super) type Lanes = [f64; LANES];
 
 /// How far the polynomial may be from the exponential, relatively: 0.83 %.
-pub const ERROR: f64 = 0.0083;
+pub const KERNEL_ERROR: f64 = 0.0083;
 
 /// I0(1/2) - 2 I2(1/2), 2 I1(1/2) and 4 I2(1/2).
 const COEFFICIENTS: [f64; 3] = [
@@ -38,43 +38,41 @@ const ROOTS: [f64; 4] = [
 /// The kernel of an operator with itself.
 pub(super) const SELF: f64 = COEFFICIENTS[0] + COEFFICIENTS[1] + COEFFICIENTS[2];
 
-/// What each measure of `embedding::features` adds to data, work, surprise and place.
-const OF_NUMBERS: [[f32; DIMENSIONS]; NUMBERS] = [
-    [1.5, 0.0, 0.0, 0.0],
-    [0.0, 1.5, 0.0, 0.0],
-    [0.0, 0.5, 0.0, -0.5],
-    [0.0, 1.0, 0.5, 0.0],
-    [0.5, 0.0, 0.0, 0.0],
-    [0.0, 0.0, 0.0, -1.0],
-    [0.0, 0.0, 0.0, 1.0],
-    [0.0, 0.0, 1.5, 0.0],
-    [0.0, 0.0, 3.0, 0.0],
-    [0.0, 0.0, 0.1, 0.0],
-    [0.0, 0.3, 0.0, 0.0],
-    [0.0, 0.0, 0.0, -0.5],
-];
-/// What an operator of no size has: below the middle of data and work, so that small and large point apart.
-const ORIGIN: [f32; DIMENSIONS] = [-0.5, -0.4, 0.1, 0.0];
 /// What each family adds to the place: leaves high, joins in the middle, what keeps its input below, the top lowest.
 const OF_FAMILIES: [f32; crate::embedding::FAMILIES] = [
     0.5, 0.4, 0.4, 0.4, 0.3, 0.2, 0.3, 0.5, -0.1, 0.0, 0.1, -0.2, -0.2, -0.3, -0.4, -0.4, -0.1, -0.5, -0.6,
     -0.7,
 ];
 
-/// The direction of an operator with these measures and of this family.
+/// The direction of an operator with these measures and of this family. What has no size lies below the middle of data and
+/// work, so that small and large point apart.
 #[inline]
 pub(super) fn direction(numbers: &[f32; NUMBERS], family: usize) -> [f64; DIMENSIONS] {
-    let mut sum = ORIGIN;
-    for (number, axes) in numbers.iter().zip(&OF_NUMBERS) {
-        for (sum, axis) in sum.iter_mut().zip(axes) {
-            *sum += number * axis;
-        }
-    }
-    sum[3] += OF_FAMILIES[family];
+    let [
+        rows,
+        self_cost,
+        total_cost,
+        share,
+        width,
+        height,
+        nesting,
+        selectivity,
+        error,
+        counted,
+        workers,
+        inputs,
+    ] = *numbers;
+    let sum = [
+        1.5 * rows + 0.5 * width - 0.5,
+        1.5 * self_cost + 0.5 * total_cost + share + 0.3 * workers - 0.4,
+        1.5 * selectivity + 3.0 * error + 0.5 * share + 0.1 * counted + 0.1,
+        nesting - height - 0.5 * inputs + OF_FAMILIES[family],
+    ];
     let vector = sum.map(f64::from);
     let square: f64 = vector.iter().map(|number| number * number).sum();
     if square > 1e-12 {
-        vector.map(|number| number / square.sqrt())
+        let scale = 1.0 / square.sqrt();
+        vector.map(|number| number * scale)
     } else {
         [0.5; DIMENSIONS]
     }
@@ -141,7 +139,7 @@ mod tests {
         for step in -1000..=1000 {
             let t = f64::from(step) / 1000.0;
             let found = COEFFICIENTS[0] + t * (COEFFICIENTS[1] + t * COEFFICIENTS[2]);
-            assert!((found / (t / 2.0).exp() - 1.0).abs() <= ERROR, "{t}");
+            assert!((found / (t / 2.0).exp() - 1.0).abs() <= KERNEL_ERROR, "{t}");
         }
     }
 

@@ -19,14 +19,14 @@ const NAME: &str = MechanismId::MincutGated.name();
 /// What can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct MincutGatedParameters {
+pub struct MinCutGatedParameters {
     /// The tension θ at which the gate is half open, 0 to 1; 0.5 by default.
     pub theta: f64,
     /// How much tension τ opens it by a factor of e where it is nearly shut, 0.01 to 10; 0.1 by default.
     pub tau: f64,
 }
 
-impl Default for MincutGatedParameters {
+impl Default for MinCutGatedParameters {
     fn default() -> Self {
         Self { theta: 0.5, tau: 0.1 }
     }
@@ -34,17 +34,17 @@ impl Default for MincutGatedParameters {
 
 /// See the module's text: q attends to what is under tension.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct MincutGatedAttention {
-    parameters: MincutGatedParameters,
+pub struct MinCutGatedAttention {
+    parameters: MinCutGatedParameters,
 }
 
-impl MincutGatedAttention {
+impl MinCutGatedAttention {
     /// The mechanism with these parameters.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`].
-    pub fn new(parameters: MincutGatedParameters) -> Result<Self, Error> {
-        let MincutGatedParameters { theta, tau } = parameters;
+    pub fn new(parameters: MinCutGatedParameters) -> Result<Self, Error> {
+        let MinCutGatedParameters { theta, tau } = parameters;
         check(NAME, "theta", theta, (0.0..=1.0).contains(&theta), "from 0 to 1")?;
         check(NAME, "tau", tau, (0.01..=10.0).contains(&tau), "from 0.01 to 10")?;
         Ok(Self { parameters })
@@ -53,16 +53,17 @@ impl MincutGatedAttention {
     /// By position how open each operator's gate is. Above e^-100, since θ, τ and tensions have bounds; what is not a
     /// number counts as no tension.
     fn gates(&self, facts: &Facts<'_>) -> Vec<f64> {
-        let MincutGatedParameters { theta, tau } = self.parameters;
+        let MinCutGatedParameters { theta, tau } = self.parameters;
         let mut gates = crate::mincut::tensions(facts.dag);
         for gate in &mut gates {
-            *gate = 1.0 / (1.0 + ((theta - gate.max(0.0).min(1.0)) / tau).exp());
+            let tension = if *gate > 0.0 { gate.min(1.0) } else { 0.0 };
+            *gate = 1.0 / (1.0 + ((theta - tension) / tau).exp());
         }
         gates
     }
 }
 
-impl Mechanism for MincutGatedAttention {
+impl Mechanism for MinCutGatedAttention {
     fn scores(&self, facts: &Facts<'_>) -> Vec<f64> {
         let gates = self.gates(facts);
         gated_scores(facts, |at| gates[at])
@@ -74,7 +75,7 @@ impl Mechanism for MincutGatedAttention {
     }
 }
 
-impl DagAttention for MincutGatedAttention {
+impl DagAttention for MinCutGatedAttention {
     common_form!();
 
     fn name(&self) -> &'static str {

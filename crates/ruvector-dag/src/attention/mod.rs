@@ -2,14 +2,14 @@
 //!
 //! Common form. For operators q and v, `A(q, v)` is the softmax, over the v in `mask(q)`, of
 //! `<u_q, u_v> / sqrt(d) + bias(q, v)`, where u is an operator's features projected to d = 4 dimensions and scaled to
-//! unit length (see [`kernel`]). The score of an operator is how much of the plan's cost attends to it:
+//! unit length (see `kernel.rs`). The score of an operator is how much of the plan's cost attends to it:
 //! `s(v) = Σ_q w(q) A(q, v)`, where w is the share of the self cost (equal shares in a plan without costs). Scores are
 //! in [0, 1] and sum to 1. The seven mechanisms differ in mask and bias, each in a file of its own.
 //!
 //! Every pair of operators would cost O(n²). Instead the exponential of the content part is a quadratic polynomial,
 //! hence an inner product of two vectors of 15 numbers, and sums over masks are sums of such vectors, passed along the
 //! edges once in each direction. Masks and biases are exact, also where subplans are shared; only the exponential is
-//! approximated, within 0.83 % ([`kernel::ERROR`]), so that every A is within 1.7 % of the exact one and so is every
+//! approximated, within 0.83 % ([`KERNEL_ERROR`]), so that every A is within 1.7 % of the exact one and so is every
 //! score. `attend` and `matrix` use the same polynomial: `forward` is their weighted sum.
 
 mod kernel;
@@ -39,12 +39,12 @@ pub use critical_path::{CriticalPathAttention, CriticalPathParameters};
 pub use ensemble::EnsembleAttention;
 pub(crate) use facts::Facts;
 pub use hierarchical_lorentz::{HierarchicalLorentzAttention, HierarchicalLorentzParameters};
-pub use kernel::ERROR;
-pub use mincut_gated::{MincutGatedAttention, MincutGatedParameters};
+pub use kernel::KERNEL_ERROR;
+pub use mincut_gated::{MinCutGatedAttention, MinCutGatedParameters};
 pub use parallel_branch::{ParallelBranchAttention, ParallelBranchParameters};
 pub use policy::{PlanSignals, SelectionPolicy, Trigger};
 pub use selector::{AttentionSelector, Choice};
-pub use temporal_btsp::{CAPACITY as BTSP_TRACES, TemporalBtspAttention, TemporalBtspParameters};
+pub use temporal_btsp::{CAPACITY as BTSP_TRACES, TemporalBTSPAttention, TemporalBTSPParameters};
 pub use topological::{TopologicalAttention, TopologicalParameters};
 
 use crate::{Error, OperatorId, QueryDag};
@@ -58,13 +58,13 @@ pub enum MechanismId {
     CausalCone,
     /// [`CriticalPathAttention`].
     CriticalPath,
-    /// [`MincutGatedAttention`].
+    /// [`MinCutGatedAttention`].
     MincutGated,
     /// [`HierarchicalLorentzAttention`].
     HierarchicalLorentz,
     /// [`ParallelBranchAttention`].
     ParallelBranch,
-    /// [`TemporalBtspAttention`].
+    /// [`TemporalBTSPAttention`].
     TemporalBtsp,
 }
 
@@ -134,7 +134,7 @@ impl MechanismId {
                 Box::new(CriticalPathAttention::new(parameters::read(self, parameters)?)?)
             }
             MechanismId::MincutGated => {
-                Box::new(MincutGatedAttention::new(parameters::read(self, parameters)?)?)
+                Box::new(MinCutGatedAttention::new(parameters::read(self, parameters)?)?)
             }
             MechanismId::HierarchicalLorentz => Box::new(HierarchicalLorentzAttention::new(
                 parameters::read(self, parameters)?,
@@ -143,7 +143,7 @@ impl MechanismId {
                 Box::new(ParallelBranchAttention::new(parameters::read(self, parameters)?)?)
             }
             MechanismId::TemporalBtsp => {
-                Box::new(TemporalBtspAttention::new(parameters::read(self, parameters)?)?)
+                Box::new(TemporalBTSPAttention::new(parameters::read(self, parameters)?)?)
             }
         })
     }
@@ -154,10 +154,10 @@ impl MechanismId {
             MechanismId::Topological => Box::new(TopologicalAttention),
             MechanismId::CausalCone => Box::new(CausalConeAttention::default()),
             MechanismId::CriticalPath => Box::new(CriticalPathAttention::default()),
-            MechanismId::MincutGated => Box::new(MincutGatedAttention::default()),
+            MechanismId::MincutGated => Box::new(MinCutGatedAttention::default()),
             MechanismId::HierarchicalLorentz => Box::new(HierarchicalLorentzAttention::default()),
             MechanismId::ParallelBranch => Box::new(ParallelBranchAttention::default()),
-            MechanismId::TemporalBtsp => Box::new(TemporalBtspAttention::default()),
+            MechanismId::TemporalBtsp => Box::new(TemporalBTSPAttention::default()),
         }
     }
 }
@@ -177,8 +177,11 @@ impl AttentionScores {
             .filter(|score| !(**score > 0.0 && score.is_finite()))
             .for_each(|score| *score = 0.0);
         let sum: f64 = scores.iter().sum();
-        if sum > 0.0 && sum.is_finite() {
-            scores.iter_mut().for_each(|score| *score /= sum);
+        if sum >= f64::MIN_POSITIVE && sum.is_finite() {
+            let scale = 1.0 / sum;
+            scores
+                .iter_mut()
+                .for_each(|score| *score = (*score * scale).min(1.0));
         } else {
             let equal = 1.0 / scores.len() as f64;
             scores.fill(equal);

@@ -119,8 +119,10 @@ fn over_beside(facts: &Facts<'_>, sums: &mut Sums<'_, '_>, weights: &[f64]) -> V
     for (fact, weight) in facts.of.iter().zip(weights) {
         add(&mut all, *weight, &lift(&fact.direction));
     }
-    let mut beside = sums.over_feeding(|at| weights[at]);
-    for (feeding, fed) in beside.iter_mut().zip(sums.over_fed(weights)) {
+    let mut beside = sums.over_feeding(|at| weights[at], |_, _, _| {});
+    let mut fed = weights.to_vec();
+    sums.over_fed(&mut fed, |_, _, _, _| {});
+    for (feeding, fed) in beside.iter_mut().zip(fed) {
         *feeding += fed;
     }
     for (at, sum) in beside.iter_mut().enumerate() {

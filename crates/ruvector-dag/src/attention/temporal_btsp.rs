@@ -27,7 +27,7 @@ pub const CAPACITY: usize = 1024;
 /// What can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct TemporalBtspParameters {
+pub struct TemporalBTSPParameters {
     /// The factor between rows expected and rows counted that sets a trace, 1 to 1e9; 4 by default.
     pub plateau: f64,
     /// What a trace is set to, 0 to 1e6; 4 by default.
@@ -36,7 +36,7 @@ pub struct TemporalBtspParameters {
     pub time_constant: f64,
 }
 
-impl Default for TemporalBtspParameters {
+impl Default for TemporalBTSPParameters {
     fn default() -> Self {
         Self {
             plateau: 4.0,
@@ -55,8 +55,8 @@ struct Trace {
 
 /// See the module's text: q attends to what lately surprised.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct TemporalBtspAttention {
-    parameters: TemporalBtspParameters,
+pub struct TemporalBTSPAttention {
+    parameters: TemporalBTSPParameters,
     /// Sorted by operator.
     traces: Vec<Trace>,
     now: f64,
@@ -72,13 +72,13 @@ fn kind(node: &OperatorNode) -> u64 {
     ])
 }
 
-impl TemporalBtspAttention {
+impl TemporalBTSPAttention {
     /// The mechanism with these parameters, without traces, at time 0.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`].
-    pub fn new(parameters: TemporalBtspParameters) -> Result<Self, Error> {
-        let TemporalBtspParameters {
+    pub fn new(parameters: TemporalBTSPParameters) -> Result<Self, Error> {
+        let TemporalBTSPParameters {
             plateau,
             eligibility,
             time_constant,
@@ -175,7 +175,7 @@ impl TemporalBtspAttention {
     }
 }
 
-impl Mechanism for TemporalBtspAttention {
+impl Mechanism for TemporalBTSPAttention {
     fn scores(&self, facts: &Facts<'_>) -> Vec<f64> {
         let gates = self.gates(facts);
         gated_scores(facts, |at| gates.get(at).copied().unwrap_or(1.0))
@@ -187,7 +187,7 @@ impl Mechanism for TemporalBtspAttention {
     }
 }
 
-impl DagAttention for TemporalBtspAttention {
+impl DagAttention for TemporalBTSPAttention {
     common_form!();
 
     fn name(&self) -> &'static str {
@@ -199,7 +199,7 @@ impl DagAttention for TemporalBtspAttention {
     }
 
     fn parameters_fingerprint(&self) -> u64 {
-        let TemporalBtspParameters {
+        let TemporalBTSPParameters {
             plateau,
             eligibility,
             time_constant,

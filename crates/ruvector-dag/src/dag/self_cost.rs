@@ -36,20 +36,34 @@ impl QueryDag {
 
     /// All self costs by position.
     pub(crate) fn self_costs_by_position(&self) -> Vec<f64> {
-        let payers: Vec<Option<usize>> = (0..self.nodes.len())
-            .map(|position| self.payer(position))
+        // Those of shared operators are looked for once; in a tree there are none.
+        let is_shared = |&position: &usize| self.consumers[position].len() > 1;
+        let shared: Vec<(usize, Option<usize>)> = (0..self.nodes.len())
+            .filter(is_shared)
+            .map(|position| (position, self.payer(position)))
             .collect();
+        let payer = |input: usize| match self.consumers[input][..] {
+            [only] => Some(only),
+            _ => {
+                let place = shared.binary_search_by_key(&input, |&(position, _)| position);
+                place.ok().and_then(|place| shared[place].1)
+            }
+        };
         (0..self.nodes.len())
-            .map(|position| self.self_cost_at(position, |input| payers[input]))
+            .map(|position| self.self_cost_at(position, payer))
             .collect()
     }
 
     /// The consumer whose total cost holds that of the operator.
     fn payer(&self, position: usize) -> Option<usize> {
-        self.consumers[position]
-            .iter()
-            .copied()
-            .min_by_key(|&consumer| self.nodes[consumer].id)
+        match self.consumers[position][..] {
+            [] => None,
+            [only] => Some(only),
+            ref several => several
+                .iter()
+                .copied()
+                .min_by_key(|&consumer| self.nodes[consumer].id),
+        }
     }
 
     fn self_cost_at(&self, position: usize, payer: impl Fn(usize) -> Option<usize>) -> f64 {

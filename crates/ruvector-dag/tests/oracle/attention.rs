@@ -2,7 +2,7 @@
 
 use ruvector_dag::attention::{
     CausalConeParameters, CriticalPathParameters, HierarchicalLorentzParameters, MechanismId,
-    MincutGatedParameters, ParallelBranchParameters, TemporalBtspAttention, directions,
+    MinCutGatedParameters, ParallelBranchParameters, TemporalBTSPAttention, directions,
 };
 use ruvector_dag::{OperatorId, QueryDag, mincut};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -112,7 +112,7 @@ impl<'d> Plan<'d> {
     fn bias(
         &self,
         mechanism: MechanismId,
-        temporal: &TemporalBtspAttention,
+        temporal: &TemporalBTSPAttention,
         q: usize,
         v: usize,
     ) -> Option<f64> {
@@ -135,7 +135,7 @@ impl<'d> Plan<'d> {
                 })
             }
             MechanismId::MincutGated => {
-                let MincutGatedParameters { theta, tau } = Default::default();
+                let MinCutGatedParameters { theta, tau } = Default::default();
                 let tension = mincut::tensions(self.dag)[v];
                 is_fed.then(|| (1.0 / (1.0 + (-(tension - theta) / tau).exp())).ln())
             }
@@ -158,7 +158,7 @@ impl<'d> Plan<'d> {
     }
 
     /// A(q, ·).
-    pub(crate) fn row(&self, mechanism: MechanismId, temporal: &TemporalBtspAttention, q: usize) -> Vec<f64> {
+    pub(crate) fn row(&self, mechanism: MechanismId, temporal: &TemporalBTSPAttention, q: usize) -> Vec<f64> {
         let exponential = |v| {
             let bias = self.bias(mechanism, temporal, q, v);
             bias.map_or(0.0, |bias| (self.content(q, v) + bias).exp())

@@ -52,7 +52,7 @@ fn unsafe_outside_its_room(file: &SourceFile) -> Vec<Complaint> {
     }
     complain_at(
         tokens::find(&code(file), &["unsafe"]),
-        "unsafe: it belongs to src/pg/",
+        "unsafe: it belongs to src/pg/ or crates/ruvector-dag-simd/",
     )
 }
 
