@@ -22,7 +22,9 @@ CREATE TABLE @extschema@.dag_trajectories (
     corrected_relations integer NOT NULL,
     is_cut_off boolean NOT NULL,
     attention_mechanism text,
-    plan bytea
+    plan bytea,
+    total_cost double precision NOT NULL,
+    embedding real[]
 );
 CREATE INDEX dag_trajectories_ended_at_idx ON @extschema@.dag_trajectories (ended_at);
 COMMENT ON TABLE @extschema@.dag_trajectories IS 'Executions that were learned from, newest dag_max_trajectories of them';
@@ -94,6 +96,13 @@ AS 'MODULE_PATHNAME', 'dag_measures_wrapper'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 20;
 COMMENT ON FUNCTION @extschema@.dag_measures() IS 'Counters since the server started, and sizes, by name';
 
+CREATE FUNCTION @extschema@.dag_attention_counts(
+    OUT mechanism text, OUT invocations bigint, OUT avg_latency_us double precision, OUT hit_rate double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_attention_counts_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 8;
+COMMENT ON FUNCTION @extschema@.dag_attention_counts() IS 'Uses of the attention mechanisms since the server started';
+
 CREATE FUNCTION @extschema@.dag_status(
     OUT active_patterns bigint, OUT total_trajectories bigint, OUT avg_improvement double precision,
     OUT attention_hits bigint, OUT learning_rate_effective double precision, OUT qudag_connected boolean,
@@ -107,8 +116,9 @@ BEGIN ATOMIC
         max(value) FILTER (WHERE measure = 'corrections')::bigint,
         (SELECT count(*) FROM @extschema@.dag_trajectories),
         max(value) FILTER (WHERE measure = 'avg_improvement'),
-        -- Attention, a learning rate and the network are not there yet: nothing to report.
-        NULL::bigint, NULL::double precision, false,
+        (SELECT sum(round(c.hit_rate * c.invocations))::bigint FROM @extschema@.dag_attention_counts() AS c),
+        -- A learning rate and the network are not there yet: nothing to report.
+        NULL::double precision, false,
         CASE WHEN current_setting('ruvector.neural_dag_enabled')::boolean
             THEN current_setting('ruvector.dag_mode') ELSE 'off' END,
         max(value) FILTER (WHERE measure = 'corrections')::bigint,
@@ -146,6 +156,142 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'dag_analyze_plan_wrapper'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000 ROWS 20;
 COMMENT ON FUNCTION @extschema@.dag_analyze_plan(text) IS 'The operators of a statement''s plan and their share of its cost';
+
+CREATE FUNCTION @extschema@.dag_critical_path(query text,
+    OUT path_position integer, OUT node_id integer, OUT operator_type text, OUT accumulated_cost double precision,
+    OUT attention_weight double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_critical_path_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000 ROWS 10;
+COMMENT ON FUNCTION @extschema@.dag_critical_path(text) IS 'The costliest way through a statement''s plan';
+
+CREATE FUNCTION @extschema@.dag_bottlenecks(query text, threshold double precision DEFAULT 0.7,
+    OUT node_id integer, OUT operator_type text, OUT bottleneck_score double precision,
+    OUT impact_estimate double precision, OUT suggested_action text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_bottlenecks_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000 ROWS 5;
+COMMENT ON FUNCTION @extschema@.dag_bottlenecks(text, double precision) IS
+    'The operators of a statement''s plan whose tension is at least the threshold';
+
+CREATE FUNCTION @extschema@.dag_mincut_analysis(query text,
+    OUT cut_id integer, OUT source_nodes integer[], OUT sink_nodes integer[], OUT cut_capacity double precision,
+    OUT parallelization_opportunity boolean)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_mincut_analysis_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_mincut_analysis(text) IS
+    'The narrowest place that all rows of a statement''s plan pass, in rows per unit of cost';
+
+-- Attention
+
+CREATE FUNCTION @extschema@.dag_attention_scores(query text, mechanism text DEFAULT 'auto',
+    OUT node_id integer, OUT attention_weight double precision, OUT query_contribution double precision[],
+    OUT key_contribution double precision[])
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_attention_scores_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000 ROWS 20;
+COMMENT ON FUNCTION @extschema@.dag_attention_scores(text, text) IS
+    'The weight of each operator, how it attends to the others and how it is attended to';
+
+CREATE FUNCTION @extschema@.dag_attention_matrix(query text, mechanism text DEFAULT 'auto') RETURNS double precision[]
+LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE COST 1000
+BEGIN ATOMIC
+    SELECT pg_catalog.array_agg(s.query_contribution ORDER BY s.node_id)
+    FROM @extschema@.dag_attention_scores(query, mechanism) AS s;
+END;
+COMMENT ON FUNCTION @extschema@.dag_attention_matrix(text, text) IS
+    'How each operator (row) attends to each other (column), as a two-dimensional array';
+
+CREATE FUNCTION @extschema@.dag_attention_visualize(query text, mechanism text DEFAULT 'auto', format text DEFAULT 'dot')
+RETURNS text
+AS 'MODULE_PATHNAME', 'dag_attention_visualize_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_attention_visualize(text, text, text) IS
+    'A statement''s plan drawn with the weights of its operators: dot, json, ascii, mermaid or svg';
+
+CREATE FUNCTION @extschema@.dag_attention_name(mechanism text) RETURNS text
+AS 'MODULE_PATHNAME', 'dag_attention_name_wrapper'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.dag_attention_name(text) IS 'The name, if there is such an attention mechanism';
+
+CREATE FUNCTION @extschema@.dag_attention_parameters(mechanism text, params jsonb) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'dag_attention_parameters_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.dag_attention_parameters(text, jsonb) IS
+    'The attention parameters that are set, with those of one mechanism replaced';
+
+CREATE FUNCTION @extschema@.dag_attention_configure(mechanism text, params jsonb) RETURNS void
+LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+BEGIN ATOMIC
+    SELECT pg_catalog.set_config('ruvector.dag_attention_parameters',
+        @extschema@.dag_attention_parameters(mechanism, params)::text, false);
+END;
+COMMENT ON FUNCTION @extschema@.dag_attention_configure(text, jsonb) IS
+    'Sets the parameters of an attention mechanism for this session';
+
+CREATE FUNCTION @extschema@.dag_set_attention(mechanism text) RETURNS void
+LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+BEGIN ATOMIC
+    SELECT pg_catalog.set_config('ruvector.dag_attention_type', @extschema@.dag_attention_name(mechanism), false);
+END;
+COMMENT ON FUNCTION @extschema@.dag_set_attention(text) IS 'Sets what weighs operators for this session: auto, ensemble or a mechanism';
+
+CREATE FUNCTION @extschema@.dag_attention_stats(
+    OUT mechanism text, OUT invocations bigint, OUT avg_latency_us double precision, OUT hit_rate double precision,
+    OUT improvement_ratio double precision)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 8
+BEGIN ATOMIC
+    SELECT c.mechanism, c.invocations, c.avg_latency_us, c.hit_rate,
+        (SELECT avg(t.improvement_ratio) FROM @extschema@.dag_trajectories AS t
+         WHERE t.attention_mechanism = c.mechanism)
+    FROM @extschema@.dag_attention_counts() AS c;
+END;
+COMMENT ON FUNCTION @extschema@.dag_attention_stats() IS
+    'Uses of the attention mechanisms on this server, and the mean improvement of this database''s executions they weighed';
+
+CREATE FUNCTION @extschema@.attention_topological(dag jsonb) RETURNS double precision[]
+AS 'MODULE_PATHNAME', 'attention_topological_wrapper'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION @extschema@.attention_topological(jsonb) IS
+    'The weights of the operators of a graph, as JSON of the engine or of EXPLAIN (FORMAT JSON)';
+
+CREATE FUNCTION @extschema@.attention_causal_cone(dag jsonb) RETURNS double precision[]
+AS 'MODULE_PATHNAME', 'attention_causal_cone_wrapper'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION @extschema@.attention_causal_cone(jsonb) IS
+    'The weights of the operators of a graph, as JSON of the engine or of EXPLAIN (FORMAT JSON)';
+
+CREATE FUNCTION @extschema@.attention_critical_path(dag jsonb) RETURNS double precision[]
+AS 'MODULE_PATHNAME', 'attention_critical_path_wrapper'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION @extschema@.attention_critical_path(jsonb) IS
+    'The weights of the operators of a graph, as JSON of the engine or of EXPLAIN (FORMAT JSON)';
+
+CREATE FUNCTION @extschema@.attention_mincut_gated(dag jsonb) RETURNS double precision[]
+AS 'MODULE_PATHNAME', 'attention_mincut_gated_wrapper'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION @extschema@.attention_mincut_gated(jsonb) IS
+    'The weights of the operators of a graph, as JSON of the engine or of EXPLAIN (FORMAT JSON)';
+
+CREATE FUNCTION @extschema@.attention_hierarchical_lorentz(dag jsonb) RETURNS double precision[]
+AS 'MODULE_PATHNAME', 'attention_hierarchical_lorentz_wrapper'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION @extschema@.attention_hierarchical_lorentz(jsonb) IS
+    'The weights of the operators of a graph, as JSON of the engine or of EXPLAIN (FORMAT JSON)';
+
+CREATE FUNCTION @extschema@.attention_parallel_branch(dag jsonb) RETURNS double precision[]
+AS 'MODULE_PATHNAME', 'attention_parallel_branch_wrapper'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION @extschema@.attention_parallel_branch(jsonb) IS
+    'The weights of the operators of a graph, as JSON of the engine or of EXPLAIN (FORMAT JSON)';
+
+CREATE FUNCTION @extschema@.attention_temporal_btsp(dag jsonb) RETURNS double precision[]
+AS 'MODULE_PATHNAME', 'attention_temporal_btsp_wrapper'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION @extschema@.attention_temporal_btsp(jsonb) IS
+    'The weights of the operators of a graph, as JSON of the engine or of EXPLAIN (FORMAT JSON)';
 
 CREATE FUNCTION @extschema@.dag_explain(query text, format text DEFAULT 'text') RETURNS text
 AS 'MODULE_PATHNAME', 'dag_explain_wrapper'

@@ -45,6 +45,20 @@ pub(crate) fn learning_failed(reason: String) -> Report {
     }
 }
 
+/// What the engine did not take.
+pub(crate) fn from_engine(error: engine::Error) -> Report {
+    let code = match error {
+        engine::Error::UnknownMechanism { .. } => b"RV002",
+        _ => b"22023",
+    };
+    Report {
+        sqlstate: sqlstate(code),
+        message: error.to_string(),
+        detail: None,
+        hint: None,
+    }
+}
+
 /// An argument names something unknown.
 pub(crate) fn invalid_argument(message: String, hint: &str) -> Report {
     Report {

@@ -8,6 +8,7 @@ mod error;
 mod shmem;
 mod hooks;
 mod plan;
+mod attention;
 mod steer;
 mod observe;
 mod worker;

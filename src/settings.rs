@@ -6,6 +6,7 @@
 use core::ffi::CStr;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use std::cell::Cell;
+use std::ffi::CString;
 use std::time::Duration;
 
 /// How far the extension goes.
@@ -25,6 +26,38 @@ pub(crate) enum Mode {
     On,
 }
 
+/// What weighs the operators of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
+pub(crate) enum AttentionType {
+    /// Policy and bandit choose for each pattern.
+    #[name = c"auto"]
+    Auto,
+    /// Always this mechanism.
+    #[name = c"topological"]
+    Topological,
+    /// Always this mechanism.
+    #[name = c"causal_cone"]
+    CausalCone,
+    /// Always this mechanism.
+    #[name = c"critical_path"]
+    CriticalPath,
+    /// Always this mechanism.
+    #[name = c"mincut_gated"]
+    MincutGated,
+    /// Always this mechanism.
+    #[name = c"hierarchical_lorentz"]
+    HierarchicalLorentz,
+    /// Always this mechanism.
+    #[name = c"parallel_branch"]
+    ParallelBranch,
+    /// Always this mechanism.
+    #[name = c"temporal_btsp"]
+    TemporalBtsp,
+    /// The mean of all seven.
+    #[name = c"ensemble"]
+    Ensemble,
+}
+
 static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MODE: GucSetting<Mode> = GucSetting::<Mode>::new(Mode::On);
 static SAMPLE_RATE: GucSetting<f64> = GucSetting::<f64>::new(1.0);
@@ -32,6 +65,12 @@ static MIN_DURATION_MS: GucSetting<f64> = GucSetting::<f64>::new(1.0);
 static MAX_TRAJECTORIES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static SHARED_MEMORY_MB: GucSetting<i32> = GucSetting::<i32>::new(64);
 static BACKGROUND_INTERVAL_S: GucSetting<i32> = GucSetting::<i32>::new(3600);
+static ATTENTION_TYPE: GucSetting<AttentionType> = GucSetting::<AttentionType>::new(AttentionType::Auto);
+static ATTENTION_PARAMETERS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"{}"));
+static EXPLORATION: GucSetting<f64> = GucSetting::<f64>::new(0.1);
+static UCB_C: GucSetting<f64> = GucSetting::<f64>::new(std::f64::consts::SQRT_2);
+static MINCUT_ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
+static MINCUT_THRESHOLD: GucSetting<f64> = GucSetting::<f64>::new(0.5);
 
 /// Name, one sentence, and what else a DBA should know.
 type Text = (&'static CStr, &'static CStr, &'static CStr);
@@ -40,6 +79,8 @@ type Text = (&'static CStr, &'static CStr, &'static CStr);
 pub(crate) fn init(is_preloading: bool) {
     define_switches();
     define_limits();
+    define_attention();
+    define_mincut();
     if is_preloading {
         define_sizes();
     }
@@ -98,6 +139,54 @@ fn define_limits() {
         context,
         flags,
     );
+}
+
+fn define_attention() {
+    let (name, short, long): Text = (
+        c"ruvector.dag_attention_type",
+        c"Sets what weighs the operators of a plan.",
+        c"auto chooses a mechanism for each plan shape: by what the plan looks like first, by what mechanisms earned later.",
+    );
+    let (context, flags) = (GucContext::Userset, GucFlags::default());
+    GucRegistry::define_enum_guc(name, short, long, &ATTENTION_TYPE, context, flags);
+    let (name, short, long): Text = (
+        c"ruvector.dag_attention_parameters",
+        c"Sets parameters of attention mechanisms, as a JSON object of objects by mechanism.",
+        c"Use dag_attention_configure, which checks them; what is not valid here is ignored.",
+    );
+    let (context, flags) = (GucContext::Userset, GucFlags::default());
+    GucRegistry::define_string_guc(name, short, long, &ATTENTION_PARAMETERS, context, flags);
+    let (name, short, long): Text = (
+        c"ruvector.dag_attention_exploration",
+        c"Sets the share of choices of a mechanism that are drawn at random in the beginning.",
+        c"The share falls with the number of choices. 0 draws none.",
+    );
+    let (context, flags) = (GucContext::Userset, GucFlags::default());
+    GucRegistry::define_float_guc(name, short, long, &EXPLORATION, 0.0, 1.0, context, flags);
+    let (name, short, long): Text = (
+        c"ruvector.dag_ucb_c",
+        c"Sets how much a mechanism that was rarely chosen is preferred.",
+        c"The factor c of UCB1. 0 always chooses the mechanism that earned most.",
+    );
+    let (context, flags) = (GucContext::Sighup, GucFlags::default());
+    GucRegistry::define_float_guc(name, short, long, &UCB_C, 0.0, 10.0, context, flags);
+}
+
+fn define_mincut() {
+    let (name, short, long): Text = (
+        c"ruvector.dag_mincut_enabled",
+        c"Enables the choice of an attention mechanism by a plan's tension.",
+        c"Tension is high where one operator takes most of the time or is misestimated.",
+    );
+    let (context, flags) = (GucContext::Userset, GucFlags::default());
+    GucRegistry::define_bool_guc(name, short, long, &MINCUT_ENABLED, context, flags);
+    let (name, short, long): Text = (
+        c"ruvector.dag_mincut_threshold",
+        c"Sets the tension above which the narrowest place of a plan gets the attention.",
+        c"Tensions are at least 0 and below 1.",
+    );
+    let (context, flags) = (GucContext::Userset, GucFlags::default());
+    GucRegistry::define_float_guc(name, short, long, &MINCUT_THRESHOLD, 0.0, 1.0, context, flags);
 }
 
 fn define_sizes() {
@@ -186,4 +275,34 @@ pub(crate) fn shared_memory_bytes() -> usize {
 /// `ruvector.dag_background_interval`.
 pub(crate) fn background_interval() -> Duration {
     Duration::from_secs(u64::try_from(BACKGROUND_INTERVAL_S.get()).unwrap_or(1))
+}
+
+/// `ruvector.dag_attention_type`.
+pub(crate) fn attention_type() -> AttentionType {
+    ATTENTION_TYPE.get()
+}
+
+/// `ruvector.dag_attention_parameters`: a JSON text, not checked.
+pub(crate) fn attention_parameters() -> String {
+    let text = ATTENTION_PARAMETERS.get();
+    text.map_or_else(String::new, |text| text.to_string_lossy().into_owned())
+}
+
+/// `ruvector.dag_attention_exploration`.
+pub(crate) fn attention_exploration() -> f64 {
+    EXPLORATION.get()
+}
+
+/// `ruvector.dag_ucb_c`.
+pub(crate) fn ucb_c() -> f64 {
+    UCB_C.get()
+}
+
+/// `ruvector.dag_mincut_threshold`; infinite when tension plays no part.
+pub(crate) fn tension_threshold() -> f64 {
+    if MINCUT_ENABLED.get() {
+        MINCUT_THRESHOLD.get()
+    } else {
+        f64::INFINITY
+    }
 }

@@ -23,10 +23,12 @@ SELECT regexp_replace(ruvector.dag_explain('SELECT 1 FROM customers WHERE city =
 SELECT regexp_replace(ruvector.dag_explain('SELECT 1 FROM customers WHERE city = 42 AND country = 4', 'mermaid'), '(rows|learned) \d+', '\1 N', 'g');
 SELECT xml_is_well_formed_document(ruvector.dag_explain('SELECT 1 FROM customers WHERE city = 42', 'svg')) AS is_svg;
 -- Analysis: shares of cost, parents and children.
-SELECT node_id, operator_type, criticality BETWEEN 0 AND 1 AS criticality, embedding, parent_ids, child_ids, recommendations
+SELECT node_id, operator_type, criticality BETWEEN 0 AND 1 AS criticality, array_length(embedding, 1) AS embedding, parent_ids, child_ids, recommendations
 FROM ruvector.dag_analyze_plan('SELECT count(*) FROM customers c JOIN orders o ON o.customer_id = c.id');
-SELECT round(sum(bottleneck_score)::numeric, 6) AS shares, round(sum(criticality)::numeric, 6) AS path
+SELECT round(sum(criticality)::numeric, 6) AS weights, bool_and(bottleneck_score >= 0 AND bottleneck_score < 1) AS tensions
 FROM ruvector.dag_analyze_plan('SELECT count(*) FROM customers c JOIN orders o ON o.customer_id = c.id');
+SELECT round(sum(e * e)::numeric, 3) AS norm
+FROM ruvector.dag_analyze_plan('SELECT count(*) FROM customers c JOIN orders o ON o.customer_id = c.id'), unnest(embedding) AS e;
 -- Never run: a volatile function in the statement is not called.
 CREATE SEQUENCE never;
 SELECT count(*) FROM ruvector.dag_analyze_plan('SELECT nextval(''never'')');

@@ -26,7 +26,7 @@ pub(super) struct Lesson {
 }
 
 /// Executions of a class that are always counted in full.
-const COUNTED_RUNS: u64 = 2;
+const COUNTED_RUNS: u64 = 1;
 /// Of the further ones, one in so many: counting rows costs a few per cent of a long execution.
 const COUNTED_EVERY: u64 = 16;
 /// Belief in a count from which on it needs no new one.

@@ -2,12 +2,16 @@
 
 use super::learn::Lesson;
 use super::watch::Watch;
+use crate::attention;
+use crate::pg::operators::OperatorView;
 use crate::pg::plan_state::NodeRun;
 use crate::pg::{catalog, operators};
 use crate::plan;
 use crate::shmem::layout::{PLAN_BYTES, Trajectory};
 use crate::shmem::{ring, statements};
+use engine::QueryDag;
 use engine::decision::PlanEvidence;
+use engine::embedding::{DIMENSIONS, PlanEmbedding};
 use pgrx::pg_sys;
 use std::collections::HashMap;
 
@@ -37,17 +41,49 @@ pub(super) fn send(
         database: catalog::database(),
         user: catalog::user(),
         cut_off: u32::from(is_cut_off),
+        total_cost: remembered.facts.total_cost,
+        attention: 0,
+        is_embedded: 0,
+        embedding: [0.0; DIMENSIONS],
         plan_length: 0,
         plan: [0; PLAN_BYTES],
     };
     if let Some(query) = query {
-        let binary = plan::read::to_dag(&operators::read(query), runs).map(|dag| dag.to_binary());
-        if let Some(binary) = binary.filter(|binary| binary.len() <= PLAN_BYTES) {
-            trajectory.plan[..binary.len()].copy_from_slice(&binary);
-            trajectory.plan_length = binary.len() as u32;
-        }
+        attach_plan(&mut trajectory, &operators::read(query), runs);
     }
     ring::push(&trajectory);
+}
+
+fn attach_plan(trajectory: &mut Trajectory, operators: &[OperatorView], runs: &HashMap<i32, NodeRun>) {
+    let Some(executed) = plan::read::to_dag(operators, runs) else {
+        return;
+    };
+    let binary = executed.to_binary();
+    if binary.len() <= PLAN_BYTES {
+        trajectory.plan[..binary.len()].copy_from_slice(&binary);
+        trajectory.plan_length = binary.len() as u32;
+    }
+    attention::observe(&executed);
+    // As it was known when it was planned, so that a plan that never ran can be compared with it.
+    let planned = plan::read::to_dag(operators, &HashMap::new());
+    if let Some(planned) = planned.filter(|_| wants_embedding(trajectory.class)) {
+        embed(trajectory, &planned);
+    }
+}
+
+/// The first executions of a class, and few of the further ones, which only repeat the point.
+fn wants_embedding(class: u64) -> bool {
+    statements::get(class).is_none_or(|known| known.evidence.calls <= 4 || known.evidence.calls % 16 == 0)
+}
+
+fn embed(trajectory: &mut Trajectory, dag: &QueryDag) {
+    let choice = attention::choose(dag, Some(trajectory.class));
+    let scores = attention::scores(dag, choice);
+    if let Ok(embedding) = PlanEmbedding::new(dag, &scores) {
+        trajectory.attention = attention::place(choice) as u32;
+        trajectory.embedding.copy_from_slice(embedding.as_slice());
+        trajectory.is_embedded = 1;
+    }
 }
 
 /// The typical latency of the class's stock plan; NaN before it is known.

@@ -6,7 +6,7 @@
 
 use super::{compat, raw};
 use crate::shmem::counters::Counters;
-use crate::shmem::layout::{Correction, Database, Statement, Trajectory};
+use crate::shmem::layout::{Arms, Correction, Database, Statement, Trajectory};
 use core::ffi::CStr;
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -34,6 +34,8 @@ unsafe impl Plain for Statement {}
 unsafe impl Plain for Database {}
 // SAFETY: numbers and arrays of numbers.
 unsafe impl Plain for Trajectory {}
+// SAFETY: numbers and arrays of numbers.
+unsafe impl Plain for Arms {}
 
 /// How many of each, decided once from the settings.
 #[derive(Clone, Copy)]
@@ -42,6 +44,7 @@ pub(crate) struct Sizes {
     pub(crate) statements: usize,
     pub(crate) databases: usize,
     pub(crate) trajectories: usize,
+    pub(crate) arms: usize,
 }
 
 impl Sizes {
@@ -50,6 +53,7 @@ impl Sizes {
             + Table::<Statement>::bytes(self.statements)
             + Table::<Database>::bytes(self.databases)
             + Ring::<Trajectory>::bytes(self.trajectories)
+            + Table::<Arms>::bytes(self.arms)
             + size_of::<Counters>()
     }
 }
@@ -61,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) statements: Table<Statement>,
     pub(crate) databases: Table<Database>,
     pub(crate) ring: Ring<Trajectory>,
+    pub(crate) arms: Table<Arms>,
     pub(crate) counters: &'static Counters,
 }
 
@@ -98,7 +103,7 @@ pub(super) fn reserve() {
     // SAFETY: called at the moment PostgreSQL takes such requests.
     unsafe {
         pg_sys::RequestAddinShmemSpace(sizes.bytes());
-        pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 3 * PARTITIONS as i32);
+        pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 4 * PARTITIONS as i32);
     }
 }
 
@@ -136,6 +141,7 @@ unsafe extern "C-unwind" fn startup() {
                 sizes.databases,
                 locks.add(2 * PARTITIONS),
             ),
+            arms: Table::create(c"ruvector_dag arms", sizes.arms, locks.add(3 * PARTITIONS)),
             ring: Ring::create(c"ruvector_dag ring", sizes.trajectories),
             counters: &*counters,
         }));

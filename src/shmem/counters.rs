@@ -1,7 +1,9 @@
 //! Counters since the server started, and the clocks of the tables.
 
 use crate::pg::shmem::shared;
+use engine::attention::MechanismId;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Lies in shared memory; zero is its first state.
 #[derive(Default)]
@@ -25,6 +27,53 @@ pub(crate) struct Counters {
     trajectories_dropped: AtomicU64,
     worker_cycles: AtomicU64,
     internal_errors: AtomicU64,
+    attention: [Attention; CHOICES],
+}
+
+/// Attention mechanisms and their ensemble.
+const CHOICES: usize = MechanismId::ALL.len() + 1;
+
+/// How often and how long a mechanism weighed plans.
+#[derive(Default)]
+#[repr(C)]
+struct Attention {
+    invocations: AtomicU64,
+    hits: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+/// The same, read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AttentionCount {
+    /// Plans weighed.
+    pub(crate) invocations: u64,
+    /// Of these, found in a session's cache.
+    pub(crate) hits: u64,
+    /// Time it took.
+    pub(crate) nanoseconds: u64,
+}
+
+/// Notes that a plan was weighed by the mechanism at a place.
+pub(crate) fn note_attention(place: usize, took: Duration, is_hit: bool) {
+    let Some(shared) = shared() else { return };
+    let Some(attention) = shared.counters.attention.get(place) else {
+        return;
+    };
+    attention.invocations.fetch_add(1, Ordering::Relaxed);
+    attention.hits.fetch_add(u64::from(is_hit), Ordering::Relaxed);
+    let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+    attention.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+}
+
+/// Of each mechanism, in the order of their places.
+pub(crate) fn attention() -> Vec<AttentionCount> {
+    let Some(shared) = shared() else { return Vec::new() };
+    let read = |attention: &Attention| AttentionCount {
+        invocations: attention.invocations.load(Ordering::Relaxed),
+        hits: attention.hits.load(Ordering::Relaxed),
+        nanoseconds: attention.nanoseconds.load(Ordering::Relaxed),
+    };
+    shared.counters.attention.iter().map(read).collect()
 }
 
 macro_rules! counters {

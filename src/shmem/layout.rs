@@ -4,7 +4,9 @@
 //! exclusive to change. Nobody holds two of them, and no PostgreSQL function that can raise an error, allocate or wait
 //! is called under one. The ring has no lock: a slot is claimed and released by its state word. Counters are atomics.
 
+use engine::attention::PatternArms;
 use engine::decision::StatementEvidence;
+use engine::embedding::DIMENSIONS;
 
 /// Base relations whose OIDs are kept with a correction; further ones count in its key only.
 pub(crate) const MAX_RELATIONS: usize = 12;
@@ -61,6 +63,16 @@ pub(crate) struct Statement {
     pub(crate) evidence: StatementEvidence,
 }
 
+/// What attention mechanisms earned for a plan shape.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
+pub(crate) struct Arms {
+    /// OID of the database.
+    pub(crate) database: u32,
+    /// The arms of the bandit.
+    pub(crate) arms: PatternArms,
+}
+
 /// Bytes of plan (the engine's binary form) that fit into one slot of the ring; larger plans leave it empty.
 pub(crate) const PLAN_BYTES: usize = 3840;
 
@@ -94,6 +106,14 @@ pub(crate) struct Trajectory {
     pub(crate) user: u32,
     /// 1 when the execution was cancelled.
     pub(crate) cut_off: u32,
+    /// PostgreSQL's total cost of the plan.
+    pub(crate) total_cost: f64,
+    /// What weighed its operators, by [`crate::attention::place`].
+    pub(crate) attention: u32,
+    /// 1 when `embedding` is one.
+    pub(crate) is_embedded: u32,
+    /// The plan as a point, pooled by attention.
+    pub(crate) embedding: [f32; DIMENSIONS],
     /// Length of `plan`.
     pub(crate) plan_length: u32,
     /// The executed plan in the engine's binary form.

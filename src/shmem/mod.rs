@@ -4,6 +4,7 @@
 pub(crate) mod layout;
 pub(crate) mod corrections;
 pub(crate) mod statements;
+pub(crate) mod arms;
 pub(crate) mod ring;
 pub(crate) mod databases;
 pub(crate) mod counters;
@@ -11,7 +12,7 @@ pub(crate) mod counters;
 pub(crate) use crate::pg::shmem::is_preloading;
 use crate::pg::shmem::{Sizes, request, shared};
 use crate::settings;
-use layout::{Correction, Statement, Trajectory};
+use layout::{Arms, Correction, Statement, Trajectory};
 
 /// Databases that can have the extension at a time.
 const DATABASES: usize = 1024;
@@ -33,7 +34,8 @@ pub(crate) fn is_available() -> bool {
     shared().is_some()
 }
 
-/// A quarter of the setting for the ring, three eighths each for row counts and statement classes.
+/// A quarter of the setting for the ring, three eighths each for row counts and statement classes, of whose part a
+/// sixteenth is for the arms of attention.
 fn sizes() -> Sizes {
     let bytes = settings::shared_memory_bytes();
     Sizes {
@@ -41,7 +43,8 @@ fn sizes() -> Sizes {
             .min(settings::max_trajectories())
             .max(1),
         corrections: bytes * 3 / 8 / (size_of::<Correction>() + 16),
-        statements: bytes * 3 / 8 / (size_of::<Statement>() + 16),
+        statements: bytes * 3 / 8 / 16 * 15 / (size_of::<Statement>() + 16),
+        arms: bytes * 3 / 8 / 16 / (size_of::<Arms>() + 16),
         databases: DATABASES,
     }
 }

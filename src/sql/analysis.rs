@@ -1,19 +1,24 @@
 //! `dag_analyze_plan` and `dag_explain`: a statement's plan, and what is known of its relations. Planned, never run.
 
-use crate::error::{invalid_argument, not_preloaded, or_raise};
+use crate::attention;
+use crate::error::{from_engine, invalid_argument, not_preloaded, or_raise};
 use crate::observe::planned::{self, Planned};
 use crate::pg::ereport::{Report, sqlstate};
 use crate::pg::operators::OperatorView;
+use crate::pg::plan_state::NodeRun;
 use crate::pg::plan_tree::Counted;
 use crate::plan::read;
 use crate::steer::rows::{self, Learned};
 use crate::{settings, shmem};
+use engine::attention::{AttentionScores, Choice};
+use engine::embedding::PlanEmbedding;
 use engine::{Drawing, OperatorId, QueryDag};
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern};
 use serde_json::json;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// Factor between the estimate and the learned count from which on statistics are worth a look.
 const POOR_ESTIMATE: f64 = 10.0;
@@ -30,7 +35,7 @@ type AnalyzedRow = (
     Vec<String>,
 );
 
-/// Each operator of a statement's plan and how much of the plan's cost it is.
+/// Each operator of a statement's plan: its weight, its tension, its neighbours and what may be done about it.
 #[pg_extern]
 fn dag_analyze_plan(
     query: &str,
@@ -52,42 +57,123 @@ fn dag_analyze_plan(
 }
 
 fn analyze(query: &str) -> Result<Vec<AnalyzedRow>, Report> {
-    let planned = planned::plan(query)?;
-    let dag = dag_of(&planned)?;
-    let path = dag.critical_path();
-    let on_path: HashSet<OperatorId> = path.operators.iter().copied().collect();
-    let total: f64 = dag.nodes().map(|node| dag.self_cost(node.id)).sum();
-    let knowledge = knowledge(&planned);
+    let weighed = weigh(query, "auto")?;
+    let dag = &weighed.dag;
+    let tensions = engine::mincut::tensions(dag);
     let ids = |ids: &mut dyn Iterator<Item = OperatorId>| ids.map(|id| id.0 as i32).collect::<Vec<_>>();
-    let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+    let embedding = PlanEmbedding::new(dag, &weighed.scores).ok();
     Ok(dag
         .nodes()
-        .zip(&planned.operators)
-        .map(|(node, view)| {
-            let cost = dag.self_cost(node.id);
-            let criticality = if on_path.contains(&node.id) {
-                share(cost, path.cost)
-            } else {
-                0.0
-            };
+        .zip(tensions)
+        .enumerate()
+        .map(|(at, (node, tension))| {
+            // The plan's point stands on the row of its result, which nobody reads.
+            let is_result = dag.consumers(node.id).next().is_none();
+            let embedding = embedding.as_ref().filter(|_| is_result);
             (
                 node.id.0 as i32,
                 node.operator_type.name(),
-                criticality,
-                share(cost, total),
-                // Attention makes the embedding, and there is none yet.
-                None,
+                weighed.scores.get(node.id, dag).unwrap_or(0.0),
+                tension,
+                embedding.map(|embedding| embedding.as_slice().to_vec()),
                 ids(&mut dag.consumers(node.id)),
                 ids(&mut dag.inputs(node.id)),
-                cost,
-                recommendations(view, knowledge.get(&view.plan_node_id)),
+                dag.self_cost(node.id),
+                weighed.recommendations(at),
             )
         })
         .collect())
 }
 
+/// A statement's plan with the weights of its operators. Counts that were learned stand for actual rows.
+pub(super) struct Weighed {
+    pub(super) dag: QueryDag,
+    pub(super) choice: Choice,
+    pub(super) scores: Arc<AttentionScores>,
+    planned: Planned,
+}
+
+/// Plans a statement and weighs its operators by the named mechanism.
+pub(super) fn weigh(query: &str, mechanism: &str) -> Result<Weighed, Report> {
+    let wanted = attention::by_name(mechanism).map_err(from_engine)?;
+    let planned = planned::plan(query)?;
+    let dag = counted_dag(&planned)?;
+    let class = planned
+        .remembered
+        .as_ref()
+        .map(|remembered| remembered.statement.class);
+    let choice = wanted.unwrap_or_else(|| attention::choose(&dag, class));
+    let scores = attention::scores(&dag, choice);
+    Ok(Weighed {
+        dag,
+        choice,
+        scores,
+        planned,
+    })
+}
+
+impl Weighed {
+    /// An operator's share of the plan's cost, in [0, 1].
+    pub(super) fn share_of_cost(&self, id: OperatorId) -> f64 {
+        let total: f64 = self.dag.nodes().map(|node| self.dag.self_cost(node.id)).sum();
+        if total > 0.0 {
+            self.dag.self_cost(id) / total
+        } else {
+            0.0
+        }
+    }
+
+    /// What the counts say about the operator at a position.
+    pub(super) fn recommendations(&self, at: usize) -> Vec<String> {
+        let knowledge = knowledge(&self.planned);
+        let view = self.planned.operators.get(at);
+        view.map_or_else(Vec::new, |view| {
+            recommendations(view, knowledge.get(&view.plan_node_id))
+        })
+    }
+
+    /// What may be done about the operator at a position.
+    pub(super) fn advice(&self, at: usize) -> String {
+        if let Some(recommendation) = self.recommendations(at).into_iter().next() {
+            return recommendation;
+        }
+        let Some(view) = self.planned.operators.get(at) else {
+            return String::new();
+        };
+        let relation = view.relation.as_deref().unwrap_or("its relation");
+        match view.name {
+            "Seq Scan" => format!(
+                "an index on the columns that {relation} is filtered or joined by, if few rows are needed"
+            ),
+            "Nested Loop" => "an index on the inner side's join columns, or better row estimates".to_owned(),
+            "Sort" | "Incremental Sort" => "an index that gives this order, or more work_mem".to_owned(),
+            "Hash" | "Hash Join" | "Aggregate" => "more work_mem, or fewer rows before it".to_owned(),
+            _ => "fewer rows before it".to_owned(),
+        }
+    }
+}
+
+/// The graph of a plan whose relations have the rows that were learned.
+fn counted_dag(planned: &Planned) -> Result<QueryDag, Report> {
+    let runs = knowledge(planned).into_iter().filter_map(|(node, (_, learned))| {
+        let rows = learned?.correction.rows;
+        let run = NodeRun {
+            is_complete: true,
+            rows,
+            total_rows: rows,
+            loops: 1.0,
+        };
+        Some((node, run))
+    });
+    graph(planned, &runs.collect())
+}
+
 fn dag_of(planned: &Planned) -> Result<QueryDag, Report> {
-    read::to_dag(&planned.operators, &HashMap::new()).ok_or_else(|| Report {
+    graph(planned, &HashMap::new())
+}
+
+fn graph(planned: &Planned, runs: &HashMap<i32, NodeRun>) -> Result<QueryDag, Report> {
+    read::to_dag(&planned.operators, runs).ok_or_else(|| Report {
         sqlstate: sqlstate(b"XX000"),
         message: "the plan can't be read as a graph".to_owned(),
         detail: None,

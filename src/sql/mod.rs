@@ -12,5 +12,6 @@
 
 mod config;
 mod analysis;
+mod attention;
 mod learning;
 mod decisions;

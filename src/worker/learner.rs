@@ -1,6 +1,6 @@
 //! One worker's life, and the same cycle inside a session that asks for it.
 
-use super::{load, persist};
+use super::{load, persist, rewards};
 use crate::pg::{background_worker, catalog, own_settings};
 use crate::shmem::{counters, databases, ring};
 use std::time::{Duration, Instant};
@@ -81,12 +81,14 @@ pub(crate) fn learn_now() -> Cycle {
 fn write_down(database: u32) -> Cycle {
     let begun = Instant::now();
     let taken = persist::take(database);
-    let cycle = Cycle {
+    let mut cycle = Cycle {
         corrections: persist::corrections(&taken.corrections),
         statements: persist::statements(&taken.statements),
         trajectories: persist::trajectories(&taken.trajectories),
-        took_ms: begun.elapsed().as_secs_f64() * 1000.0,
+        took_ms: 0.0,
     };
+    rewards::give(database, &taken);
+    cycle.took_ms = begun.elapsed().as_secs_f64() * 1000.0;
     counters::note_cycle(catalog::now());
     cycle
 }

@@ -9,6 +9,7 @@ use crate::shmem::{corrections, databases, ring, statements};
 mod launcher;
 mod learner;
 mod persist;
+mod rewards;
 mod load;
 
 pub(crate) use learner::{Cycle, learn_now};

@@ -1,5 +1,6 @@
 //! From shared memory to the extension's tables, in the transaction under way.
 
+use crate::attention;
 use crate::pg::{own_settings, transaction_end};
 use crate::settings;
 use crate::shmem::layout::{Correction, MAX_RELATIONS, Statement, Trajectory};
@@ -144,10 +145,13 @@ pub(super) fn trajectories(entries: &[(usize, Trajectory)]) -> usize {
     for (_, entry) in entries {
         let known = |number: f64| (!number.is_nan()).then_some(number);
         let plan = &entry.plan[..entry.plan_length as usize];
+        let is_embedded = entry.is_embedded != 0;
+        let mechanism = is_embedded.then(|| attention::name_at(entry.attention as usize));
         run(
             "INSERT INTO ruvector.dag_trajectories (queryid, class, plan_shape, cutoff, userid, ended_at, execution_ms, \
-             baseline_ms, max_q_error, counted_relations, corrected_relations, is_cut_off, plan) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             baseline_ms, max_q_error, counted_relations, corrected_relations, is_cut_off, plan, \
+             total_cost, attention_mechanism, embedding) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             &[
                 entry.queryid.into(),
                 bits(entry.class).into(),
@@ -162,6 +166,9 @@ pub(super) fn trajectories(entries: &[(usize, Trajectory)]) -> usize {
                 (entry.corrected as i32).into(),
                 (entry.cut_off != 0).into(),
                 (!plan.is_empty()).then(|| plan.to_vec()).into(),
+                entry.total_cost.into(),
+                mechanism.into(),
+                is_embedded.then(|| entry.embedding.to_vec()).into(),
             ],
         );
     }

@@ -74,7 +74,41 @@ pub fn leave_one_statement_out(
     }
 }
 
-type Sample<'e> = (&'e Observation, &'e PlanEmbedding);
+/// How well one observation is predicted from others: absolute errors of log latency.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// Of a line through log cost.
+    pub cost_error: f64,
+    /// Of the nearest neighbours.
+    pub neighbours_error: f64,
+}
+
+impl Prediction {
+    /// What the embedding earned, in [0, 1]: ½ when it predicts as well as cost does, more when it does better.
+    pub fn reward(&self) -> f64 {
+        let sum = self.cost_error + self.neighbours_error;
+        if sum > 0.0 && sum.is_finite() {
+            self.cost_error / sum
+        } else {
+            0.5
+        }
+    }
+}
+
+/// Predicts an observation from those of other statements, of which there must be one.
+///
+/// Complexity: O(others · dimensions).
+pub fn predict(target: Sample<'_>, others: &[Sample<'_>], k: usize) -> Prediction {
+    let error = |prediction: f64| (prediction - target.0.log_latency).abs();
+    let neighbours = Neighbourhood::of(target.1, others, k);
+    Prediction {
+        cost_error: error(Line::through(others).at(target.0.log_cost)),
+        neighbours_error: error(neighbours.mean(|other| other.log_latency)),
+    }
+}
+
+/// An observation and its plan.
+pub type Sample<'e> = (&'e Observation, &'e PlanEmbedding);
 
 /// log latency = mean + slope · (log cost − mean), by least squares.
 struct Line {

@@ -1,0 +1,291 @@
+//! Attention and the minimum cut on a statement's plan, and attention on graphs that are given.
+
+use super::analysis::{Weighed, weigh};
+use crate::attention;
+use crate::error::{from_engine, invalid_argument, not_preloaded, or_raise};
+use crate::pg::ereport::Report;
+use crate::settings;
+use crate::shmem::{self, counters};
+use engine::attention::{AttentionScores, MechanismId};
+use engine::mincut::DagMinCutEngine;
+use engine::{Drawing, OperatorId, QueryDag};
+use pgrx::iter::TableIterator;
+use pgrx::{JsonB, name, pg_extern};
+use std::collections::HashSet;
+
+/// The weights of a plan's operators, how each attends to the others (its row) and how it is attended to (its column).
+#[pg_extern]
+fn dag_attention_scores(
+    query: &str,
+    mechanism: &str,
+) -> TableIterator<
+    'static,
+    (
+        name!(node_id, i32),
+        name!(attention_weight, f64),
+        name!(query_contribution, Vec<f64>),
+        name!(key_contribution, Vec<f64>),
+    ),
+> {
+    TableIterator::new(or_raise(scores(query, mechanism)))
+}
+
+type ScoreRow = (i32, f64, Vec<f64>, Vec<f64>);
+
+fn scores(query: &str, mechanism: &str) -> Result<Vec<ScoreRow>, Report> {
+    let weighed = weigh(query, mechanism)?;
+    let matrix = attention::matrix(&weighed.dag, weighed.choice);
+    let weights = weighed.scores.as_slice();
+    Ok(weighed
+        .dag
+        .nodes()
+        .enumerate()
+        .map(|(at, node)| {
+            let column = matrix.iter().map(|row| row.get(at).copied().unwrap_or(0.0));
+            let row = matrix.get(at).cloned().unwrap_or_default();
+            let weight = weights.get(at).copied().unwrap_or(0.0);
+            (node.id.0 as i32, weight, row, column.collect())
+        })
+        .collect())
+}
+
+/// A plan drawn with the weights of its operators.
+#[pg_extern]
+fn dag_attention_visualize(query: &str, mechanism: &str, format: &str) -> String {
+    or_raise(visualize(query, mechanism, format))
+}
+
+fn visualize(query: &str, mechanism: &str, format: &str) -> Result<String, Report> {
+    let weighed = weigh(query, mechanism)?;
+    let drawing = Drawing::new(&weighed.dag).with_weights(weighed.scores.as_slice());
+    match format {
+        "dot" => Ok(drawing.dot()),
+        "json" => Ok(drawing.json()),
+        "ascii" => Ok(drawing.ascii()),
+        "mermaid" => Ok(drawing.mermaid()),
+        "svg" => Ok(drawing.svg()),
+        other => Err(invalid_argument(
+            format!("unrecognized format \"{other}\""),
+            "Use dot, json, ascii, mermaid or svg.",
+        )),
+    }
+}
+
+/// The costliest way through a plan, from the first scan to the result.
+#[pg_extern]
+fn dag_critical_path(
+    query: &str,
+) -> TableIterator<
+    'static,
+    (
+        name!(path_position, i32),
+        name!(node_id, i32),
+        name!(operator_type, &'static str),
+        name!(accumulated_cost, f64),
+        name!(attention_weight, f64),
+    ),
+> {
+    TableIterator::new(or_raise(critical_path(query)))
+}
+
+type PathRow = (i32, i32, &'static str, f64, f64);
+
+fn critical_path(query: &str) -> Result<Vec<PathRow>, Report> {
+    let Weighed { dag, scores, .. } = weigh(query, "auto")?;
+    let mut accumulated = 0.0;
+    let mut rows = Vec::new();
+    for (at, id) in dag.critical_path().operators.into_iter().enumerate() {
+        let Some(node) = dag.node(id) else { continue };
+        accumulated += dag.self_cost(id);
+        let weight = scores.get(id, &dag).unwrap_or(0.0);
+        rows.push((
+            at as i32 + 1,
+            id.0 as i32,
+            node.operator_type.name(),
+            accumulated,
+            weight,
+        ));
+    }
+    Ok(rows)
+}
+
+/// The operators under the most tension.
+#[pg_extern]
+fn dag_bottlenecks(
+    query: &str,
+    threshold: f64,
+) -> TableIterator<
+    'static,
+    (
+        name!(node_id, i32),
+        name!(operator_type, &'static str),
+        name!(bottleneck_score, f64),
+        name!(impact_estimate, f64),
+        name!(suggested_action, String),
+    ),
+> {
+    TableIterator::new(or_raise(bottlenecks(query, threshold)))
+}
+
+type BottleneckRow = (i32, &'static str, f64, f64, String);
+
+fn bottlenecks(query: &str, threshold: f64) -> Result<Vec<BottleneckRow>, Report> {
+    if !(0.0..=1.0).contains(&threshold) {
+        return Err(invalid_argument(
+            format!("threshold must be between 0 and 1, not {threshold}"),
+            "A tension is at least 0 and below 1.",
+        ));
+    }
+    let weighed = weigh(query, "auto")?;
+    let tensions = engine::mincut::tensions(&weighed.dag);
+    let mut rows: Vec<BottleneckRow> = weighed
+        .dag
+        .nodes()
+        .zip(tensions)
+        .enumerate()
+        .filter(|(_, (_, tension))| *tension >= threshold)
+        .map(|(at, (node, tension))| {
+            let impact = weighed.share_of_cost(node.id);
+            (
+                node.id.0 as i32,
+                node.operator_type.name(),
+                tension,
+                impact,
+                weighed.advice(at),
+            )
+        })
+        .collect();
+    rows.sort_by(|a, b| b.2.total_cmp(&a.2));
+    Ok(rows)
+}
+
+/// The narrowest place of a plan: the edges all its rows must pass.
+#[pg_extern]
+fn dag_mincut_analysis(
+    query: &str,
+) -> TableIterator<
+    'static,
+    (
+        name!(cut_id, i32),
+        name!(source_nodes, Vec<i32>),
+        name!(sink_nodes, Vec<i32>),
+        name!(cut_capacity, f64),
+        name!(parallelization_opportunity, bool),
+    ),
+> {
+    TableIterator::new(or_raise(mincut(query)))
+}
+
+type CutRow = (i32, Vec<i32>, Vec<i32>, f64, bool);
+
+fn mincut(query: &str) -> Result<Vec<CutRow>, Report> {
+    let Weighed { dag, .. } = weigh(query, "auto")?;
+    let mut engine = DagMinCutEngine::new();
+    engine.build_from_dag(&dag);
+    let cut = engine.min_cut();
+    let ends = |side: fn(&(OperatorId, OperatorId)) -> OperatorId| {
+        let ids: HashSet<i32> = cut.edges.iter().map(|edge| side(edge).0 as i32).collect();
+        let mut ids: Vec<i32> = ids.into_iter().collect();
+        ids.sort_unstable();
+        ids
+    };
+    if cut.edges.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Several branches already meet at the cut, or no worker takes part yet and the plan is worth some.
+    let is_serial = dag.nodes().all(|node| node.workers == 0);
+    let branches = cut.edges.len() > 1;
+    Ok(vec![(
+        1,
+        ends(|edge| edge.0),
+        ends(|edge| edge.1),
+        cut.value,
+        is_serial && branches,
+    )])
+}
+
+/// Calls, time and cache hits of each mechanism since the server started.
+#[pg_extern]
+fn dag_attention_counts() -> TableIterator<
+    'static,
+    (
+        name!(mechanism, &'static str),
+        name!(invocations, i64),
+        name!(avg_latency_us, Option<f64>),
+        name!(hit_rate, Option<f64>),
+    ),
+> {
+    if !shmem::is_available() {
+        or_raise::<()>(Err(not_preloaded()));
+    }
+    let counts = counters::attention()
+        .into_iter()
+        .enumerate()
+        .map(|(place, count)| {
+            let calls = count.invocations as f64;
+            let per_call = |sum: f64| (calls > 0.0).then(|| sum / calls);
+            (
+                attention::name_at(place),
+                count.invocations as i64,
+                per_call(count.nanoseconds as f64 / 1000.0),
+                per_call(count.hits as f64),
+            )
+        });
+    TableIterator::new(counts.collect::<Vec<_>>())
+}
+
+/// The name again, if there is such a mechanism.
+#[pg_extern]
+fn dag_attention_name(mechanism: &str) -> String {
+    or_raise(attention::by_name(mechanism).map_err(from_engine));
+    mechanism.to_owned()
+}
+
+/// The parameters that are set, with those of one mechanism replaced by ones that were checked.
+#[pg_extern]
+fn dag_attention_parameters(mechanism: &str, params: JsonB) -> JsonB {
+    JsonB(or_raise(configure(mechanism, params.0)))
+}
+
+fn configure(mechanism: &str, params: serde_json::Value) -> Result<serde_json::Value, Report> {
+    let mechanism = MechanismId::from_name(mechanism).map_err(from_engine)?;
+    mechanism.configured(&params.to_string()).map_err(from_engine)?;
+    let before = serde_json::from_str(&settings::attention_parameters());
+    let mut all: serde_json::Map<_, _> = before.unwrap_or_default();
+    all.insert(mechanism.name().to_owned(), params);
+    Ok(all.into())
+}
+
+/// The weights of a graph's operators by a mechanism with its default parameters.
+fn given(mechanism: MechanismId, dag: &JsonB) -> Vec<f64> {
+    let scores = || -> Result<AttentionScores, Report> {
+        let dag = match &dag.0 {
+            explained @ serde_json::Value::Array(_) => QueryDag::from_explain_json(&explained.to_string()),
+            own => QueryDag::from_json(own),
+        };
+        Ok(mechanism.with_defaults().forward(&dag.map_err(from_engine)?))
+    };
+    or_raise(scores()).as_slice().to_vec()
+}
+
+macro_rules! attention_on_graphs {
+    ($($function:ident $mechanism:ident),*) => {
+        $(
+            #[doc = concat!("[`MechanismId::", stringify!($mechanism), "`] on a graph, as JSON of the engine or of EXPLAIN.")]
+            #[pg_extern]
+            fn $function(dag: JsonB) -> Vec<f64> {
+                given(MechanismId::$mechanism, &dag)
+            }
+        )*
+    };
+}
+
+attention_on_graphs! {
+    attention_topological Topological,
+    attention_causal_cone CausalCone,
+    attention_critical_path CriticalPath,
+    attention_mincut_gated MincutGated,
+    attention_hierarchical_lorentz HierarchicalLorentz,
+    attention_parallel_branch ParallelBranch,
+    attention_temporal_btsp TemporalBtsp
+}
