@@ -268,24 +268,44 @@ fn given(mechanism: MechanismId, dag: &JsonB) -> Vec<f64> {
     or_raise(scores()).as_slice().to_vec()
 }
 
-macro_rules! attention_on_graphs {
-    ($($function:ident $mechanism:ident),*) => {
-        $(
-            #[doc = concat!("[`MechanismId::", stringify!($mechanism), "`] on a graph, as JSON of the engine or of EXPLAIN.")]
-            #[pg_extern]
-            fn $function(dag: JsonB) -> Vec<f64> {
-                given(MechanismId::$mechanism, &dag)
-            }
-        )*
-    };
+/// [`MechanismId::Topological`] on a graph, as JSON of the engine or of EXPLAIN.
+#[pg_extern]
+fn attention_topological(dag: JsonB) -> Vec<f64> {
+    given(MechanismId::Topological, &dag)
 }
 
-attention_on_graphs! {
-    attention_topological Topological,
-    attention_causal_cone CausalCone,
-    attention_critical_path CriticalPath,
-    attention_mincut_gated MincutGated,
-    attention_hierarchical_lorentz HierarchicalLorentz,
-    attention_parallel_branch ParallelBranch,
-    attention_temporal_btsp TemporalBtsp
+/// [`MechanismId::CausalCone`] on a graph, as JSON of the engine or of EXPLAIN.
+#[pg_extern]
+fn attention_causal_cone(dag: JsonB) -> Vec<f64> {
+    given(MechanismId::CausalCone, &dag)
+}
+
+/// [`MechanismId::CriticalPath`] on a graph, as JSON of the engine or of EXPLAIN.
+#[pg_extern]
+fn attention_critical_path(dag: JsonB) -> Vec<f64> {
+    given(MechanismId::CriticalPath, &dag)
+}
+
+/// [`MechanismId::MincutGated`] on a graph, as JSON of the engine or of EXPLAIN.
+#[pg_extern]
+fn attention_mincut_gated(dag: JsonB) -> Vec<f64> {
+    given(MechanismId::MincutGated, &dag)
+}
+
+/// [`MechanismId::HierarchicalLorentz`] on a graph, as JSON of the engine or of EXPLAIN.
+#[pg_extern]
+fn attention_hierarchical_lorentz(dag: JsonB) -> Vec<f64> {
+    given(MechanismId::HierarchicalLorentz, &dag)
+}
+
+/// [`MechanismId::ParallelBranch`] on a graph, as JSON of the engine or of EXPLAIN.
+#[pg_extern]
+fn attention_parallel_branch(dag: JsonB) -> Vec<f64> {
+    given(MechanismId::ParallelBranch, &dag)
+}
+
+/// [`MechanismId::TemporalBtsp`] on a graph, as JSON of the engine or of EXPLAIN.
+#[pg_extern]
+fn attention_temporal_btsp(dag: JsonB) -> Vec<f64> {
+    given(MechanismId::TemporalBtsp, &dag)
 }

@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 
 type Names = BTreeSet<String>;
 
+/// What the names of SQL functions begin with.
+const PREFIXES: [&str; 2] = ["dag_", "attention_"];
+
 /// Complaints about the repository as a whole.
 pub(crate) fn of_repository(files: &[SourceFile]) -> Vec<String> {
     let mut complaints = Vec::new();
@@ -19,7 +22,9 @@ pub(crate) fn of_repository(files: &[SourceFile]) -> Vec<String> {
     ));
     let script = text_of(files, "sql/ruvector_dag--");
     let functions = words(&script, "CREATE FUNCTION @extschema@.", |_| true);
-    let documented = words(&text_of(files, "docs/sql.md"), "dag_", |next| next == Some('('));
+    let page = text_of(files, "docs/sql.md");
+    let documented = PREFIXES.map(|prefix| words(&page, prefix, |next| next == Some('(')));
+    let documented = documented.into_iter().flatten().collect();
     complaints.extend(differences(
         &strip(functions),
         "the install script",
@@ -30,8 +35,10 @@ pub(crate) fn of_repository(files: &[SourceFile]) -> Vec<String> {
         .iter()
         .filter(|file| file.path.starts_with("src/") && file.path.ends_with(".rs"));
     let exported: Names = glue.flat_map(|file| externs_of(&file.text)).collect();
-    let linked = words(&script, "'dag_", |next| next == Some('\'')).into_iter();
+    let linked = PREFIXES.map(|prefix| words(&script, &format!("'{prefix}"), |next| next == Some('\'')));
     let linked: Names = linked
+        .into_iter()
+        .flatten()
         .map(|name| name.trim_start_matches('\'').to_owned())
         .collect();
     complaints.extend(differences(&exported, "src/", &linked, "the install script"));
