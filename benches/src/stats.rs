@@ -4,6 +4,7 @@
 //! Statements that don't finish within the limit when run stock are reported and left out of the totals: what they
 //! would take is not known.
 
+mod prediction;
 mod report;
 
 use crate::plan_shape;
@@ -250,6 +251,7 @@ fn compare_plans(statement: &mut Statement, stock: &mut Session, learned: &mut S
     statement.planning_ms = median(&planning[0]);
     statement.learned_planning_ms = median(&planning[1]);
     statement.plan_change = plan_shape::change(&plans[0], &plans[1]);
+    statement.plan = std::mem::take(&mut plans[0]);
     Ok(())
 }
 

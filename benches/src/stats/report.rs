@@ -1,5 +1,6 @@
 //! The report: `report.json`, whose shape all versions keep, and `report.md` for people.
 
+use super::prediction::{Measured, Predictions};
 use crate::session::{Outcome, median};
 use anyhow::Result;
 use serde::Serialize;
@@ -34,6 +35,8 @@ pub(super) struct Statement {
     pub(super) is_cut_off: bool,
     pub(super) timeouts: usize,
     pub(super) plan_change: String,
+    #[serde(skip)]
+    pub(super) plan: serde_json::Value,
 }
 
 impl Statement {
@@ -56,6 +59,7 @@ impl Statement {
             is_cut_off: false,
             timeouts: 0,
             plan_change: String::new(),
+            plan: serde_json::Value::Null,
         }
     }
 
@@ -119,6 +123,7 @@ pub(super) struct Report {
     regressions: Vec<String>,
     steady_regressions: Vec<String>,
     cut_off: Vec<String>,
+    predictions: Predictions,
 }
 
 impl Report {
@@ -152,6 +157,7 @@ impl Report {
             rounds_total_ms: (0..rounds).map(in_round).collect(),
             regressions: ids(&Statement::is_regression),
             steady_regressions: ids(&Statement::is_steady_regression),
+            predictions: Predictions::of(&measured(&statements)),
             cut_off: ids(&|statement| statement.is_cut_off),
             statements,
         }
@@ -236,9 +242,10 @@ impl Report {
             self.settings,
             self.summary()
         );
+        text += &self.predictions.markdown();
         let _ = writeln!(
             text,
-            "| round | stock ms | learned ms | ratio |\n|---|---|---|---|"
+            "\n| round | stock ms | learned ms | ratio |\n|---|---|---|---|"
         );
         for (round, (stock, learned)) in self.rounds_total_ms.iter().enumerate() {
             let _ = writeln!(
@@ -271,6 +278,17 @@ impl Report {
         }
         text
     }
+}
+
+/// The stock plans whose latency is known.
+fn measured(statements: &[Statement]) -> Vec<Measured> {
+    let known = statements.iter().filter_map(|statement| {
+        Some(Measured {
+            plan: statement.plan.clone(),
+            latency_ms: statement.stock_ms?,
+        })
+    });
+    known.collect()
 }
 
 fn total(statements: &[Statement], wanted: impl Fn(&Statement) -> bool) -> Total {

@@ -85,7 +85,7 @@ impl PlanEmbedding {
 
     /// The cosine of the angle to another embedding, in [-1, 1]; 1 for equal plans.
     pub fn cosine(&self, other: &Self) -> f32 {
-        dot(self.as_slice(), other.as_slice()).clamp(-1.0, 1.0)
+        simd::dot(self.as_slice(), other.as_slice()).clamp(-1.0, 1.0)
     }
 }
 
@@ -102,7 +102,7 @@ impl TryFrom<Vec<f32>> for PlanEmbedding {
         let refuse = |what| Error::InvalidEmbedding { what };
         let coordinates: Box<[f32; DIMENSIONS]> =
             numbers.try_into().map_err(|_| refuse("256 numbers are needed"))?;
-        let norm = dot(coordinates.as_slice(), coordinates.as_slice());
+        let norm = simd::dot(coordinates.as_slice(), coordinates.as_slice());
         // Comparing in this way refuses what is not a number, too.
         if (norm - 1.0).abs() < 1e-3 {
             Ok(Self(coordinates))
@@ -141,18 +141,6 @@ pub fn nearest<'e>(
     }
     found.sort_unstable_by(nearer);
     found
-}
-
-/// The dot product, in eight lanes that the compiler can keep in one register.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 8;
-    let mut lanes = [0.0f32; LANES];
-    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
-        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += a * b;
-        }
-    }
-    lanes.iter().sum()
 }
 
 /// Scales a block to this length; one without content stays.
