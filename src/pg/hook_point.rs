@@ -194,15 +194,16 @@ unsafe extern "C-unwind" fn join_search(
 }
 
 unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
-    let started = Instant::now();
     let watched = guarded(false, || hooks::executor::before_start(query, flags));
+    // Reading the clock costs something, too.
+    let started = watched.then(Instant::now);
     let chain = PREVIOUS
         .get()
         .executor_start
         .unwrap_or(compat::standard_ExecutorStart);
     // SAFETY: the arguments are PostgreSQL's; nothing to drop is alive.
     unsafe { chain(query, flags) };
-    if watched {
+    if let Some(started) = started {
         guarded((), || hooks::executor::after_start(query, started));
     }
 }
@@ -239,11 +240,11 @@ unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
         .get()
         .executor_finish
         .unwrap_or(raw::standard_ExecutorFinish);
-    let started = Instant::now();
     if guarded(Follow::No, || hooks::executor::follow(query)) != Follow::Watch {
         // SAFETY: the arguments are PostgreSQL's.
         return unsafe { chain(query) };
     }
+    let started = Instant::now();
     let failed = || guarded((), || hooks::executor::run_failed(query, error_code(), started));
     // SAFETY: only plain values are alive here.
     unsafe { protected(|| chain(query), failed) };
