@@ -99,9 +99,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn restart_with(cluster: &Cluster<'_>, library: &str) -> Result<()> {
-    cluster.client("postgres")?.batch_execute(&format!(
-        "ALTER SYSTEM SET shared_preload_libraries = '{library}'"
-    ))?;
+    // An empty name would be the name of a library.
+    let change = if library.is_empty() {
+        "ALTER SYSTEM RESET shared_preload_libraries".to_owned()
+    } else {
+        format!("ALTER SYSTEM SET shared_preload_libraries = '{library}'")
+    };
+    cluster.client("postgres")?.batch_execute(&change)?;
     cluster.restart("fast")
 }
 
