@@ -31,16 +31,17 @@ thread_local! {
 
 /// Before ExecutorStart: asks for row counts. True when the execution is to be watched.
 pub(crate) fn before_start(query: *mut pg_sys::QueryDesc, flags: i32) -> bool {
+    // The token first: most statements of a busy server have none.
+    let Some(token) = plan_state::planned(query).and_then(plan_tree::token) else {
+        return false;
+    };
     if flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as i32 != 0
         || !settings::is_active()
         || !catalog::is_ordinary_backend()
     {
         return false;
     }
-    let Some(remembered) = plan_state::planned(query)
-        .and_then(plan_tree::token)
-        .and_then(knowledge::find)
-    else {
+    let Some(remembered) = knowledge::find(token) else {
         return false;
     };
     if !is_sampled() {
@@ -70,11 +71,11 @@ pub(crate) fn after_start(query: *mut pg_sys::QueryDesc, started: Instant) {
     }
 }
 
-/// Before ExecutorRun and ExecutorFinish: how to follow it.
+/// Before ExecutorRun: how to follow it.
 pub(crate) fn follow(query: *mut pg_sys::QueryDesc) -> Follow {
     if watch::is_watched(query) {
         Follow::Watch
-    } else if settings::is_active() && plan_state::queryid(query) != 0 {
+    } else if session::is_time_to_look() && settings::is_active() && plan_state::queryid(query) != 0 {
         Follow::Time
     } else {
         Follow::No

@@ -51,6 +51,9 @@ pub(crate) fn with<R>(query: *mut pg_sys::QueryDesc, change: impl FnOnce(&mut Wa
 
 /// Ends the watch of an execution.
 pub(crate) fn end(query: *mut pg_sys::QueryDesc) -> Option<Watch> {
+    if !is_watched(query) {
+        return None;
+    }
     WATCHES.with_borrow_mut(|watches| watches.remove(&(query as usize)))
 }
 

@@ -240,7 +240,7 @@ unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
         .get()
         .executor_finish
         .unwrap_or(raw::standard_ExecutorFinish);
-    if guarded(Follow::No, || hooks::executor::follow(query)) != Follow::Watch {
+    if !guarded(false, || crate::observe::watch::is_watched(query)) {
         // SAFETY: the arguments are PostgreSQL's.
         return unsafe { chain(query) };
     }
