@@ -27,10 +27,12 @@ pub(crate) struct Options {
     out: PathBuf,
 }
 
-const CONFIGURATIONS: [(&str, &str); 3] = [
-    ("without", ""),
-    ("ruvector_dag", "ruvector_dag"),
-    ("pg_stat_statements", "pg_stat_statements"),
+/// Name, library, and whether query identifiers are computed without any library that asks for them.
+const CONFIGURATIONS: [(&str, &str, bool); 4] = [
+    ("without", "", false),
+    ("compute_query_id = on, without", "", true),
+    ("ruvector_dag", "ruvector_dag", false),
+    ("pg_stat_statements", "pg_stat_statements", false),
 ];
 
 /// Measures and writes the report. One cluster, restarted with another library each time: between two clusters with the
@@ -47,8 +49,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .args(["-i", "-q", "-s", &scale, "postgres"])
         .output()?;
     ensure!(filled.status.success(), "pgbench -i failed");
-    for (name, library) in CONFIGURATIONS {
-        restart_with(&cluster, library)?;
+    for configuration in CONFIGURATIONS {
+        restart_with(&cluster, configuration)?;
+        let (name, library, _) = configuration;
         if !library.is_empty() {
             cluster
                 .client("postgres")?
@@ -65,13 +68,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             for step in 0..CONFIGURATIONS.len() {
                 // Each comes first, second and last in turn.
                 let at = (step + rotation) % CONFIGURATIONS.len();
-                restart_with(&cluster, CONFIGURATIONS[at].1)?;
+                restart_with(&cluster, CONFIGURATIONS[at])?;
                 // A first second fills the caches.
                 pgbench(options, &cluster, protocol, 1)?;
                 tps[at].push(pgbench(options, &cluster, protocol, options.seconds)?);
             }
         }
-        for (at, (name, _)) in CONFIGURATIONS.iter().enumerate() {
+        for (at, (name, ..)) in CONFIGURATIONS.iter().enumerate() {
             let ratios: Vec<f64> = tps[at]
                 .iter()
                 .zip(&tps[0])
@@ -98,14 +101,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn restart_with(cluster: &Cluster<'_>, library: &str) -> Result<()> {
+fn restart_with(cluster: &Cluster<'_>, (_, library, has_query_id): (&str, &str, bool)) -> Result<()> {
     // An empty name would be the name of a library.
     let change = if library.is_empty() {
         "ALTER SYSTEM RESET shared_preload_libraries".to_owned()
     } else {
         format!("ALTER SYSTEM SET shared_preload_libraries = '{library}'")
     };
-    cluster.client("postgres")?.batch_execute(&change)?;
+    let identifiers = if has_query_id { "on" } else { "auto" };
+    let mut client = cluster.client("postgres")?;
+    client.batch_execute(&change)?;
+    client.batch_execute(&format!("ALTER SYSTEM SET compute_query_id = '{identifiers}'"))?;
     cluster.restart("fast")
 }
 
