@@ -2,40 +2,18 @@
 
 use anyhow::{Context, Result};
 use postgres::Client;
-use ruvector_dag_tests::server;
+use ruvector_dag_tests::{TABLE, WRITTEN, count, learn, learning, server};
 use std::time::{Duration, Instant};
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
-const DATA: &str = "CREATE EXTENSION ruvector_dag;
-    CREATE TABLE t (id int PRIMARY KEY, a int, b int);
-    INSERT INTO t SELECT i, i % 20, i % 20 FROM generate_series(1, 20000) AS i;
-    ANALYZE t";
-
 fn cluster(server: &Server) -> Result<Cluster<'_>> {
-    let cluster = Cluster::builder(server)
-        .set("autovacuum", "off")
-        .set("ruvector.dag_min_duration", "0")
-        .start()?;
-    cluster.client("postgres")?.batch_execute(DATA)?;
+    let cluster = learning(server).start()?;
+    cluster.client("postgres")?.batch_execute(TABLE)?;
     Ok(cluster)
 }
 
-fn learn(client: &mut Client, constants: std::ops::Range<i32>) -> Result<()> {
-    for n in constants {
-        client.simple_query(&format!(
-            "SELECT count(*) FROM t x JOIN t y USING (id) WHERE x.a = {n} AND x.b = {n}"
-        ))?;
-    }
-    Ok(())
-}
-
-fn count(client: &mut Client, sql: &str) -> Result<i64> {
-    Ok(client.query_one(sql, &[])?.get(0))
-}
-
 const KNOWN: &str = "SELECT corrections FROM ruvector.dag_status()";
-const WRITTEN: &str = "SELECT count(*) FROM ruvector.dag_corrections WHERE 't'::regclass = ANY (relations)";
 
 /// Waits until the worker has written at least so many relations.
 fn wait_until_written(client: &mut Client, at_least: i64) -> Result<i64> {
@@ -186,7 +164,7 @@ fn databases_and_extensions_come_and_go() -> Result<()> {
     for name in ["shop", "Two words"] {
         owner.batch_execute(&format!("CREATE DATABASE \"{name}\""))?;
         let mut client = cluster.client(name)?;
-        client.batch_execute(DATA)?;
+        client.batch_execute(TABLE)?;
         learn(&mut client, 0..3)?;
         wait_until_written(&mut client, 3)?;
         client.batch_execute("DROP EXTENSION ruvector_dag")?;

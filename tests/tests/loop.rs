@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::{Client, SimpleQueryMessage};
-use ruvector_dag_tests::server;
+use ruvector_dag_tests::{learning, server};
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
@@ -18,10 +18,7 @@ const STATEMENT: &str = "SELECT count(*) FROM customers c JOIN orders o ON o.cus
     WHERE c.country = 2 AND c.language = 2 AND c.city BETWEEN 20 AND 29";
 
 fn cluster(server: &Server) -> Result<Cluster<'_>> {
-    let cluster = Cluster::builder(server)
-        .set("autovacuum", "off")
-        .set("ruvector.dag_min_duration", "0")
-        .start()?;
+    let cluster = learning(server).start()?;
     cluster.client("postgres")?.batch_execute(DATA)?;
     Ok(cluster)
 }

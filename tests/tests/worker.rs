@@ -2,53 +2,30 @@
 
 use anyhow::Result;
 use postgres::Client;
-use ruvector_dag_tests::server;
+use ruvector_dag_tests::{TABLE, WRITTEN, count, learn, learning, server};
 use std::time::Duration;
-use testkit::cluster::{Builder, wait_for};
+use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
-
-const DATA: &str = "CREATE EXTENSION ruvector_dag;
-    CREATE TABLE t (id int PRIMARY KEY, a int, b int);
-    INSERT INTO t SELECT i, i % 20, i % 20 FROM generate_series(1, 20000) AS i;
-    ANALYZE t";
-
-fn settings(server: &Server) -> Builder<'_> {
-    Cluster::builder(server)
-        .set("autovacuum", "off")
-        .set("ruvector.dag_min_duration", "0")
-}
 
 /// A cluster whose worker finds no slot, so that only `dag_learn_now` writes.
 fn without_worker(server: &Server) -> Result<(Cluster<'_>, Client)> {
-    let cluster = settings(server).set("max_worker_processes", "2").start()?;
+    let cluster = learning(server).set("max_worker_processes", "2").start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(DATA)?;
+    client.batch_execute(TABLE)?;
     Ok((cluster, client))
 }
 
-fn learn(client: &mut Client, n: i32) -> Result<()> {
-    client.simple_query(&format!(
-        "SELECT count(*) FROM t x JOIN t y USING (id) WHERE x.a = {n} AND x.b = {n}"
-    ))?;
-    Ok(())
-}
-
-fn count(client: &mut Client, sql: &str) -> Result<i64> {
-    Ok(client.query_one(sql, &[])?.get(0))
-}
-
-const WRITTEN: &str = "SELECT count(*) FROM ruvector.dag_corrections WHERE 't'::regclass = ANY (relations)";
 const QUIET: &str = "SET ruvector.neural_dag_enabled = off";
 
 #[test]
 fn an_idle_database_has_no_worker() -> Result<()> {
     let server = server()?;
-    let cluster = settings(&server).start()?;
+    let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
     client.batch_execute("CREATE DATABASE shop")?;
     let mut shop = cluster.client("shop")?;
-    shop.batch_execute(DATA)?;
-    learn(&mut shop, 1)?;
+    shop.batch_execute(TABLE)?;
+    learn(&mut shop, 1..2)?;
     wait_for("the worker to write", || {
         Ok((count(&mut shop, WRITTEN)? > 0).then_some(()))
     })?;
@@ -69,11 +46,11 @@ fn an_idle_database_has_no_worker() -> Result<()> {
 #[test]
 fn the_owner_of_a_database_gets_no_rights_of_the_worker() -> Result<()> {
     let server = server()?;
-    let cluster = settings(&server).start()?;
+    let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
     client.batch_execute("CREATE ROLE owner LOGIN")?;
     client.batch_execute("CREATE DATABASE shop")?;
-    cluster.client("shop")?.batch_execute(DATA)?;
+    cluster.client("shop")?.batch_execute(TABLE)?;
     client.batch_execute("ALTER DATABASE shop OWNER TO owner")?;
     cluster.client_as("shop", "owner")?.batch_execute(
         "CREATE SCHEMA trap;
@@ -88,7 +65,7 @@ fn the_owner_of_a_database_gets_no_rights_of_the_worker() -> Result<()> {
     // Only workers that start from here on see the setting.
     client.batch_execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'shop'")?;
     let mut shop = cluster.client("shop")?;
-    learn(&mut shop, 1)?;
+    learn(&mut shop, 1..2)?;
     wait_for("the worker to write", || {
         Ok((count(&mut shop, WRITTEN)? > 0).then_some(()))
     })?;
@@ -103,11 +80,11 @@ fn the_owner_of_a_database_gets_no_rights_of_the_worker() -> Result<()> {
 #[test]
 fn settings_of_a_database_do_not_stop_its_worker() -> Result<()> {
     let server = server()?;
-    let cluster = settings(&server).start()?;
+    let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
     client.batch_execute("ALTER DATABASE postgres SET default_transaction_read_only = on")?;
-    client.batch_execute(DATA)?;
-    learn(&mut client, 1)?;
+    client.batch_execute(TABLE)?;
+    learn(&mut client, 1..2)?;
     wait_for("the worker to write", || {
         Ok((count(&mut client, WRITTEN)? > 0).then_some(()))
     })
@@ -117,7 +94,7 @@ fn settings_of_a_database_do_not_stop_its_worker() -> Result<()> {
 fn what_a_savepoint_undoes_is_written_later() -> Result<()> {
     let server = server()?;
     let (_cluster, mut client) = without_worker(&server)?;
-    learn(&mut client, 1)?;
+    learn(&mut client, 1..2)?;
     client.batch_execute("BEGIN; SAVEPOINT s; SELECT ruvector.dag_learn_now(); ROLLBACK TO s; COMMIT")?;
     assert_eq!(count(&mut client, WRITTEN)?, 0);
     client.batch_execute("SELECT ruvector.dag_learn_now()")?;
@@ -129,7 +106,7 @@ fn what_a_savepoint_undoes_is_written_later() -> Result<()> {
 fn what_a_terminated_session_was_writing_is_written_later() -> Result<()> {
     let server = server()?;
     let (cluster, mut client) = without_worker(&server)?;
-    learn(&mut client, 1)?;
+    learn(&mut client, 1..2)?;
     let mut locker = cluster.client("postgres")?;
     locker.batch_execute("BEGIN; LOCK TABLE ruvector.dag_corrections IN EXCLUSIVE MODE")?;
     let mut writer = cluster.client("postgres")?;
@@ -155,7 +132,7 @@ fn what_a_terminated_session_was_writing_is_written_later() -> Result<()> {
 fn a_new_extension_knows_nothing_of_the_old_one() -> Result<()> {
     let server = server()?;
     let (_cluster, mut client) = without_worker(&server)?;
-    learn(&mut client, 1)?;
+    learn(&mut client, 1..2)?;
     assert!(count(&mut client, "SELECT corrections FROM ruvector.dag_status()")? > 0);
     client.batch_execute("DROP EXTENSION ruvector_dag; CREATE EXTENSION ruvector_dag")?;
     client.batch_execute("SET ruvector.dag_min_duration = '1h'; SELECT count(*) FROM t")?;
@@ -169,10 +146,10 @@ fn a_new_extension_knows_nothing_of_the_old_one() -> Result<()> {
 #[test]
 fn a_restart_loads_without_a_statement_and_forgets_what_was_reset() -> Result<()> {
     let server = server()?;
-    let cluster = settings(&server).start()?;
+    let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(DATA)?;
-    learn(&mut client, 1)?;
+    client.batch_execute(TABLE)?;
+    learn(&mut client, 1..2)?;
     wait_for("the worker to write", || {
         Ok((count(&mut client, WRITTEN)? > 0).then_some(()))
     })?;
@@ -202,7 +179,7 @@ fn a_role_that_may_learn_needs_no_rights_on_the_tables() -> Result<()> {
     client.batch_execute(
         "CREATE ROLE operator LOGIN; GRANT EXECUTE ON FUNCTION ruvector.dag_learn_now() TO operator",
     )?;
-    learn(&mut client, 1)?;
+    learn(&mut client, 1..2)?;
     cluster
         .client_as("postgres", "operator")?
         .batch_execute("SELECT ruvector.dag_learn_now()")?;
