@@ -151,11 +151,12 @@ impl Mechanism for ParallelBranchAttention {
     fn factors(&self, facts: &Facts<'_>, at: usize) -> Vec<f64> {
         let feeding = feeding_factors(facts, at, |_| 1.0);
         let mut factors = self.gates(facts);
+        let own = factors[at];
         for (factor, feeding) in factors.iter_mut().zip(feeding) {
             *factor *= 1.0 - feeding;
         }
         Walk::default().up(facts, at as u32, |above| factors[above] = 0.0);
-        factors[at] = self.gates(facts)[at];
+        factors[at] = own;
         factors
     }
 }
