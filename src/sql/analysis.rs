@@ -79,7 +79,7 @@ fn analyze(query: &str) -> Result<Vec<AnalyzedRow>, Report> {
                 ids(&mut dag.consumers(node.id)),
                 ids(&mut dag.inputs(node.id)),
                 dag.self_cost(node.id),
-                weighed.recommendations(at),
+                weighed.recommendations(at).to_vec(),
             )
         })
         .collect())
@@ -90,6 +90,8 @@ pub(super) struct Weighed {
     pub(super) dag: QueryDag,
     pub(super) choice: Choice,
     pub(super) scores: Arc<AttentionScores>,
+    /// What the counts say about each operator.
+    recommendations: Vec<Vec<String>>,
     planned: Planned,
 }
 
@@ -97,7 +99,13 @@ pub(super) struct Weighed {
 pub(super) fn weigh(query: &str, mechanism: &str) -> Result<Weighed, Report> {
     let wanted = attention::by_name(mechanism).map_err(from_engine)?;
     let planned = planned::plan(query)?;
-    let dag = counted_dag(&planned)?;
+    let known = knowledge(&planned);
+    let dag = counted_dag(&planned, &known)?;
+    let recommendations = planned
+        .operators
+        .iter()
+        .map(|view| recommendations(view, known.get(&view.plan_node_id)))
+        .collect();
     let class = planned
         .remembered
         .as_ref()
@@ -108,6 +116,7 @@ pub(super) fn weigh(query: &str, mechanism: &str) -> Result<Weighed, Report> {
         dag,
         choice,
         scores,
+        recommendations,
         planned,
     })
 }
@@ -124,18 +133,14 @@ impl Weighed {
     }
 
     /// What the counts say about the operator at a position.
-    pub(super) fn recommendations(&self, at: usize) -> Vec<String> {
-        let knowledge = knowledge(&self.planned);
-        let view = self.planned.operators.get(at);
-        view.map_or_else(Vec::new, |view| {
-            recommendations(view, knowledge.get(&view.plan_node_id))
-        })
+    fn recommendations(&self, at: usize) -> &[String] {
+        self.recommendations.get(at).map_or(&[], Vec::as_slice)
     }
 
     /// What may be done about the operator at a position.
     pub(super) fn advice(&self, at: usize) -> String {
-        if let Some(recommendation) = self.recommendations(at).into_iter().next() {
-            return recommendation;
+        if let Some(recommendation) = self.recommendations(at).first() {
+            return recommendation.clone();
         }
         let Some(view) = self.planned.operators.get(at) else {
             return String::new();
@@ -154,9 +159,9 @@ impl Weighed {
 }
 
 /// The graph of a plan whose relations have the rows that were learned.
-fn counted_dag(planned: &Planned) -> Result<QueryDag, Report> {
-    let runs = knowledge(planned).into_iter().filter_map(|(node, (_, learned))| {
-        let rows = learned?.correction.rows;
+fn counted_dag(planned: &Planned, known: &Knowledge<'_>) -> Result<QueryDag, Report> {
+    let runs = known.iter().filter_map(|(&node, (_, learned))| {
+        let rows = learned.as_ref()?.correction.rows;
         let run = NodeRun {
             is_complete: true,
             rows,
@@ -181,8 +186,11 @@ fn graph(planned: &Planned, runs: &HashMap<i32, NodeRun>) -> Result<QueryDag, Re
     })
 }
 
+/// By plan node id: a relation, and what was learned of it.
+type Knowledge<'p> = HashMap<i32, (&'p Counted, Option<Learned>)>;
+
 /// By plan node id: the relation it produces, and what was learned of it.
-fn knowledge(planned: &Planned) -> HashMap<i32, (&Counted, Option<Learned>)> {
+fn knowledge(planned: &Planned) -> Knowledge<'_> {
     let counted = planned
         .remembered
         .iter()
