@@ -13,19 +13,19 @@ use engine::attention::{
 };
 use engine::decision::PlanEvidence;
 use engine::{Error, QueryDag};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Plans whose scores a session keeps.
 const CACHED: usize = 1000;
 
-/// The mechanisms of a session, with the parameters that are set.
+/// The mechanisms of a session, with the parameters that are set. Each is made when it is first used: some make tables.
 struct Session {
-    parameters: String,
-    /// All but the temporal one, in the order of [`MechanismId::ALL`].
-    stateless: Vec<Box<dyn DagAttention>>,
-    ensemble: Option<EnsembleAttention>,
+    text: String,
+    parameters: serde_json::Value,
+    /// All but the temporal one, by [`place`].
+    stateless: [OnceCell<Box<dyn DagAttention>>; MechanismId::ALL.len() + 1],
     temporal: TemporalBTSPAttention,
     cache: AttentionCache,
 }
@@ -35,54 +35,57 @@ thread_local! {
 }
 
 impl Session {
-    fn new(parameters: String) -> Self {
-        let all: serde_json::Value = serde_json::from_str(&parameters).unwrap_or_default();
-        let of = |mechanism: MechanismId| all.get(mechanism.name()).map(ToString::to_string);
-        let configured = |mechanism: MechanismId| {
-            let wanted = of(mechanism).and_then(|text| mechanism.configured(&text).ok());
-            wanted.unwrap_or_else(|| mechanism.with_defaults())
-        };
-        let temporal = of(MechanismId::TemporalBtsp)
-            .and_then(|text| serde_json::from_str::<TemporalBTSPParameters>(&text).ok())
-            .and_then(|parameters| TemporalBTSPAttention::new(parameters).ok());
-        let members = MechanismId::ALL.map(|mechanism| (configured(mechanism), 1.0));
+    fn new(text: String) -> Self {
+        let parameters: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let temporal = parameters.get(MechanismId::TemporalBtsp.name()).cloned();
+        let temporal = temporal
+            .and_then(|own| serde_json::from_value::<TemporalBTSPParameters>(own).ok())
+            .and_then(|own| TemporalBTSPAttention::new(own).ok());
         Self {
-            stateless: MechanismId::ALL.into_iter().map(configured).collect(),
-            ensemble: EnsembleAttention::new(members.into()).ok(),
+            text,
+            parameters,
+            stateless: Default::default(),
             temporal: temporal.unwrap_or_default(),
             cache: AttentionCache::with_shards(CACHED, 1),
-            parameters,
         }
     }
 
+    fn configured(&self, mechanism: MechanismId) -> Box<dyn DagAttention> {
+        let own = self.parameters.get(mechanism.name());
+        let wanted = own.and_then(|own| mechanism.configured(&own.to_string()).ok());
+        wanted.unwrap_or_else(|| mechanism.with_defaults())
+    }
+
     fn mechanism(&self, choice: Choice) -> &dyn DagAttention {
-        let ensemble = self
-            .ensemble
-            .as_ref()
-            .map(|ensemble| ensemble as &dyn DagAttention);
-        let own = |mechanism: MechanismId| MechanismId::ALL.iter().position(|&own| own == mechanism);
-        let stateless = match choice {
-            Choice::Ensemble => ensemble,
-            Choice::Mechanism(MechanismId::TemporalBtsp) => None,
-            Choice::Mechanism(mechanism) => own(mechanism)
-                .and_then(|at| self.stateless.get(at))
-                .map(Box::as_ref),
-        };
-        stateless.unwrap_or(&self.temporal)
+        if choice == Choice::Mechanism(MechanismId::TemporalBtsp) {
+            return &self.temporal;
+        }
+        let made = self.stateless.get(place(choice)).map(|cell| {
+            cell.get_or_init(|| match choice {
+                Choice::Mechanism(mechanism) => self.configured(mechanism),
+                Choice::Ensemble => self.ensemble(),
+            })
+        });
+        made.map_or(&self.temporal, Box::as_ref)
+    }
+
+    fn ensemble(&self) -> Box<dyn DagAttention> {
+        let members = MechanismId::ALL.map(|mechanism| (self.configured(mechanism), 1.0));
+        match EnsembleAttention::new(members.into()) {
+            Ok(ensemble) => Box::new(ensemble),
+            Err(_) => MechanismId::Topological.with_defaults(),
+        }
     }
 }
 
 /// Runs `work` with the session's mechanisms, which are made anew when their parameters were set anew.
 fn with_session<R>(work: impl FnOnce(&mut Session) -> R) -> R {
     SESSION.with_borrow_mut(|session| {
-        let parameters = settings::attention_parameters();
-        let is_current = session
-            .as_ref()
-            .is_some_and(|session| session.parameters == parameters);
-        if !is_current {
+        let text = settings::attention_parameters();
+        if session.as_ref().is_some_and(|session| session.text != text) {
             *session = None;
         }
-        work(session.get_or_insert_with(|| Session::new(parameters)))
+        work(session.get_or_insert_with(|| Session::new(text)))
     })
 }
 

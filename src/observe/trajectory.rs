@@ -64,10 +64,11 @@ fn attach_plan(trajectory: &mut Trajectory, operators: &[OperatorView], runs: &H
         trajectory.plan_length = binary.len() as u32;
     }
     attention::observe(&executed);
-    // As it was known when it was planned, so that a plan that never ran can be compared with it.
-    let planned = plan::read::to_dag(operators, &HashMap::new());
-    if let Some(planned) = planned.filter(|_| wants_embedding(trajectory.class)) {
-        embed(trajectory, &planned);
+    if wants_embedding(trajectory.class) {
+        // As it was known when it was planned, so that a plan that never ran can be compared with it.
+        if let Some(planned) = plan::read::to_dag(operators, &HashMap::new()) {
+            embed(trajectory, &planned);
+        }
     }
 }
 
