@@ -124,6 +124,14 @@ fn capacity(rows: f64, self_time: f64) -> f64 {
     rows / (self_time + rows * LEAST_TIME)
 }
 
+#[inline]
+fn check_capacity(from: OperatorId, to: OperatorId, given: f64) -> Result<(), Error> {
+    if given.is_nan() || given < 0.0 {
+        return Err(Error::InvalidCapacity { from, to, given });
+    }
+    Ok(())
+}
+
 impl DagMinCutEngine {
     /// An engine without operators.
     pub fn new() -> Self {
@@ -215,13 +223,7 @@ impl DagMinCutEngine {
 
     #[inline]
     fn ends(&self, from: OperatorId, to: OperatorId, capacity: f64) -> Result<(u32, u32), Error> {
-        if capacity.is_nan() || capacity < 0.0 {
-            return Err(Error::InvalidCapacity {
-                from,
-                to,
-                given: capacity,
-            });
-        }
+        check_capacity(from, to, capacity)?;
         Ok((self.place(from)?, self.place(to)?))
     }
 
@@ -294,21 +296,18 @@ impl DagMinCutEngine {
     pub fn update_edges(&mut self, changes: &[(OperatorId, OperatorId, f64)]) -> Result<f64, Error> {
         let mut ordered = Vec::with_capacity(changes.len());
         for (&(from, to, capacity), at) in changes.iter().zip(0u32..) {
-            let (source, target) = self.ends(from, to, capacity)?;
-            ordered.push((u64::from(source) << 32 | u64::from(at), target, capacity));
+            check_capacity(from, to, capacity)?;
+            ordered.push((u64::from(self.place(from)?) << 32 | u64::from(at), to, capacity));
         }
         ordered.sort_unstable_by_key(|change| change.0);
         let source = |key: u64| (key >> 32) as u32;
-        if let Some(&(key, ..)) = ordered
+        if let Some(&(key, to, _)) = ordered
             .iter()
-            .find(|change| !self.has_edge(source(change.0), change.1))
+            .find(|change| !self.leads_to(source(change.0), change.1))
         {
-            let wrong = changes.get(key as u32 as usize);
-            let ends = wrong.map_or((OperatorId(0), OperatorId(0)), |&(from, to, _)| (from, to));
-            return Err(Error::UnknownEdge {
-                from: ends.0,
-                to: ends.1,
-            });
+            self.place(to)?;
+            let from = self.numbers[source(key) as usize].unwrap_or(to);
+            return Err(Error::UnknownEdge { from, to });
         }
         let before = self.cut_value();
         for changes in ordered.chunks(AT_ONCE) {
@@ -316,17 +315,27 @@ impl DagMinCutEngine {
                 let above = self.tree.fetch(source(key));
                 self.tree.fetch(above);
             }
-            for &(key, target, capacity) in changes {
-                self.set_capacity(source(key), target, capacity);
+            for &(key, to, capacity) in changes {
+                let from = source(key);
+                match self.tree.consumer(from) {
+                    SHARED => _ = self.shared.set_capacity(from, self.place(to)?, capacity),
+                    _ => self.set_tree_capacity(from, capacity),
+                }
             }
         }
         Ok(self.signal(before, None))
     }
 
-    /// Whether there is such an edge.
+    /// Whether an edge leads from a place to an operator. In a tree this reads what lies near the place in memory.
     #[inline]
-    fn has_edge(&self, from: u32, to: u32) -> bool {
-        self.tree.consumer(from) == to || self.find_edge(from, to).is_some()
+    fn leads_to(&self, from: u32, to: OperatorId) -> bool {
+        match self.tree.consumer(from) {
+            NONE => false,
+            SHARED => self
+                .place(to)
+                .is_ok_and(|target| self.find_edge(from, target).is_some()),
+            consumer => self.numbers[consumer as usize] == Some(to),
+        }
     }
 
     /// Changes the capacity of an edge; tells whether there is one.
@@ -335,12 +344,17 @@ impl DagMinCutEngine {
         match self.tree.consumer(from) {
             SHARED => self.shared.set_capacity(from, to, capacity).is_some(),
             consumer if consumer == to => {
-                let reached = self.tree.set_capacity(from, capacity);
-                self.follow(reached);
+                self.set_tree_capacity(from, capacity);
                 true
             }
             _ => false,
         }
+    }
+
+    #[inline]
+    fn set_tree_capacity(&mut self, from: u32, capacity: f64) {
+        let reached = self.tree.set_capacity(from, capacity);
+        self.follow(reached);
     }
 
     /// Carries on where a change of a tree ended.
