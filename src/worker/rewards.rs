@@ -17,7 +17,7 @@ const SAMPLES: &str = "SELECT class, execution_ms, total_cost, embedding FROM ru
 /// Executions rewarded per cycle; further ones teach little more and cost as much.
 const REWARDED: usize = 100;
 /// Nearest executions that predict.
-const NEIGHBOURS: usize = 5;
+const NEIGHBOURS: usize = 8;
 /// Executions of other statements below which nothing can be said.
 const LEAST: usize = 10;
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::fmt::Write;
 
 /// Nearest plans that predict.
-const NEIGHBOURS: usize = 5;
+const NEIGHBOURS: usize = 8;
 
 type Pooling = Box<dyn Fn(&QueryDag) -> AttentionScores>;
 

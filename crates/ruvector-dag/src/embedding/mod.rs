@@ -5,9 +5,9 @@
 //!
 //! | block | coordinates | likeness of | weight |
 //! |---|---|---|---|
-//! | operators | 64 | the operators, as attention weighs them (`pooling`) | 0.20 |
-//! | shape | 96 | what feeds what, as attention weighs it (`pooling`) | 0.15 |
-//! | magnitudes | 96 | how much work it is, on a logarithmic scale (`magnitude`) | 0.65 |
+//! | operators | 64 | the operators, as attention weighs them (`pooling`) | 0.10 |
+//! | shape | 96 | what feeds what, as attention weighs it (`pooling`) | 0.10 |
+//! | magnitudes | 96 | how much work it is, on a logarithmic scale (`magnitude`) | 0.80 |
 //!
 //! A block without content (the shape of one operator) is left out, and the others share its weight. Operators' numbers and
 //! the order in which they were added don't count, but for rounding.
@@ -33,9 +33,9 @@ const _: () = assert!(DIMENSIONS == 256, "stored embeddings have 256 coordinates
 
 /// Shares of the blocks in the cosine: operators, shape, magnitudes. They sum to 1.
 ///
-/// From the synthetic statements of `tests/embedding_evaluation.rs`, to be tuned on measured latencies: magnitudes alone
-/// predict best there (what time is made of there are sums, which they hold), yet attention shows in the other two.
-const BLOCK_WEIGHTS: [f32; 3] = [0.20, 0.15, 0.65];
+/// Magnitudes predict latency best (what time is made of are sums, which they hold); the other two keep plans apart that do
+/// as much work in another way, which is what decisions are about.
+const BLOCK_WEIGHTS: [f32; 3] = [0.10, 0.10, 0.80];
 
 /// A plan as 256 numbers of unit norm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
