@@ -133,7 +133,7 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> bool {
     };
     let facts = plan_tree::read(planned, &frame.levels);
     if !frame.spare.is_null() && !frame.evidence.worth_running(facts.shape) {
-        shmem::statements::settle(frame.statement.class);
+        shmem::statements::settle(frame.statement.class, frame.choice.cutoff);
         AGAIN.set(Some(frame));
         return false;
     }
@@ -156,6 +156,9 @@ pub(crate) fn enter_again() {
 
 fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) {
     shmem::counters::add_corrections_applied(u64::from(frame.corrected));
+    if frame.corrected == 0 && !frame.spare.is_null() {
+        shmem::statements::settle(frame.statement.class, frame.choice.cutoff);
+    }
     // A plan that no correction touched is stock's, whatever it might have been corrected with.
     let cutoff = if frame.corrected == 0 {
         0

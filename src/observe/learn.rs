@@ -2,7 +2,7 @@
 
 use super::knowledge::Remembered;
 use super::session;
-use super::trajectory;
+use super::trajectory::{self, Executed};
 use super::watch::Watch;
 use crate::pg::{catalog, plan_state, plan_tree::Counted};
 use crate::settings;
@@ -10,10 +10,10 @@ use crate::shmem::{corrections, corrections::Observation, counters, statements};
 use crate::steer::rows;
 use engine::cardinality::is_material;
 use pgrx::pg_sys;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// What the counts of one execution taught.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Lesson {
     /// Relations whose count was complete.
     pub(super) counted: u32,
@@ -23,6 +23,27 @@ pub(super) struct Lesson {
     is_news: bool,
     /// A count differs from what the plan was made with.
     is_surprise: bool,
+    /// The sequence numbers of surprising counts that were not known, the most attended first.
+    news: Vec<u64>,
+}
+
+impl Lesson {
+    /// Of an execution without counts.
+    const NONE: Self = Self {
+        counted: 0,
+        max_q_error: f64::NAN,
+        is_news: false,
+        is_surprise: false,
+        news: Vec::new(),
+    };
+
+    /// The cutoff up to which only the more attended half of the news is applied; 0 without two of them.
+    fn partial(&self) -> u64 {
+        match self.news.len() {
+            0 | 1 => 0,
+            count => self.news[count.div_ceil(2) - 1],
+        }
+    }
 }
 
 /// Executions of a class that are always counted in full.
@@ -66,15 +87,16 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
     }
     session::note_evidence(statement.queryid);
     let runs = plan_state::read(query, is_complete);
-    let lesson = learn_counts(&remembered.facts.counted, &runs, statement.queryid);
+    let executed = Executed::read(query, &runs);
+    let lesson = learn_counts(remembered, &runs, executed.as_ref());
     if is_complete && !watch.is_timed {
         let is_first_look =
             statements::get(statement.class).is_none_or(|known| known.evidence.corrected_runs == 0);
         let learned = lesson.is_news || (is_first_look && lesson.is_surprise);
-        record(watch, Ok(watch.elapsed_ms), learned);
+        record(watch, Ok(watch.elapsed_ms), learned, lesson.partial());
     }
     counters::add_statements_learned(1);
-    trajectory::send(Some(query), watch, &lesson, &runs, !is_complete);
+    trajectory::send(executed.as_ref(), watch, &lesson, !is_complete);
 }
 
 /// Learns from an execution that was cancelled: its plan takes longer than this.
@@ -83,17 +105,11 @@ pub(crate) fn from_cancelled(watch: &Watch) {
     if watch.elapsed_ms < settings::min_duration_ms() || watch.is_timed {
         return;
     }
-    record(watch, Err(watch.elapsed_ms), false);
-    let lesson = Lesson {
-        counted: 0,
-        max_q_error: f64::NAN,
-        is_news: false,
-        is_surprise: false,
-    };
-    trajectory::send(None, watch, &lesson, &Default::default(), true);
+    record(watch, Err(watch.elapsed_ms), false, 0);
+    trajectory::send(None, watch, &Lesson::NONE, true);
 }
 
-fn record(watch: &Watch, outcome: Result<f64, f64>, learned: bool) {
+fn record(watch: &Watch, outcome: Result<f64, f64>, learned: bool, partial: u64) {
     let remembered = &watch.remembered;
     statements::record(&statements::Execution {
         class: remembered.statement.class,
@@ -106,42 +122,63 @@ fn record(watch: &Watch, outcome: Result<f64, f64>, learned: bool) {
         total_cost: remembered.facts.total_cost,
         outcome,
         learned,
+        partial,
     });
 }
 
+/// Takes up the counts that are complete, in the order of attention: what is learned first can be applied alone.
 fn learn_counts(
-    counted: &[Counted],
-    runs: &std::collections::HashMap<i32, plan_state::NodeRun>,
-    queryid: i64,
+    remembered: &Remembered,
+    runs: &HashMap<i32, plan_state::NodeRun>,
+    executed: Option<&Executed>,
 ) -> Lesson {
-    let mut lesson = Lesson {
-        counted: 0,
-        max_q_error: f64::NAN,
-        is_news: false,
-        is_surprise: false,
-    };
+    let mut lesson = Lesson::NONE;
     let may_write = !catalog::is_standby();
-    for node in counted {
-        let Some(run) = runs.get(&node.plan_node_id).filter(|run| run.is_complete) else {
-            continue;
-        };
-        let (actual, estimated) = (run.rows.max(1.0), node.estimated.max(1.0));
+    let complete = remembered.facts.counted.iter().filter_map(|node| {
+        let run = runs.get(&node.plan_node_id).filter(|run| run.is_complete)?;
+        Some((node, run))
+    });
+    let mut complete: Vec<(&Counted, &plan_state::NodeRun)> = complete.collect();
+    let is_unknown = |node: &Counted| rows::learned(&node.subject).is_none();
+    if complete.iter().filter(|(node, _)| is_unknown(node)).count() > 1 {
+        sort_by_attention(&mut complete, executed, remembered.statement.class);
+    }
+    for (node, run) in complete {
         lesson.counted += 1;
-        lesson.max_q_error = lesson
-            .max_q_error
-            .max((actual / estimated).max(estimated / actual));
+        lesson.max_q_error = lesson.max_q_error.max(q_error(node, run));
         let is_surprise = is_material(node.planned, run.rows);
         lesson.is_surprise |= is_surprise;
         if may_write {
             let learned = corrections::learn(
                 catalog::database(),
                 node.subject.key.0,
-                &observation(node, run, queryid),
+                &observation(node, run, remembered.statement.queryid),
             );
             lesson.is_news |= learned.is_new_or_changed && is_surprise;
+            lesson.news.extend(learned.new_sequence.filter(|_| is_surprise));
         }
     }
     lesson
+}
+
+fn q_error(node: &Counted, run: &plan_state::NodeRun) -> f64 {
+    let (actual, estimated) = (run.rows.max(1.0), node.estimated.max(1.0));
+    (actual / estimated).max(estimated / actual)
+}
+
+/// First those worth correcting most: much attended and badly estimated.
+fn sort_by_attention(
+    counts: &mut [(&Counted, &plan_state::NodeRun)],
+    executed: Option<&Executed>,
+    class: u64,
+) {
+    let Some(executed) = executed else { return };
+    let attention = executed.attention(class);
+    let worth = |(node, run): &(&Counted, &plan_state::NodeRun)| {
+        let weight = attention.get(&node.plan_node_id).copied().unwrap_or(0.0);
+        -weight * q_error(node, run).ln()
+    };
+    counts.sort_by(|a, b| worth(a).total_cmp(&worth(b)));
 }
 
 fn observation<'n>(node: &'n Counted, run: &plan_state::NodeRun, queryid: i64) -> Observation<'n> {

@@ -15,14 +15,30 @@ use engine::embedding::{DIMENSIONS, PlanEmbedding};
 use pgrx::pg_sys;
 use std::collections::HashMap;
 
-/// Sends an execution on its way. Without `query` (an error ended it) the plan is left out.
-pub(super) fn send(
-    query: Option<*mut pg_sys::QueryDesc>,
-    watch: &Watch,
-    lesson: &Lesson,
-    runs: &HashMap<i32, NodeRun>,
-    is_cut_off: bool,
-) {
+/// The plan of an execution, with its counts.
+pub(super) struct Executed {
+    operators: Vec<OperatorView>,
+    dag: QueryDag,
+}
+
+impl Executed {
+    /// `None` for a plan that is not a graph the engine takes.
+    pub(super) fn read(query: *mut pg_sys::QueryDesc, runs: &HashMap<i32, NodeRun>) -> Option<Self> {
+        let operators = operators::read(query);
+        let dag = plan::read::to_dag(&operators, runs)?;
+        Some(Self { operators, dag })
+    }
+
+    /// How much attention each plan node gets, by its id.
+    pub(super) fn attention(&self, class: u64) -> HashMap<i32, f64> {
+        let scores = attention::scores(&self.dag, attention::choose(&self.dag, Some(class)));
+        let ids = self.operators.iter().map(|operator| operator.plan_node_id);
+        ids.zip(scores.as_slice().iter().copied()).collect()
+    }
+}
+
+/// Sends an execution on its way. Without `executed` (an error ended it) the plan is left out.
+pub(super) fn send(executed: Option<&Executed>, watch: &Watch, lesson: &Lesson, is_cut_off: bool) {
     if catalog::is_standby() {
         return;
     }
@@ -48,25 +64,22 @@ pub(super) fn send(
         plan_length: 0,
         plan: [0; PLAN_BYTES],
     };
-    if let Some(query) = query {
-        attach_plan(&mut trajectory, &operators::read(query), runs);
+    if let Some(executed) = executed {
+        attach_plan(&mut trajectory, executed);
     }
     ring::push(&trajectory);
 }
 
-fn attach_plan(trajectory: &mut Trajectory, operators: &[OperatorView], runs: &HashMap<i32, NodeRun>) {
-    let Some(executed) = plan::read::to_dag(operators, runs) else {
-        return;
-    };
-    let binary = executed.to_binary();
+fn attach_plan(trajectory: &mut Trajectory, executed: &Executed) {
+    let binary = executed.dag.to_binary();
     if binary.len() <= PLAN_BYTES {
         trajectory.plan[..binary.len()].copy_from_slice(&binary);
         trajectory.plan_length = binary.len() as u32;
     }
-    attention::observe(&executed);
+    attention::observe(&executed.dag);
     if wants_embedding(trajectory.class) {
         // As it was known when it was planned, so that a plan that never ran can be compared with it.
-        if let Some(planned) = plan::read::to_dag(operators, &HashMap::new()) {
+        if let Some(planned) = plan::read::to_dag(&executed.operators, &HashMap::new()) {
             embed(trajectory, &planned);
         }
     }

@@ -24,6 +24,8 @@ pub(crate) struct Observation<'t> {
 pub(crate) struct Learned {
     /// The relation was not known, or its count changed by more than a tenth.
     pub(crate) is_new_or_changed: bool,
+    /// Its sequence number, when it was not known.
+    pub(crate) new_sequence: Option<u64>,
 }
 
 fn place(database: u32, key: u64) -> u64 {
@@ -45,6 +47,7 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
     let Some(shared) = shared() else {
         return Learned {
             is_new_or_changed: false,
+            new_sequence: None,
         };
     };
     let mut relations = [0; MAX_RELATIONS];
@@ -52,11 +55,10 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
         .iter_mut()
         .zip(seen.relations)
         .for_each(|(kept, &seen)| *kept = seen);
-    let mut is_new = false;
+    let mut new_sequence = None;
     let mut is_changed = false;
     let next_sequence = || shared.counters.sequence.fetch_add(1, Ordering::Relaxed) + 1;
     shared.corrections.update(place(database, key), |known| {
-        is_new = known.is_none();
         is_changed = known.is_some_and(|known| is_material(known.rows, seen.rows));
         Update::Put(Correction {
             relation_key: key,
@@ -65,7 +67,10 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
             table_rows: seen.table_rows,
             modifications: seen.modifications,
             // A number of its own, taken under the lock: who reads it as the newest finds this entry.
-            sequence: known.map_or_else(next_sequence, |known| known.sequence),
+            sequence: known.map_or_else(
+                || *new_sequence.insert(next_sequence()),
+                |known| known.sequence,
+            ),
             queryid: seen.queryid,
             measured_at: seen.measured_at,
             observations: known.map_or(0, |known| known.observations).saturating_add(1),
@@ -75,11 +80,12 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
             relations,
         })
     });
-    if is_new {
+    if new_sequence.is_some() {
         counters::add_relations_learned(1);
     }
     Learned {
-        is_new_or_changed: is_new || is_changed,
+        is_new_or_changed: new_sequence.is_some() || is_changed,
+        new_sequence,
     }
 }
 

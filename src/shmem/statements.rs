@@ -19,6 +19,8 @@ pub(crate) struct Execution {
     pub(crate) outcome: Result<f64, f64>,
     /// It taught something that the next plan should be made with.
     pub(crate) learned: bool,
+    /// The cutoff that leaves out all but the most attended of what it taught; 0 when it taught too little to tell.
+    pub(crate) partial: u64,
 }
 
 /// What is known of a class.
@@ -32,6 +34,9 @@ pub(crate) fn record(run: &Execution) {
     shared.statements.update(run.class, |known| {
         let mut evidence = known.map_or_else(StatementEvidence::default, |known| known.evidence);
         evidence.record(run.shape, run.cutoff, run.total_cost, run.outcome, run.learned);
+        if run.partial > 0 {
+            evidence.partial = run.partial;
+        }
         Update::Put(Statement {
             class: run.class,
             queryid: run.queryid,
@@ -44,9 +49,9 @@ pub(crate) fn record(run: &Execution) {
     });
 }
 
-/// Marks a class as planned with the newest knowledge.
-pub(crate) fn settle(class: u64) {
-    change(class, |statement| statement.evidence.settle());
+/// Marks a class as planned with the knowledge up to `cutoff`.
+pub(crate) fn settle(class: u64, cutoff: u64) {
+    change(class, |statement| statement.evidence.settle(cutoff));
 }
 
 fn change(class: u64, change: impl FnOnce(&mut Statement)) {

@@ -33,7 +33,7 @@ fn stock_is_measured_before_anything_is_tried() {
 fn a_faster_plan_is_kept_and_had_again_by_its_cutoff() {
     let mut runs = vec![(STOCK, 0, Ok(100.0)), (STOCK, 0, Ok(100.0)), (2, 10, Ok(20.0))];
     let mut faster = evidence(&runs);
-    faster.settle();
+    faster.settle(99);
     assert_eq!(
         (faster.choose(99).cutoff, faster.choose(99).state),
         (10, State::Applied)
@@ -41,7 +41,7 @@ fn a_faster_plan_is_kept_and_had_again_by_its_cutoff() {
     // A later plan that is slower does not replace it.
     runs.push((3, 20, Ok(300.0)));
     let mut kept = evidence(&runs);
-    kept.settle();
+    kept.settle(99);
     assert_eq!(kept.choose(99).cutoff, 10);
     assert!(!kept.worth_running(3));
     assert!(kept.worth_running(2));
@@ -51,7 +51,7 @@ fn a_faster_plan_is_kept_and_had_again_by_its_cutoff() {
 #[test]
 fn a_plan_that_became_slow_is_left() {
     let mut evidence = evidence(&[(STOCK, 0, Ok(100.0)), (STOCK, 0, Ok(100.0)), (2, 10, Ok(20.0))]);
-    evidence.settle();
+    evidence.settle(99);
     for _ in 0..6 {
         evidence.record(2, 10, 100.0, Ok(400.0), false);
     }
@@ -64,7 +64,7 @@ fn a_plan_that_became_slow_is_left() {
 #[test]
 fn a_plan_that_was_cut_off_is_slower_than_its_limit() {
     let mut evidence = evidence(&[(STOCK, 0, Ok(100.0)), (STOCK, 0, Ok(100.0)), (2, 10, Err(8000.0))]);
-    evidence.settle();
+    evidence.settle(99);
     assert_eq!(evidence.choose(10).cutoff, 0);
     assert!(!evidence.worth_running(2));
     let plan = evidence.plan(2).expect("recorded");
@@ -78,7 +78,7 @@ fn stock_that_is_cut_off_is_beaten_by_what_ends() {
         (STOCK, 0, Err(8000.0)),
         (2, 10, Ok(50.0)),
     ]);
-    evidence.settle();
+    evidence.settle(99);
     assert_eq!(
         (evidence.choose(10).cutoff, evidence.choose(10).state),
         (10, State::Applied)
@@ -88,7 +88,7 @@ fn stock_that_is_cut_off_is_beaten_by_what_ends() {
 #[test]
 fn a_doubtful_plan_is_tried_twice() {
     let mut evidence = evidence(&[(STOCK, 0, Ok(100.0)), (STOCK, 0, Ok(100.0)), (2, 10, Ok(110.0))]);
-    evidence.settle();
+    evidence.settle(99);
     assert_eq!(
         (evidence.choose(10).cutoff, evidence.choose(10).state),
         (10, State::Exploring)
@@ -104,7 +104,7 @@ fn a_doubtful_plan_is_tried_twice() {
 fn a_small_gain_is_compared_with_stock_again() {
     // Stock was measured while the machine was slow.
     let mut evidence = evidence(&[(STOCK, 0, Ok(150.0)), (STOCK, 0, Ok(150.0)), (2, 10, Ok(110.0))]);
-    evidence.settle();
+    evidence.settle(99);
     evidence.record(2, 10, 100.0, Ok(110.0), false);
     let mut choice = evidence.choose(10);
     assert_eq!((choice.cutoff, choice.reason), (0, Reason::StockMeasuredAgain));
@@ -127,7 +127,7 @@ fn a_small_gain_is_compared_with_stock_again() {
 #[test]
 fn controls_become_rare() {
     let mut evidence = evidence(&[(STOCK, 0, Ok(100.0)), (STOCK, 0, Ok(100.0)), (2, 10, Ok(70.0))]);
-    evidence.settle();
+    evidence.settle(99);
     let mut controls = 0;
     for _ in 0..1000 {
         let choice = evidence.choose(10);
@@ -179,6 +179,23 @@ proptest! {
         prop_assert!(choice.cutoff == 0 || chosen.and_then(PlanEvidence::expected_ms) < Some(stock));
         prop_assert!(evidence.plans().count() <= MAX_PLANS);
         prop_assert!(evidence.stock().is_some(), "stock is never forgotten");
+    }
+
+    #[test]
+    fn the_most_attended_corrections_are_tried_alone_once_when_all_together_were_slower(slower in 100.0f64..299.0) {
+        let mut evidence = evidence(&[(STOCK, 0, Ok(100.0)), (STOCK, 0, Ok(100.0)), (2, 20, Ok(slower)), (2, 20, Ok(slower))]);
+        evidence.settle(20);
+        prop_assert_eq!(evidence.choose(20).cutoff, 0);
+        evidence.partial = 15;
+        let choice = evidence.choose(20);
+        prop_assert_eq!((choice.cutoff, choice.reason), (15, Reason::MostAttendedAlone));
+        evidence.record(3, 15, 1.0, Ok(10.0), false);
+        prop_assert_eq!((evidence.choose(20).cutoff, evidence.choose(20).reason), (15, Reason::FasterThanStock));
+        // A plan known to be slower is not run for it, and it is not planned again.
+        let mut known = evidence;
+        known.partial = 17;
+        known.settle(17);
+        prop_assert_eq!(known.partial, 0);
     }
 
     #[test]

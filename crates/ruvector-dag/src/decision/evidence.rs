@@ -100,6 +100,9 @@ pub struct StatementEvidence {
     reserved: u32,
     /// 1 when something was learned since the newest knowledge was last planned with.
     pub fresh: u32,
+    /// The cutoff that leaves out all but the most attended of the newest corrections; 0 when there is none, or it was
+    /// planned with.
+    pub partial: u64,
     /// Milliseconds gained against the stock plan's typical latency, summed over executions.
     pub saved_ms: f64,
     /// Milliseconds lost against the stock plan's typical latency, summed over executions.
@@ -160,6 +163,7 @@ impl StatementEvidence {
         self.corrected_runs = self.corrected_runs.saturating_add(u32::from(cutoff > 0));
         // A plan made with the newest knowledge that taught nothing leaves nothing to try.
         self.fresh = u32::from(learned || (cutoff == 0 && self.fresh != 0));
+        self.note_planned_with(cutoff);
         let stock_ms = self.stock().and_then(PlanEvidence::typical_ms);
         let is_new = self.plan(shape).is_none();
         let plan = self.slot(shape, cutoff, total_cost);
@@ -178,6 +182,13 @@ impl StatementEvidence {
             } else if outcome.is_ok() {
                 self.saved_ms += gain_ms;
             }
+        }
+    }
+
+    /// Takes the partial cutoff off the list of what is to be tried.
+    pub(super) fn note_planned_with(&mut self, cutoff: u64) {
+        if cutoff == self.partial {
+            self.partial = 0;
         }
     }
 

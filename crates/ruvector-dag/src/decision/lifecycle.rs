@@ -52,6 +52,8 @@ pub enum Reason {
     StockNotMeasured,
     /// Something was learned that no plan was made with yet.
     NewKnowledge,
+    /// All corrections together gave no faster plan; the most attended ones alone might.
+    MostAttendedAlone,
     /// A plan was tried once, with a latency too near to stock's to tell.
     OneRunOnly,
     /// The plan kept is a little faster than stock was; stock is measured again.
@@ -70,6 +72,9 @@ impl Reason {
         match self {
             Reason::StockNotMeasured => "the stock plan has not been measured often enough",
             Reason::NewKnowledge => "row counts were learned that no plan was made with yet",
+            Reason::MostAttendedAlone => {
+                "all learned row counts gave no faster plan; those of the most attended operators are tried alone"
+            }
             Reason::OneRunOnly => "a corrected plan was measured once, too near to the stock plan to tell",
             Reason::StockMeasuredAgain => {
                 "the stock plan is measured again, to compare with the corrected plan"
@@ -110,11 +115,18 @@ impl StatementEvidence {
                 reason: Reason::OneRunOnly,
             };
         }
-        if self.may_explore() && newest > 0 {
+        if self.fresh != 0 && self.may_try() && newest > 0 {
             return Choice {
                 cutoff: newest,
                 state: State::Exploring,
                 reason: Reason::NewKnowledge,
+            };
+        }
+        if self.partial > 0 && self.may_try() && self.clearly_best().is_none() {
+            return Choice {
+                cutoff: self.partial,
+                state: State::Exploring,
+                reason: Reason::MostAttendedAlone,
             };
         }
         if self.wants_control() {
@@ -161,9 +173,13 @@ impl StatementEvidence {
                 .is_some_and(|best| known <= best)
     }
 
-    /// Marks the newest knowledge as planned with: nothing further to try until something new is learned.
-    pub fn settle(&mut self) {
-        self.fresh = 0;
+    /// Marks the knowledge up to `cutoff` as planned with: nothing further to try until something new is learned.
+    pub fn settle(&mut self, cutoff: u64) {
+        if cutoff == self.partial {
+            self.note_planned_with(cutoff);
+        } else {
+            self.fresh = 0;
+        }
     }
 
     fn settled_shape(&self) -> Option<u64> {
@@ -199,10 +215,9 @@ impl StatementEvidence {
         is_small && stock.runs + stock.cut_off_runs < STOCK_RUNS - 1 + best.runs.saturating_add(2).ilog2()
     }
 
-    fn may_explore(&self) -> bool {
+    fn may_try(&self) -> bool {
         let baseline_ms = self.stock().and_then(PlanEvidence::expected_ms).unwrap_or(0.0);
-        self.fresh != 0
-            && self.trials < MAX_TRIALS
+        self.trials < MAX_TRIALS
             && self.lost_ms <= self.saved_ms + LOSS_LIMIT * baseline_ms
     }
 }
