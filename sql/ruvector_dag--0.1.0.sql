@@ -157,6 +157,35 @@ AS 'MODULE_PATHNAME', 'dag_analyze_plan_wrapper'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000 ROWS 20;
 COMMENT ON FUNCTION @extschema@.dag_analyze_plan(text) IS 'The operators of a statement''s plan and their share of its cost';
 
+CREATE FUNCTION @extschema@.dag_embedding(query text, mechanism text DEFAULT 'auto') RETURNS real[]
+AS 'MODULE_PATHNAME', 'dag_embedding_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_embedding(text, text) IS 'The plan of a statement as 256 numbers of unit norm';
+
+CREATE FUNCTION @extschema@.dag_similarity(a real[], b real[]) RETURNS real
+AS 'MODULE_PATHNAME', 'dag_similarity_wrapper'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.dag_similarity(real[], real[]) IS
+    'The cosine of the angle between two embeddings: 1 for equal plans';
+
+CREATE FUNCTION @extschema@.dag_similar_statements(query text, k integer DEFAULT 5,
+    OUT similarity real, OUT queryid bigint, OUT execution_ms double precision, OUT executions bigint,
+    OUT last_run_at timestamptz, OUT attention_mechanism text)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 5
+BEGIN ATOMIC
+    SELECT max(@extschema@.dag_similarity(own.embedding, t.embedding)) AS similarity, t.queryid,
+        pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY t.execution_ms) AS execution_ms, count(*) AS executions,
+        max(t.ended_at), pg_catalog.mode() WITHIN GROUP (ORDER BY t.attention_mechanism)
+    FROM (SELECT @extschema@.dag_embedding(query) AS embedding OFFSET 0) AS own, @extschema@.dag_trajectories AS t
+    WHERE t.embedding IS NOT NULL AND NOT t.is_cut_off
+    GROUP BY t.queryid, t.class
+    ORDER BY similarity DESC, t.queryid, t.class
+    LIMIT k;
+END;
+COMMENT ON FUNCTION @extschema@.dag_similar_statements(text, integer) IS
+    'Executed statements whose plans are nearest to that of a statement, with their median latency';
+
 CREATE FUNCTION @extschema@.dag_critical_path(query text,
     OUT path_position integer, OUT node_id integer, OUT operator_type text, OUT accumulated_cost double precision,
     OUT attention_weight double precision)

@@ -68,5 +68,16 @@ DO $$BEGIN
 END$$;
 SELECT attention_mechanism, array_length(embedding, 1) AS numbers FROM ruvector.dag_trajectories
 WHERE attention_mechanism = 'parallel_branch' LIMIT 1;
+-- The statement itself is the most similar one; an unlike one is less so. With one's own rights: others' are not seen.
+SELECT round(similarity::numeric, 3) AS similarity, execution_ms > 0 AS took, executions > 0 AS ran, attention_mechanism
+FROM ruvector.dag_similar_statements('SELECT count(*) FROM customers WHERE city = 11 AND country = 1', 1);
+SELECT count(*) <= 3 AS few, bool_and(similarity BETWEEN -1 AND 1) AS cosines
+FROM ruvector.dag_similar_statements('SELECT * FROM customers c JOIN orders o ON o.customer_id = c.id ORDER BY o.id', 3);
+SELECT array_length(e, 1) AS numbers, round(ruvector.dag_similarity(e, e)::numeric, 5) AS own
+FROM ruvector.dag_embedding(:'q', 'lorentz') AS e;
+SELECT array_length(e, 1) AS numbers, round(ruvector.dag_similarity(e, e)::numeric, 5) AS own
+FROM ruvector.dag_embedding(:'q', 'hierarchical_lorentz') AS e;
+SELECT ruvector.dag_similarity('{1,0}', '{1,0}');
+SELECT ruvector.dag_similarity(NULL, '{1}') IS NULL AS is_null;
 DROP TABLE mechanisms;
 RESET ALL;

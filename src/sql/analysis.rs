@@ -85,6 +85,27 @@ fn analyze(query: &str) -> Result<Vec<AnalyzedRow>, Report> {
         .collect())
 }
 
+/// The plan of a statement as a point, as it is stored of executions: out of estimates alone.
+#[pg_extern]
+fn dag_embedding(query: &str, mechanism: &str) -> Vec<f32> {
+    or_raise(embedding(query, mechanism))
+}
+
+fn embedding(query: &str, mechanism: &str) -> Result<Vec<f32>, Report> {
+    let weighed = weigh(query, mechanism)?;
+    let dag = dag_of(&weighed.planned)?;
+    let scores = attention::scores(&dag, weighed.choice);
+    let embedding = PlanEmbedding::new(&dag, &scores).map_err(from_engine)?;
+    Ok(embedding.into())
+}
+
+/// The cosine of two embeddings.
+#[pg_extern]
+fn dag_similarity(a: Vec<f32>, b: Vec<f32>) -> f32 {
+    let point = |numbers| PlanEmbedding::try_from(numbers).map_err(from_engine);
+    or_raise(point(a).and_then(|a| Ok(a.cosine(&point(b)?))))
+}
+
 /// A statement's plan with the weights of its operators. Counts that were learned stand for actual rows.
 pub(super) struct Weighed {
     pub(super) dag: QueryDag,
