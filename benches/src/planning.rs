@@ -44,13 +44,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     )?;
     let mut learned = Session::open(&cluster, "postgres", one_search)?;
     let mut text =
-        "| tables | corrected | stock p50 ms | learned p50 ms | added p50 ms | stock p99 ms | learned p99 ms |\n\
-                    |---|---|---|---|---|---|---|\n"
+        "| tables | corrected | stock p50 ms | learned p50 ms | added p50 ms | stock p99 ms | learned p99 ms | embedding µs |\n\
+                    |---|---|---|---|---|---|---|---|\n"
             .to_owned();
     let mut rows = Vec::new();
     for tables in 1..=TABLES {
         let sql = chain(tables);
-        // Two runs of stock teach the row counts; plans are made with them from the third on.
+        // Two runs of stock teach the row counts; plans are made with them from the third on. The first four are embedded.
         for _ in 0..2 {
             learned.run(&sql)?;
         }
@@ -68,18 +68,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 times[usize::from(!is_stock)].push(explained["Planning Time"].as_f64().unwrap_or(0.0));
             }
         }
+        let embedding_us = time_of_embedding(&mut learned, &sql)?;
         let [before, after] = &times;
         let (p50, learned_p50) = (quantile(before, 0.5), quantile(after, 0.5));
         let (p99, learned_p99) = (quantile(before, 0.99), quantile(after, 0.99));
         let added = learned_p50 - p50;
         let line = format!(
-            "| {tables} | {corrected} | {p50:.3} | {learned_p50:.3} | {added:.3} | {p99:.3} | {learned_p99:.3} |"
+            "| {tables} | {corrected} | {p50:.3} | {learned_p50:.3} | {added:.3} | {p99:.3} | {learned_p99:.3} | {embedding_us:.0} |"
         );
         println!("{line}");
         let _ = writeln!(text, "{line}");
         rows.push(serde_json::json!({
             "tables": tables, "corrected": corrected, "plannings": count, "stock_p50_ms": p50, "learned_p50_ms": learned_p50,
             "stock_p99_ms": p99, "learned_p99_ms": learned_p99,
+            "embedding_us": embedding_us,
         }));
     }
     std::fs::create_dir_all(&options.out)?;
@@ -93,17 +95,34 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// How many row estimates one planning replaces. EXPLAIN tries nothing, so every planning measured replaces as many.
 fn corrections_of_a_planning(session: &mut Session, sql: &str) -> Result<u64> {
-    const APPLIED: &str = "SELECT value FROM ruvector.dag_measures() WHERE measure = 'corrections_applied'";
-    let applied = |session: &mut Session| -> Result<u64> {
-        let (_, outcome) = session.run(APPLIED)?;
-        let Outcome::Rows(rows) = outcome else {
-            bail!("cut off")
-        };
-        Ok(rows.first().context("no counter")?.parse()?)
-    };
-    let before = applied(session)?;
+    let before = measure(session, "corrections_applied")?;
     session.explain("SUMMARY", sql)?;
-    Ok(applied(session)? - before)
+    Ok((measure(session, "corrections_applied")? - before) as u64)
+}
+
+/// Microseconds from a live plan to its embedding, the mean of two executions.
+fn time_of_embedding(session: &mut Session, sql: &str) -> Result<f64> {
+    let counts = |session: &mut Session| -> Result<[f64; 2]> {
+        Ok([
+            measure(session, "embeddings")?,
+            measure(session, "embedding_nanoseconds")?,
+        ])
+    };
+    let before = counts(session)?;
+    for _ in 0..2 {
+        session.run(sql)?;
+    }
+    let after = counts(session)?;
+    Ok((after[1] - before[1]) / (after[0] - before[0]) / 1000.0)
+}
+
+fn measure(session: &mut Session, name: &str) -> Result<f64> {
+    let sql = format!("SELECT value FROM ruvector.dag_measures() WHERE measure = '{name}'");
+    let (_, outcome) = session.run(&sql)?;
+    let Outcome::Rows(rows) = outcome else {
+        bail!("cut off")
+    };
+    Ok(rows.first().context("no counter")?.parse()?)
 }
 
 /// A chain of joins with correlated filters.

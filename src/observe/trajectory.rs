@@ -8,25 +8,34 @@ use crate::pg::plan_state::NodeRun;
 use crate::pg::{catalog, operators};
 use crate::plan;
 use crate::shmem::layout::{PLAN_BYTES, Trajectory};
-use crate::shmem::{ring, statements};
+use crate::shmem::{counters, ring, statements};
 use engine::QueryDag;
 use engine::decision::PlanEvidence;
 use engine::embedding::{DIMENSIONS, PlanEmbedding};
 use pgrx::pg_sys;
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 /// The plan of an execution, with its counts.
 pub(super) struct Executed {
     operators: Vec<OperatorView>,
     dag: QueryDag,
+    /// How long reading the operators took.
+    reading: Duration,
 }
 
 impl Executed {
     /// `None` for a plan that is not a graph the engine takes.
     pub(super) fn read(query: *mut pg_sys::QueryDesc, runs: &HashMap<i32, NodeRun>) -> Option<Self> {
+        let begun = Instant::now();
         let operators = operators::read(query);
+        let reading = begun.elapsed();
         let dag = plan::read::to_dag(&operators, runs)?;
-        Some(Self { operators, dag })
+        Some(Self {
+            operators,
+            dag,
+            reading,
+        })
     }
 
     /// How much attention each plan node gets, by its id.
@@ -78,10 +87,14 @@ fn attach_plan(trajectory: &mut Trajectory, executed: &Executed) {
     }
     attention::observe(&executed.dag);
     if wants_embedding(trajectory.class) {
+        let begun = Instant::now();
         // As it was known when it was planned, so that a plan that never ran can be compared with it.
         if let Some(planned) = plan::read::to_dag(&executed.operators, &HashMap::new()) {
             embed(trajectory, &planned);
         }
+        counters::add_embeddings(1);
+        let took = executed.reading + begun.elapsed();
+        counters::add_embedding_nanoseconds(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }
 }
 

@@ -67,10 +67,7 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
             table_rows: seen.table_rows,
             modifications: seen.modifications,
             // A number of its own, taken under the lock: who reads it as the newest finds this entry.
-            sequence: known.map_or_else(
-                || *new_sequence.insert(next_sequence()),
-                |known| known.sequence,
-            ),
+            sequence: known.map_or_else(|| *new_sequence.insert(next_sequence()), |known| known.sequence),
             queryid: seen.queryid,
             measured_at: seen.measured_at,
             observations: known.map_or(0, |known| known.observations).saturating_add(1),

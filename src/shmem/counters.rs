@@ -27,6 +27,8 @@ pub(crate) struct Counters {
     trajectories_dropped: AtomicU64,
     worker_cycles: AtomicU64,
     internal_errors: AtomicU64,
+    embeddings: AtomicU64,
+    embedding_nanoseconds: AtomicU64,
     attention: [Attention; CHOICES],
 }
 
@@ -106,6 +108,8 @@ counters! {
     add_trajectories_dropped trajectories_dropped "executions dropped because the ring was full",
     add_worker_cycles worker_cycles "cycles of the workers",
     add_internal_errors internal_errors "failures of our own that were swallowed",
+    add_embeddings embeddings "plans of executions made to embeddings",
+    add_embedding_nanoseconds embedding_nanoseconds "what that took, from the live plan on",
 }
 
 /// Notes the end of a worker's cycle.

@@ -2,47 +2,10 @@
 //! which one earns most, and the scores pool the operators into embeddings.
 
 use ruvector_dag::attention::{
-    AttentionCache, AttentionSelector, Choice, MechanismId, PlanSignals, SelectionPolicy,
+    AttentionCache, AttentionSelector, BanditSettings, Choice, MechanismId, PlanSignals, SelectionPolicy,
 };
-use ruvector_dag::attention::{AttentionScores, DagAttention};
 use ruvector_dag::embedding::PlanEmbedding;
-use ruvector_dag::{Error, OperatorId, OperatorNode, OperatorType, QueryDag};
-
-/// A mechanism of one's own: each operator by its share of the cost.
-struct CostShare;
-
-impl DagAttention for CostShare {
-    fn forward(&self, dag: &QueryDag) -> AttentionScores {
-        let costs = dag.self_costs();
-        let total: f64 = costs.iter().map(|(_, cost)| cost).sum();
-        AttentionScores::new(
-            costs
-                .into_iter()
-                .map(|(_, cost)| cost / total.max(f64::MIN_POSITIVE))
-                .collect(),
-        )
-    }
-
-    fn attend(&self, dag: &QueryDag, _: OperatorId) -> Result<Vec<f64>, Error> {
-        Ok(self.forward(dag).as_slice().to_vec())
-    }
-
-    fn matrix(&self, dag: &QueryDag) -> Vec<Vec<f64>> {
-        vec![self.forward(dag).as_slice().to_vec(); dag.len()]
-    }
-
-    fn name(&self) -> &'static str {
-        "cost_share"
-    }
-
-    fn complexity(&self) -> &'static str {
-        "O(n)"
-    }
-
-    fn parameters_fingerprint(&self) -> u64 {
-        0
-    }
-}
+use ruvector_dag::{Error, OperatorNode, OperatorType, QueryDag};
 
 /// Orders with their items, joined and counted.
 fn plan(join: OperatorType, orders: f64) -> Result<QueryDag, Error> {
@@ -94,10 +57,18 @@ fn main() -> Result<(), Error> {
         );
     }
 
+    let without_trials = BanditSettings {
+        exploration: 0.0,
+        confidence: 0.0,
+        ..BanditSettings::default()
+    };
+    let chosen = arms.select(None, &without_trials);
+    let attention = chosen.with_defaults();
+    println!("the bandit chooses {}", chosen.name());
     let cache = AttentionCache::default();
     let mut embeddings = Vec::new();
     for dag in [&hash, &nested, &hash] {
-        let scores = cache.scores(dag, &CostShare);
+        let scores = cache.scores(dag, attention.as_ref());
         println!("scores {:.2?}", scores.as_slice());
         embeddings.push(PlanEmbedding::new(dag, &scores)?);
     }

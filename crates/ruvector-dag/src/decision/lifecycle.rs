@@ -217,7 +217,6 @@ impl StatementEvidence {
 
     fn may_try(&self) -> bool {
         let baseline_ms = self.stock().and_then(PlanEvidence::expected_ms).unwrap_or(0.0);
-        self.trials < MAX_TRIALS
-            && self.lost_ms <= self.saved_ms + LOSS_LIMIT * baseline_ms
+        self.trials < MAX_TRIALS && self.lost_ms <= self.saved_ms + LOSS_LIMIT * baseline_ms
     }
 }
