@@ -13,6 +13,11 @@ use crate::cardinality::hash_words;
 /// The greatest rank.
 pub const MAX_RANK: usize = ORDER - 1;
 
+/// The ridge of the first sweep, and what is left of it after each: what is found under a great one is where to begin
+/// under a smaller one, or the sweeps end in a poor local minimum (warm starts as in soft-impute, Mazumder et al. 2010).
+const FIRST_RIDGE: f64 = 4.0;
+const RIDGE_DECAY: f64 = 0.8;
+
 /// A known cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {
@@ -135,14 +140,15 @@ impl Completion {
             rows: first(rows, config, 0),
             columns: first(columns, config, 1),
         };
-        for _ in 0..config.sweeps {
-            sweep(&mut completion.rows, &completion.columns, &of_rows, mean, config);
+        for at in 0..config.sweeps {
+            let ridges = ridges(config.ridge.max(FIRST_RIDGE * RIDGE_DECAY.powi(at as i32)));
+            sweep(&mut completion.rows, &completion.columns, &of_rows, mean, &ridges);
             sweep(
                 &mut completion.columns,
                 &completion.rows,
                 &of_columns,
                 mean,
-                config,
+                &ridges,
             );
         }
         completion.measure(&of_rows, &of_columns);
@@ -228,7 +234,7 @@ fn first(lines: usize, config: &CompletionConfig, direction: u64) -> Vec<Line> {
         }
         Line {
             factors,
-            normal: Normal::new(&ridges(config)),
+            normal: Normal::new(&ridges(config.ridge)),
             missed: None,
         }
     };
@@ -236,9 +242,9 @@ fn first(lines: usize, config: &CompletionConfig, direction: u64) -> Vec<Line> {
 }
 
 /// The biases' ridge, then the vectors'; unused places are held at zero by theirs.
-fn ridges(config: &CompletionConfig) -> Coefficients {
-    let mut ridges = [config.ridge; ORDER];
-    ridges[0] = 0.1 * config.ridge;
+fn ridges(ridge: f64) -> Coefficients {
+    let mut ridges = [ridge; ORDER];
+    ridges[0] = 0.1 * ridge;
     ridges
 }
 
@@ -256,9 +262,9 @@ fn product(one: &Coefficients, other: &Coefficients) -> f64 {
 }
 
 /// Fits each line to its known cells, the others held.
-fn sweep(lines: &mut [Line], others: &[Line], known: &[Vec<Known>], mean: f64, config: &CompletionConfig) {
+fn sweep(lines: &mut [Line], others: &[Line], known: &[Vec<Known>], mean: f64, ridges: &Coefficients) {
     for (line, known) in lines.iter_mut().zip(known) {
-        let mut normal = Normal::new(&ridges(config));
+        let mut normal = Normal::new(ridges);
         for (cell, other) in counted(line, others, known, mean) {
             normal.add(&regressors(&other.factors), cell.value - mean - other.factors[0]);
         }
