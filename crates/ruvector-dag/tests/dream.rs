@@ -83,7 +83,7 @@ fn a_planted_matrix_of_which_thirty_percent_are_known_is_recovered() {
     let completion = Completion::fit(ROWS, COLUMNS, &cells, &of_rank(3)).expect("settings");
     let of_model = error(|row, column| completion.predict(row, column).expect("a cell").mean);
     println!("rows {of_rows:.3}, rows and columns {of_means:.3}, completed {of_model:.3}");
-    assert!(of_model < 0.4 * of_means && of_means < of_rows);
+    assert!(of_model < 0.3 * of_means.min(of_rows));
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 mod normal;
 mod ridge;
+mod latency;
+pub mod conformal;
+pub mod coordinator;
 pub mod completion;
 pub mod consolidator;
 pub mod dream;
