@@ -42,6 +42,8 @@ pub mod attention;
 pub mod embedding;
 pub mod cardinality;
 pub mod decision;
+pub mod trajectory;
+pub mod learning;
 
 pub use dag::{Clause, ClauseKind, CriticalPath, Drawing, OperatorNode, OperatorType, QueryDag};
 pub use error::Error;

@@ -1,0 +1,1 @@
+//! Stage 8 of 9, learning: what executions change in how plans are seen.
