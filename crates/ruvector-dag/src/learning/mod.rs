@@ -2,7 +2,9 @@
 
 mod normal;
 mod ridge;
+mod config;
 mod latency;
+mod memory;
 pub mod conformal;
 pub mod coordinator;
 pub mod completion;
