@@ -145,4 +145,10 @@ pub enum Error {
         /// What is wrong.
         what: &'static str,
     },
+    /// Parameters that no adapter, head or constraint can have.
+    #[error("not the weights of a model: {what}")]
+    InvalidWeights {
+        /// What is wrong.
+        what: &'static str,
+    },
 }

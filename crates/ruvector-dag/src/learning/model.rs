@@ -4,13 +4,14 @@
 //! executions in the space of the adapters; else the line is all there is. Each of these has its own calibration, and
 //! neighbours have two: where some are of the statement's template, and where all are strangers.
 
+use super::adapters::PlanAdapters;
 use super::base_lora::BaseLora;
 use super::config::{Mechanisms, SonaConfig};
 use super::conformal::Calibration;
 use super::latency::{self, CostLine, Neighbour};
 use super::memory::{Execution, ExecutionMemory};
 use super::micro_lora::MicroLora;
-use crate::OperatorType;
+use crate::{Error, OperatorType};
 use crate::embedding::{DIMENSIONS, PlanEmbedding};
 use crate::trajectory::{LearningSignal, Trajectory};
 use serde::{Deserialize, Serialize};
@@ -67,8 +68,7 @@ const RECALLED_DEVIATION: f64 = 0.2;
 pub(super) struct LatencyModel {
     pub(super) line: CostLine,
     pub(super) memory: ExecutionMemory,
-    pub(super) micro: MicroLora,
-    pub(super) base: BaseLora,
+    pub(super) adapters: PlanAdapters,
     /// In the order of [`Source`].
     pub(super) calibrations: [Calibration; 4],
     pub(super) mechanisms: Mechanisms,
@@ -76,22 +76,24 @@ pub(super) struct LatencyModel {
 }
 
 impl LatencyModel {
-    pub(super) fn new(config: &SonaConfig) -> Self {
-        Self {
+    pub(super) fn new(config: &SonaConfig) -> Result<Self, Error> {
+        Ok(Self {
             line: CostLine::default(),
             memory: ExecutionMemory::new(config.memory_capacity),
-            micro: MicroLora::new(config.micro_rank, config.seed),
-            base: BaseLora::new(config.base_rank, config.seed),
+            adapters: PlanAdapters {
+                base: BaseLora::new(config.base_rank, config.seed)?,
+                micro: MicroLora::new(config.micro_rank, config.seed)?,
+            },
             calibrations: Default::default(),
             mechanisms: config.mechanisms,
             neighbours: config.neighbours,
-        }
+        })
     }
 
     /// A plan as the adapters see it.
     pub(super) fn adapt(&self, embedding: &PlanEmbedding, types: &[(OperatorType, f32)]) -> PlanEmbedding {
         if self.mechanisms.lora {
-            self.base.forward(&self.micro.forward(embedding, types))
+            self.adapters.forward(embedding, types)
         } else {
             embedding.clone()
         }
@@ -200,6 +202,7 @@ impl LatencyModel {
             predicted: self.calibrated(prediction),
             surprise,
             gradient,
+            between: self.adapters.base.forward(&trajectory.embedding),
         }
     }
 
@@ -223,13 +226,15 @@ pub(super) struct Observed {
     /// The absolute error.
     pub(super) surprise: f64,
     /// Of the squared error of the neighbours' prediction, by the adapted embedding.
-    pub(super) gradient: Vec<f32>,
+    gradient: Vec<f32>,
+    /// The embedding as the adapters of the operator types get it.
+    between: PlanEmbedding,
 }
 
 impl Observed {
     /// As the adapters per operator type take it.
     pub(super) fn signal(&self, trajectory: &Trajectory) -> LearningSignal {
         let types = trajectory.operator_types.clone();
-        LearningSignal::from_loss(trajectory.embedding.clone(), types, &self.gradient)
+        LearningSignal::from_loss(self.between.clone(), types, &self.gradient)
     }
 }
