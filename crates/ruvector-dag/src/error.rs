@@ -145,4 +145,18 @@ pub enum Error {
         /// What is wrong.
         what: &'static str,
     },
+    /// A pattern with a number that can't be.
+    #[error("a pattern can't have the {field} {given}")]
+    InvalidPattern {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        given: f64,
+    },
+    /// No room for another pattern: all that are there are pinned.
+    #[error("all {limit} patterns are pinned")]
+    PatternsFull {
+        /// How many there is room for.
+        limit: usize,
+    },
 }
