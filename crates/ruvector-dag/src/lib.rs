@@ -44,6 +44,7 @@ pub mod cardinality;
 pub mod decision;
 pub mod trajectory;
 pub mod learning;
+pub mod patterns;
 
 pub use dag::{Clause, ClauseKind, CriticalPath, Drawing, OperatorNode, OperatorType, QueryDag};
 pub use error::Error;

@@ -181,13 +181,7 @@ fn learned(trajectories: &[&Trajectory], config: &SonaConfig) -> Result<DagSonaE
 
 /// The absolute error, and whether the interval holds the truth.
 fn error(engine: &DagSonaEngine, seen: &Trajectory) -> (f64, bool) {
-    let query = LatencyQuery {
-        statement: seen.statement,
-        template: seen.template,
-        decision: seen.decision,
-        log_cost: seen.log_cost,
-    };
-    let prediction = engine.predict(&query, &seen.embedding, &seen.operator_types);
+    let prediction = engine.predict(&LatencyQuery::of(seen), &seen.embedding, &seen.operator_types);
     let error = (prediction.log_latency - seen.log_latency).abs();
     (error, error <= 1.645 * prediction.deviation)
 }

@@ -61,6 +61,18 @@ pub struct LatencyQuery {
     pub log_cost: f64,
 }
 
+impl LatencyQuery {
+    /// What predicts a trajectory.
+    pub fn of(trajectory: &Trajectory) -> Self {
+        Self {
+            statement: trajectory.statement,
+            template: trajectory.template,
+            decision: trajectory.decision,
+            log_cost: trajectory.log_cost,
+        }
+    }
+}
+
 /// Deviation of a recalled latency before calibration, after one run.
 const RECALLED_DEVIATION: f64 = 0.2;
 
@@ -106,9 +118,23 @@ impl LatencyModel {
         self.memory = memory;
     }
 
-    pub(super) fn predict(&self, query: &LatencyQuery, adapted: &PlanEmbedding) -> LatencyPrediction {
+    /// The latency to expect; `patterns` near the plan, by cosine and log latency, count where no execution is remembered.
+    pub(super) fn predict(
+        &self,
+        query: &LatencyQuery,
+        adapted: &PlanEmbedding,
+        patterns: impl Iterator<Item = (f64, f64)>,
+    ) -> LatencyPrediction {
         self.calibrated(self.recalled(query).unwrap_or_else(|| {
-            let neighbours = self.nearest(adapted, |_| true);
+            let mut neighbours = self.nearest(adapted, |_| true);
+            if neighbours.is_empty() && self.mechanisms.neighbours {
+                let expected = self.line.at(query.log_cost);
+                neighbours.extend(patterns.map(|(cosine, log_latency)| Neighbour {
+                    at: usize::MAX,
+                    cosine,
+                    residual: log_latency - expected,
+                }));
+            }
             self.corrected(query, &neighbours)
         }))
     }
@@ -177,12 +203,7 @@ impl LatencyModel {
     /// from what was known before; none where a run was cut off above it.
     pub(super) fn observe(&mut self, trajectory: &Trajectory) -> Observed {
         let adapted = self.adapt(&trajectory.embedding, &trajectory.operator_types);
-        let query = LatencyQuery {
-            statement: trajectory.statement,
-            template: trajectory.template,
-            decision: trajectory.decision,
-            log_cost: trajectory.log_cost,
-        };
+        let query = LatencyQuery::of(trajectory);
         let neighbours = self.nearest(&adapted, |known| known.statement != trajectory.statement);
         let by_neighbours = self.corrected(&query, &neighbours);
         let prediction = self.recalled(&query).unwrap_or(by_neighbours);
@@ -204,6 +225,40 @@ impl LatencyModel {
             gradient,
             between: self.adapters.base.forward(&trajectory.embedding),
         }
+    }
+
+    /// Merges the adapters of the operator types into that of all plans, for a workload of these attention shares, unless
+    /// predictions from what is remembered get worse by it; either way they begin anew.
+    pub(super) fn merge_micro(&mut self, shares: &[(OperatorType, f32)], seed: u64) {
+        let before = self.adapters.base.clone();
+        let rank = self.adapters.micro.rank();
+        self.adapters.base.merge(&self.adapters.micro, shares);
+        if let Ok(micro) = MicroLora::new(rank, seed) {
+            self.adapters.micro = micro;
+        }
+        let merged = std::mem::replace(&mut self.adapters.base, before);
+        self.readapt();
+        let without = super::training::error(self);
+        let before = std::mem::replace(&mut self.adapters.base, merged);
+        self.readapt();
+        if super::training::error(self) > without {
+            self.adapters.base = before;
+            self.readapt();
+        }
+    }
+
+    /// The gradients of the squared error of a run and of its prediction, by the parameters of the adapter of all plans.
+    pub(super) fn gradients(&self, trajectory: &Trajectory) -> (Vec<f32>, Vec<f32>) {
+        let adapted = self.adapt(&trajectory.embedding, &trajectory.operator_types);
+        let neighbours = self.nearest(&adapted, |known| known.statement != trajectory.statement);
+        let query = LatencyQuery::of(trajectory);
+        let error = self.corrected(&query, &neighbours).log_latency - trajectory.log_latency;
+        let error = if trajectory.is_cut_off { error.min(0.0) } else { error };
+        // Half of the gradient of an error of one is that of the prediction.
+        let of_prediction = self.gradient(&neighbours, 0.5);
+        let score = self.adapters.base.gradient(&trajectory.embedding, &of_prediction);
+        let loss = score.iter().map(|number| number * (2.0 * error) as f32).collect();
+        (loss, score)
     }
 
     /// The gradient of the squared error by the adapted embedding.

@@ -67,8 +67,13 @@ pub(super) fn train(
             (error, upstream) = loss(model, &cases);
         }
     }
-    training.error_after = loss(model, &search(model)).0.sqrt();
+    training.error_after = self::error(model);
     training
+}
+
+/// Root mean squared error of log latency, each execution predicted from those of other statements.
+pub(super) fn error(model: &LatencyModel) -> f64 {
+    loss(model, &search(model)).0.sqrt()
 }
 
 fn restore(model: &mut LatencyModel, parameters: &[f32]) {
