@@ -247,6 +247,16 @@ impl LatencyModel {
         }
     }
 
+    /// By how much an execution is missed when it is predicted from other statements.
+    pub(super) fn surprise(&self, at: usize) -> f64 {
+        let known = self.memory.executions().get(at).zip(self.memory.adapted().get(at));
+        known.map_or(0.0, |(execution, adapted)| {
+            let neighbours = self.nearest(adapted, |other| other.statement != execution.statement);
+            let missed = latency::correction(&neighbours, 0.0).residual - self.residual(execution);
+            if execution.is_cut_off { missed.min(0.0) } else { missed }.abs()
+        })
+    }
+
     /// The gradients of the squared error of a run and of its prediction, by the parameters of the adapter of all plans.
     pub(super) fn gradients(&self, trajectory: &Trajectory) -> (Vec<f32>, Vec<f32>) {
         let adapted = self.adapt(&trajectory.embedding, &trajectory.operator_types);

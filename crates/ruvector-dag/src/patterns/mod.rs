@@ -2,12 +2,16 @@
 //!
 //! A [`Pattern`] is a region of similar plans with the best decision seen there. The [`ReasoningBank`] keeps patterns and
 //! finds those near a plan (`search`); it merges those that became near-equal, lets their confidence fade and lets the
-//! least worthy go (`eviction`). `kmeans` finds patterns in trajectories, and brings many down to a wanted number.
+//! least worthy go (`eviction`). [`kmeans`] finds patterns in trajectories, and brings many down to a wanted number.
 
+pub mod kmeans;
+pub mod silhouette;
+mod consolidation;
 mod eviction;
 mod pattern;
 mod verdict;
 
+pub use consolidation::Consolidation;
 pub use pattern::Pattern;
 pub use verdict::{Verdict, confidence};
 
@@ -106,9 +110,9 @@ impl ReasoningBank {
     /// [`Error::InvalidPattern`], [`Error::PatternsFull`].
     pub fn store(&mut self, mut pattern: Pattern) -> Result<u64, Error> {
         pattern.check()?;
-        if let Some(&place) = self.places.get(&pattern.id) {
+        if self.places.contains_key(&pattern.id) {
             let id = pattern.id;
-            self.patterns[place] = pattern;
+            self.replace(pattern);
             return Ok(id);
         }
         if self.len() >= self.config.capacity {
@@ -167,6 +171,17 @@ impl ReasoningBank {
             .get(&id)
             .and_then(|&place| self.patterns.get_mut(place));
         found.map(change).is_some()
+    }
+
+    /// Forgets what was learned about a pattern but not the pattern: as if it had no executions yet, on stock plans;
+    /// `false` when there is none of this number.
+    pub fn reset_quality(&mut self, id: u64) -> bool {
+        self.change(id, Pattern::reset)
+    }
+
+    /// Puts a pattern in the place of the one of its number.
+    fn replace(&mut self, pattern: Pattern) {
+        self.change(pattern.id, |old| *old = pattern);
     }
 
     /// Removes a pattern, pinned or not, and returns it.

@@ -1,7 +1,7 @@
 //! One pattern: a region of similar plans, and what was learned there.
 
 use super::Verdict;
-use super::verdict::confidence;
+use super::verdict::{STOCK, confidence};
 use crate::Error;
 use crate::embedding::PlanEmbedding;
 use serde::{Deserialize, Serialize};
@@ -101,10 +101,13 @@ impl Pattern {
         }
     }
 
+    /// A pinned pattern keeps its own.
     fn absorb_decision(&mut self, other: &Pattern, share: f64) {
         if self.decision == other.decision {
             self.decision_gain += share as f32 * (other.decision_gain - self.decision_gain);
-        } else if other.decision_gain * other.confidence > self.decision_gain * self.confidence {
+        } else if !self.is_pinned
+            && other.decision_gain * other.confidence > self.decision_gain * self.confidence
+        {
             (self.decision, self.decision_gain) = (other.decision, other.decision_gain);
         }
     }
@@ -118,6 +121,20 @@ impl Pattern {
         if let Ok(centroid) = PlanEmbedding::normalised(&mean) {
             self.centroid = centroid;
         }
+    }
+
+    /// As if it had no executions yet.
+    pub(super) fn reset(&mut self) {
+        let centroid = self.centroid.clone();
+        *self = Self {
+            id: self.id,
+            uses: self.uses,
+            created_us: self.created_us,
+            used_us: self.used_us,
+            is_pinned: self.is_pinned,
+            metadata: std::mem::take(&mut self.metadata),
+            ..Self::new(centroid, 0, STOCK as f32, 0.0, self.confidence_at_us)
+        };
     }
 
     /// What is wrong with it, if anything.

@@ -13,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The quality of the stock plan.
-const STOCK: f64 = 0.5;
+pub(super) const STOCK: f64 = 0.5;
 /// The spread expected before anything was seen: rewards in [0, 1] can't spread more than twice as much.
 const PRIOR_DEVIATION: f64 = 0.25;
 /// The 95 % quantile of the normal distribution.
