@@ -143,7 +143,7 @@ fn calibrate(model: &mut LatencyModel) {
             decision: execution.decision,
             log_cost: execution.log_cost,
         };
-        let mut score = |neighbours: &[_], asked: Source, calibration: &mut Calibration| {
+        let score = |neighbours: &[_], asked: Source, calibration: &mut Calibration| {
             let prediction = model.corrected(&query, neighbours);
             if prediction.source == asked {
                 calibration.add(prediction.log_latency - execution.log_latency, prediction.deviation);

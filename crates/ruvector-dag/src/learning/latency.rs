@@ -19,7 +19,7 @@ const LEAST_DEVIATION: f64 = 0.05;
 
 /// log latency = mean + slope · (log cost − mean), by least squares, fed one by one (Welford 1962).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct CostLine {
+pub(super) struct CostLine {
     count: f64,
     mean_cost: f64,
     mean_latency: f64,
@@ -32,7 +32,7 @@ impl CostLine {
     const MEMORY: f64 = 10_000.0;
 
     /// Adds an observation: natural logarithms of cost and latency. What is not finite is left out.
-    pub fn add(&mut self, log_cost: f64, log_latency: f64) {
+    pub(super) fn add(&mut self, log_cost: f64, log_latency: f64) {
         if !(log_cost.is_finite() && log_latency.is_finite()) {
             return;
         }
@@ -51,12 +51,12 @@ impl CostLine {
     }
 
     /// The log latency at a log cost; 0 before any observation.
-    pub fn at(&self, log_cost: f64) -> f64 {
+    pub(super) fn at(&self, log_cost: f64) -> f64 {
         self.mean_latency + self.slope() * (log_cost - self.mean_cost)
     }
 
     /// What a doubling of the cost adds, in doublings.
-    pub fn slope(&self) -> f64 {
+    pub(super) fn slope(&self) -> f64 {
         if self.moments[0] > 0.0 {
             self.moments[1] / self.moments[0]
         } else {
@@ -65,13 +65,13 @@ impl CostLine {
     }
 
     /// The standard deviation of what the line misses.
-    pub fn deviation(&self) -> f64 {
+    pub(super) fn deviation(&self) -> f64 {
         let left = self.moments[2] - self.slope() * self.moments[1];
         (left.max(0.0) / self.count.max(1.0)).sqrt()
     }
 
     /// Observations, the forgotten ones left out.
-    pub fn count(&self) -> f64 {
+    pub(super) fn count(&self) -> f64 {
         self.count
     }
 
