@@ -4,7 +4,7 @@
 use super::conformal::Calibration;
 use super::engine::DagSonaEngine;
 use super::model::{LatencyModel, LatencyQuery, Source};
-use super::training::{Training, train};
+use super::training::{Training, is_held_out, train};
 use crate::embedding::PlanEmbedding;
 use crate::patterns::Pattern;
 use crate::patterns::kmeans::{MAX_ITERATIONS, kmeans_pp};
@@ -50,7 +50,10 @@ impl DagSonaEngine {
         }
         calibrate(&mut self.model);
         let threshold = self.config.quality_threshold;
-        let kept: Vec<&Trajectory> = trajectories.iter().filter(|seen| seen.quality >= threshold).collect();
+        let kept: Vec<&Trajectory> = trajectories
+            .iter()
+            .filter(|seen| seen.quality >= threshold)
+            .collect();
         report.kept = kept.len();
         report.found = self.find_patterns(&kept, now_us);
         report.merged = self.bank.merge_similar();
@@ -88,9 +91,13 @@ impl DagSonaEngine {
         let clustering = kmeans_pp(&points, self.config.clusters, self.config.seed, MAX_ITERATIONS);
         let mut found = 0;
         for (centroid, members) in clustering.centroids.iter().zip(clustering.members()) {
-            let members: Vec<&Trajectory> =
-                members.into_iter().filter_map(|at| trajectories.get(at).copied()).collect();
-            let Ok(centroid) = PlanEmbedding::normalised(centroid) else { continue };
+            let members: Vec<&Trajectory> = members
+                .into_iter()
+                .filter_map(|at| trajectories.get(at).copied())
+                .collect();
+            let Ok(centroid) = PlanEmbedding::normalised(centroid) else {
+                continue;
+            };
             let pattern = self.pattern(centroid, &members, now_us);
             found += usize::from(!members.is_empty() && self.bank.store(pattern).is_ok());
         }
@@ -99,8 +106,13 @@ impl DagSonaEngine {
 
     fn pattern(&self, centroid: PlanEmbedding, members: &[&Trajectory], now_us: u64) -> Pattern {
         let (quality, deviation) = mean_and_deviation(members.iter().map(|seen| f64::from(seen.quality)));
-        let mut pattern =
-            Pattern::new(centroid, members.len() as u32, quality as f32, deviation as f32, now_us);
+        let mut pattern = Pattern::new(
+            centroid,
+            members.len() as u32,
+            quality as f32,
+            deviation as f32,
+            now_us,
+        );
         (pattern.decision, pattern.decision_gain) = self.best_decision(members);
         let complete = members.iter().filter(|seen| !seen.is_cut_off);
         pattern.log_latency = mean_and_deviation(complete.map(|seen| seen.log_latency)).0;
@@ -112,9 +124,17 @@ impl DagSonaEngine {
     fn best_decision(&self, members: &[&Trajectory]) -> (u64, f32) {
         let mut gains: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
         for seen in members.iter().filter(|seen| seen.decision != 0) {
-            let stock = || self.model.memory.get(seen.statement, 0).map(|stock| stock.log_latency);
+            let stock = || {
+                self.model
+                    .memory
+                    .get(seen.statement, 0)
+                    .map(|stock| stock.log_latency)
+            };
             if let Some(baseline) = seen.baseline_log_latency.or_else(stock) {
-                gains.entry(seen.decision).or_default().push(baseline - seen.log_latency);
+                gains
+                    .entry(seen.decision)
+                    .or_default()
+                    .push(baseline - seen.log_latency);
             }
         }
         let sure = gains.into_iter().map(|(decision, gains)| {
@@ -124,19 +144,24 @@ impl DagSonaEngine {
             let error = ((0.25 + (count - 1.0) * deviation * deviation) / (count * count)).sqrt();
             (decision, mean, mean - error)
         });
-        let best = sure.filter(|(_, _, sure)| *sure > 0.0).max_by(|a, b| a.2.total_cmp(&b.2));
+        let best = sure
+            .filter(|(_, _, sure)| *sure > 0.0)
+            .max_by(|a, b| a.2.total_cmp(&b.2));
         best.map_or((0, 0.0), |(decision, gain, _)| (decision, gain as f32))
     }
 }
 
 /// Scores what is remembered anew, each execution predicted from other statements and from other templates: that is what
-/// will be asked for, and the adapters have changed.
+/// will be asked for, and the adapters have changed. Only templates that trained nothing are scored.
 fn calibrate(model: &mut LatencyModel) {
     let (mut of_template, mut of_strangers) = (Calibration::default(), Calibration::default());
-    // As many as a calibration remembers.
-    let stride = model.memory.executions().len().div_ceil(512).max(1);
+    // More than a calibration remembers of what trained nothing is not needed.
+    let stride = model.memory.executions().len().div_ceil(2_560).max(1);
     let known = model.memory.executions().iter().zip(model.memory.adapted());
-    for (execution, adapted) in known.step_by(stride).filter(|(execution, _)| !execution.is_cut_off) {
+    for (execution, adapted) in known
+        .step_by(stride)
+        .filter(|(execution, _)| !execution.is_cut_off && is_held_out(execution))
+    {
         let query = LatencyQuery {
             statement: execution.statement,
             template: execution.template,
@@ -146,7 +171,10 @@ fn calibrate(model: &mut LatencyModel) {
         let score = |neighbours: &[_], asked: Source, calibration: &mut Calibration| {
             let prediction = model.corrected(&query, neighbours);
             if prediction.source == asked {
-                calibration.add(prediction.log_latency - execution.log_latency, prediction.deviation);
+                calibration.add(
+                    prediction.log_latency - execution.log_latency,
+                    prediction.deviation,
+                );
             }
         };
         let others = model.nearest(adapted, |other| other.statement != execution.statement);

@@ -64,7 +64,9 @@ impl DagSonaEngine {
         }
         let executions = |statement| runs.get(&statement).copied().unwrap_or(0.0);
         // A configuration that was accepted does not fail.
-        self.dreams.plan(&experiences, executions, count).unwrap_or_default()
+        self.dreams
+            .plan(&experiences, executions, count)
+            .unwrap_or_default()
     }
 
     /// Predicts what surprised again, the most surprising first, each from other statements.
@@ -73,7 +75,11 @@ impl DagSonaEngine {
         let mut memory = MemoryConsolidator::new(known.len());
         for (at, seen) in known.iter().enumerate() {
             let surprise = f64::from(seen.surprise);
-            memory.remember(Memory { class: seen.template, surprise, item: at });
+            memory.remember(Memory {
+                class: seen.template,
+                surprise,
+                item: at,
+            });
         }
         let model = &self.model;
         let result = memory.consolidate(clock, budget_us, |&at| model.surprise(at));

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// A boost below this is none.
 const LEAST_BOOST: f32 = 1.05;
 /// The greatest boost.
-const MAX_BOOST: f32 = 10.0;
+pub(super) const MAX_BOOST: f32 = 10.0;
 
 /// SONA: learns from executions at three speeds.
 #[derive(Debug)]
@@ -147,7 +147,12 @@ impl DagSonaEngine {
         // Of each task importance and place; the sum of all; the running importance.
         let ewc = (2 * self.ewc.config().max_tasks + 3) * self.ewc.parameters();
         let pattern = size_of::<Pattern>() + embedding + 4 * size_of::<u64>();
-        let metadata: usize = self.bank.patterns().iter().map(|pattern| pattern.metadata.capacity()).sum();
+        let metadata: usize = self
+            .bank
+            .patterns()
+            .iter()
+            .map(|pattern| pattern.metadata.capacity())
+            .sum();
         let trajectory = size_of::<crate::trajectory::Trajectory>() + embedding + 24 * 8;
         self.model.memory.memory_bytes()
             + (micro + base + ewc) * number

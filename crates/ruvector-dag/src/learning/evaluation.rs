@@ -4,9 +4,9 @@
 //! the others in the order they came, with a run of loop B after each quarter: neither the constants nor, by template, the
 //! statements' text was ever seen. Errors are absolute errors of the natural logarithm of the latency.
 
+use super::DagSonaEngine;
 use super::config::{Mechanisms, SonaConfig};
 use super::model::LatencyQuery;
-use super::DagSonaEngine;
 use crate::Error;
 use crate::cardinality::hash_words;
 use crate::embedding::PlanEmbedding;
@@ -110,7 +110,10 @@ pub fn ablate(
         return Err(Error::InvalidSetting { name, given });
     }
     let errors = |mechanisms: Mechanisms, trajectories: &[Trajectory]| {
-        let config = SonaConfig { mechanisms, ..*config };
+        let config = SonaConfig {
+            mechanisms,
+            ..*config
+        };
         cross_validate(trajectories, left_out, folds, &config)
     };
     let all = config.mechanisms;
@@ -123,9 +126,19 @@ pub fn ablate(
         })
         .collect();
     // Of equal costs the line is the mean.
-    let free: Vec<Trajectory> =
-        trajectories.iter().map(|trajectory| Trajectory { log_cost: 0.0, ..trajectory.clone() }).collect();
-    let cost = Mechanisms { lora: false, neighbours: false, recall: false, ewc: false };
+    let free: Vec<Trajectory> = trajectories
+        .iter()
+        .map(|trajectory| Trajectory {
+            log_cost: 0.0,
+            ..trajectory.clone()
+        })
+        .collect();
+    let cost = Mechanisms {
+        lora: false,
+        neighbours: false,
+        recall: false,
+        ewc: false,
+    };
     Ok(Ablation {
         full: errors(all, trajectories)?,
         no_lora: errors(Mechanisms { lora: false, ..all }, trajectories)?,
@@ -161,7 +174,9 @@ pub fn cross_validate(
     for part in 0..folds {
         let known: Vec<&Trajectory> = trajectories.iter().filter(|seen| fold(seen) != part).collect();
         let engine = learned(&known, config)?;
-        let asked = trajectories.iter().filter(|seen| fold(seen) == part && !seen.is_cut_off);
+        let asked = trajectories
+            .iter()
+            .filter(|seen| fold(seen) == part && !seen.is_cut_off);
         errors.extend(asked.map(|seen| error(&engine, seen)));
     }
     Ok(LatencyErrors::of(errors))

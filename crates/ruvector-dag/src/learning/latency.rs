@@ -70,11 +70,6 @@ impl CostLine {
         (left.max(0.0) / self.count.max(1.0)).sqrt()
     }
 
-    /// Observations, the forgotten ones left out.
-    pub(super) fn count(&self) -> f64 {
-        self.count
-    }
-
     /// Whether all numbers are possible ones.
     pub(super) fn is_valid(&self) -> bool {
         let numbers = [self.count, self.mean_cost, self.mean_latency];

@@ -11,9 +11,9 @@ use super::conformal::Calibration;
 use super::latency::{self, CostLine, Neighbour};
 use super::memory::{Execution, ExecutionMemory};
 use super::micro_lora::MicroLora;
-use crate::{Error, OperatorType};
 use crate::embedding::{DIMENSIONS, PlanEmbedding};
 use crate::trajectory::{LearningSignal, Trajectory};
+use crate::{Error, OperatorType};
 use serde::{Deserialize, Serialize};
 
 /// Where a prediction comes from.
@@ -183,7 +183,9 @@ impl LatencyModel {
             return Vec::new();
         }
         let known = self.memory.executions();
-        let asked: Vec<usize> = (0..known.len()).filter(|&at| known.get(at).is_some_and(&is_asked)).collect();
+        let asked: Vec<usize> = (0..known.len())
+            .filter(|&at| known.get(at).is_some_and(&is_asked))
+            .collect();
         let candidates = asked.iter().filter_map(|&at| self.memory.adapted().get(at));
         let mut found = latency::nearest(adapted, candidates, self.neighbours, |place| {
             known.get(*asked.get(place)?).map(|known| self.residual(known))
@@ -210,7 +212,11 @@ impl LatencyModel {
         let error = |predicted: f64| {
             let error = predicted - trajectory.log_latency;
             // A bound that is reached is no error.
-            if trajectory.is_cut_off { error.min(0.0) } else { error }
+            if trajectory.is_cut_off {
+                error.min(0.0)
+            } else {
+                error
+            }
         };
         let surprise = error(prediction.log_latency).abs();
         let gradient = self.gradient(&neighbours, error(by_neighbours.log_latency));
@@ -249,11 +255,20 @@ impl LatencyModel {
 
     /// By how much an execution is missed when it is predicted from other statements.
     pub(super) fn surprise(&self, at: usize) -> f64 {
-        let known = self.memory.executions().get(at).zip(self.memory.adapted().get(at));
+        let known = self
+            .memory
+            .executions()
+            .get(at)
+            .zip(self.memory.adapted().get(at));
         known.map_or(0.0, |(execution, adapted)| {
             let neighbours = self.nearest(adapted, |other| other.statement != execution.statement);
             let missed = latency::correction(&neighbours, 0.0).residual - self.residual(execution);
-            if execution.is_cut_off { missed.min(0.0) } else { missed }.abs()
+            if execution.is_cut_off {
+                missed.min(0.0)
+            } else {
+                missed
+            }
+            .abs()
         })
     }
 
@@ -263,7 +278,11 @@ impl LatencyModel {
         let neighbours = self.nearest(&adapted, |known| known.statement != trajectory.statement);
         let query = LatencyQuery::of(trajectory);
         let error = self.corrected(&query, &neighbours).log_latency - trajectory.log_latency;
-        let error = if trajectory.is_cut_off { error.min(0.0) } else { error };
+        let error = if trajectory.is_cut_off {
+            error.min(0.0)
+        } else {
+            error
+        };
         // Half of the gradient of an error of one is that of the prediction.
         let of_prediction = self.gradient(&neighbours, 0.5);
         let score = self.adapters.base.gradient(&trajectory.embedding, &of_prediction);

@@ -8,7 +8,9 @@
 
 use super::ewc::EwcPlusPlus;
 use super::latency::{self, Neighbour};
+use super::memory::Execution;
 use super::model::LatencyModel;
+use crate::cardinality::hash_words;
 use crate::embedding::{DIMENSIONS, PlanEmbedding};
 
 /// Steps for which neighbours stay the same.
@@ -83,6 +85,11 @@ fn restore(model: &mut LatencyModel, parameters: &[f32]) {
     }
 }
 
+/// Executions of a fifth of the templates train nothing: they show how far predictions are to be believed.
+pub(super) fn is_held_out(execution: &Execution) -> bool {
+    hash_words([execution.template]).is_multiple_of(5)
+}
+
 /// One step of this length along the gradient, bent by what must be kept.
 fn descend(model: &mut LatencyModel, upstream: &[Vec<f32>], ewc: Option<&EwcPlusPlus>, rate: f32) {
     let base = &mut model.adapters.base;
@@ -108,10 +115,16 @@ fn descend(model: &mut LatencyModel, upstream: &[Vec<f32>], ewc: Option<&EwcPlus
 fn search(model: &LatencyModel) -> Vec<Case> {
     let known = model.memory.executions();
     let stride = known.len().div_ceil(CASES).max(1);
-    let chosen = known.iter().zip(model.memory.adapted()).enumerate().step_by(stride);
+    let chosen = known
+        .iter()
+        .zip(model.memory.adapted())
+        .enumerate()
+        .step_by(stride);
     chosen
+        .filter(|(_, (execution, _))| !is_held_out(execution))
         .map(|(at, (execution, adapted))| {
-            let neighbours = model.nearest(adapted, |other| other.statement != execution.statement);
+            let is_usable = |other: &Execution| other.statement != execution.statement && !is_held_out(other);
+            let neighbours = model.nearest(adapted, is_usable);
             Case {
                 at,
                 residual: model.residual(execution),
@@ -129,7 +142,9 @@ fn loss(model: &LatencyModel, cases: &[Case]) -> (f64, Vec<Vec<f32>>) {
     let mut upstream = vec![vec![0.0; DIMENSIONS]; known.len()];
     let mut sum = 0.0;
     for case in cases {
-        let Some(query) = adapted.get(case.at) else { continue };
+        let Some(query) = adapted.get(case.at) else {
+            continue;
+        };
         let near = |&at: &usize| {
             Some(Neighbour {
                 at,
