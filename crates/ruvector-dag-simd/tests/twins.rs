@@ -1,7 +1,7 @@
 //! The vector variants against their scalar twins.
 
 use proptest::prelude::*;
-use ruvector_dag_simd::{axpy, dot, dot_f64, dot_tolerance, scalar};
+use ruvector_dag_simd::{axpy, dot, dot_f64, dot_rows_i8, dot_tolerance, hamming, scalar};
 
 fn number() -> impl Strategy<Value = f32> {
     prop_oneof![4 => -1e3f32..1e3, 1 => Just(0.0), 1 => -1e-30f32..1e-30]
@@ -46,6 +46,35 @@ proptest! {
         }
         prop_assert_eq!(&vector[x.len().min(y.len())..], &y[x.len().min(y.len())..]);
     }
+
+    #[test]
+    fn dot_rows_i8_equals_its_twin(
+        rows in proptest::collection::vec(any::<i8>(), 0..2000),
+        query in proptest::collection::vec(any::<i16>(), 0..600),
+        room in 0usize..20,
+    ) {
+        let (mut vector, mut twin) = (vec![7; room], vec![7; room]);
+        dot_rows_i8(&rows, &query, &mut vector);
+        scalar::dot_rows_i8(&rows, &query, &mut twin);
+        prop_assert_eq!(vector, twin);
+    }
+
+    #[test]
+    fn hamming_equals_its_twin(
+        a in proptest::collection::vec(any::<u64>(), 0..300),
+        b in proptest::collection::vec(any::<u64>(), 0..300),
+    ) {
+        prop_assert_eq!(hamming(&a, &b), scalar::hamming(&a, &b));
+        let flipped: Vec<u64> = a.iter().map(|word| !word).collect();
+        prop_assert_eq!(hamming(&a, &flipped), 64 * a.len() as u64);
+    }
+}
+
+#[test]
+fn the_greatest_codes_do_not_overflow() {
+    let mut sums = [0; 2];
+    dot_rows_i8(&[-128; 512], &[-32768; 256], &mut sums);
+    assert_eq!(sums, [128 * 32768 * 256; 2]);
 }
 
 #[test]

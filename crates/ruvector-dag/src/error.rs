@@ -145,4 +145,38 @@ pub enum Error {
         /// What is wrong.
         what: &'static str,
     },
+    /// Parameters that no adapter, head or constraint can have.
+    #[error("not the weights of a model: {what}")]
+    InvalidWeights {
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A pattern with a number that can't be.
+    #[error("a pattern can't have the {field} {given}")]
+    InvalidPattern {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        given: f64,
+    },
+    /// No room for another pattern: all that are there are pinned.
+    #[error("all {limit} patterns are pinned")]
+    PatternsFull {
+        /// How many there is room for.
+        limit: usize,
+    },
+    /// A stored state that is cut short, damaged, or none at all.
+    #[error("not a learned state: {what}")]
+    MalformedState {
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A stored state of a version that this crate does not know yet.
+    #[error("a learned state of version {given}; the newest known is {newest}")]
+    NewerState {
+        /// The version found.
+        given: u8,
+        /// The newest version this crate reads.
+        newest: u8,
+    },
 }

@@ -42,6 +42,9 @@ pub mod attention;
 pub mod embedding;
 pub mod cardinality;
 pub mod decision;
+pub mod trajectory;
+pub mod learning;
+pub mod patterns;
 
 pub use dag::{Clause, ClauseKind, CriticalPath, Drawing, OperatorNode, OperatorType, QueryDag};
 pub use error::Error;

@@ -48,9 +48,11 @@ pub use temporal_btsp::{CAPACITY as BTSP_TRACES, TemporalBTSPAttention, Temporal
 pub use topological::{TopologicalAttention, TopologicalParameters};
 
 use crate::{Error, OperatorId, QueryDag};
+use serde::{Deserialize, Serialize};
 
-/// A mechanism of attention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A mechanism of attention. Stored by name, or by place where the form is binary: the order never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MechanismId {
     /// [`TopologicalAttention`].
     Topological,

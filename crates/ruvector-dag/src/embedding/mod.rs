@@ -78,6 +78,16 @@ impl PlanEmbedding {
         Self::new(dag, &AttentionScores::new(vec![share; dag.len()]))
     }
 
+    /// The embedding in the direction of 256 numbers, such as a mean of embeddings.
+    ///
+    /// # Errors
+    /// [`Error::InvalidEmbedding`] when there are not 256, or when they have no direction: all are 0, or one isn't finite.
+    pub fn normalised(numbers: &[f32]) -> Result<Self, Error> {
+        let mut numbers = numbers.to_vec();
+        scale_to(&mut numbers, 1.0);
+        Self::try_from(numbers)
+    }
+
     /// The numbers.
     pub fn as_slice(&self) -> &[f32] {
         self.0.as_slice()
@@ -86,6 +96,12 @@ impl PlanEmbedding {
     /// The cosine of the angle to another embedding, in [-1, 1]; 1 for equal plans.
     pub fn cosine(&self, other: &Self) -> f32 {
         simd::dot(self.as_slice(), other.as_slice()).clamp(-1.0, 1.0)
+    }
+}
+
+impl AsRef<[f32]> for PlanEmbedding {
+    fn as_ref(&self) -> &[f32] {
+        self.as_slice()
     }
 }
 

@@ -1,0 +1,92 @@
+//! Where one task ends and the next begins: a change in the distribution of the gradients.
+//!
+//! Two numbers of each gradient are watched: how long it is (its logarithm), and where it points, as the cosine of |g|
+//! and the root of the running Fisher information: how much it changes what gradients used to change. For both a running
+//! mean and variance (exponentially weighted: Welford, 1962; Finch, "Incremental calculation of weighted mean and
+//! variance", 2009) say what is usual. A boundary is where the mean of the latest gradients leaves the usual by more
+//! than so many of its standard deviations: to longer gradients, or away from the usual ones. Gradients that get shorter
+//! are what learning does, and no boundary.
+
+use serde::{Deserialize, Serialize};
+
+/// Weight of the past in what is usual: the latest 200 gradients or so.
+const USUAL_DECAY: f64 = 0.99;
+/// Weight of the past in what is latest: ten gradients or so.
+const LATEST_DECAY: f64 = 0.8;
+/// Gradients before anything is usual.
+const WARM_UP: u32 = 50;
+/// Standard deviations are at least this, so that rounding is no surprise.
+const SMALLEST_DEVIATION: f64 = 1e-3;
+
+/// A number whose distribution is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Watched {
+    mean: f64,
+    variance: f64,
+    latest: f64,
+}
+
+impl Watched {
+    /// Takes the next number and returns the z-score of the latest ones.
+    fn observe(&mut self, number: f64, count: u32) -> f64 {
+        if count == 0 {
+            self.mean = number;
+            self.latest = number;
+        }
+        self.latest += (1.0 - LATEST_DECAY) * (number - self.latest);
+        // The standard deviation of a mean with exponential weights.
+        let spread = ((1.0 - LATEST_DECAY) / (1.0 + LATEST_DECAY)).sqrt();
+        let z = (self.latest - self.mean) / (self.variance.sqrt().max(SMALLEST_DEVIATION) * spread);
+        // At first a plain mean, so that the first numbers don't count for long.
+        let rate = (1.0 - USUAL_DECAY).max(1.0 / f64::from(count + 1));
+        let difference = number - self.mean;
+        self.mean += rate * difference;
+        self.variance = (1.0 - rate) * (self.variance + rate * difference * difference);
+        z
+    }
+}
+
+/// The detector.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Boundary {
+    length: Watched,
+    alignment: Watched,
+    count: u32,
+}
+
+impl Boundary {
+    /// Takes a gradient and the running Fisher information, without it; whether the latest gradients are others than
+    /// the usual ones by `threshold` standard deviations. Then everything begins anew.
+    pub(super) fn observe(&mut self, gradient: &[f32], fisher: &[f32], threshold: f64) -> bool {
+        let norm = f64::from(simd::dot(gradient, gradient)).sqrt();
+        if norm == 0.0 {
+            return false;
+        }
+        let longer = self.length.observe(norm.ln(), self.count);
+        let elsewhere = -self
+            .alignment
+            .observe(alignment(gradient, fisher, norm), self.count);
+        self.count = self.count.saturating_add(1);
+        let is_boundary = self.count > WARM_UP && longer.max(elsewhere) > threshold;
+        if is_boundary {
+            *self = Self::default();
+        }
+        is_boundary
+    }
+}
+
+/// The cosine of |g| and √F.
+fn alignment(gradient: &[f32], fisher: &[f32], norm: f64) -> f64 {
+    let products = gradient
+        .iter()
+        .zip(fisher)
+        .map(|(gradient, fisher)| gradient.abs() * fisher.sqrt());
+    // Sums of blocks in single precision, which vectorise; the blocks' in double.
+    let product = products.map(f64::from).sum::<f64>();
+    let total = fisher.iter().map(|&fisher| f64::from(fisher)).sum::<f64>();
+    if total > 0.0 {
+        product / (norm * total.sqrt())
+    } else {
+        0.0
+    }
+}

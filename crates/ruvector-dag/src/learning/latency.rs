@@ -1,0 +1,153 @@
+//! Stage 8 of 9, learning: log latency as a line through log cost, and what the line misses at the nearest executions.
+//!
+//! ŷ = line(log cost) + Σ wᵢ rᵢ / (w₀ + Σ wᵢ), rᵢ what the line missed at the i-th of the k nearest, wᵢ = 1 / (dᵢ² + ε), dᵢ the
+//! chord between the adapted embeddings, and w₀ the weight of a miss of zero: far from all that is known, cost decides.
+//!
+//! The gradient of (ŷ − y)² by the adapted embeddings of the query and of its neighbours is what the adapters learn from:
+//! metric learning for kernel regression (Weinberger and Tesauro 2007). Adapted embeddings are of unit norm, so that
+//! d² = 2 − 2 cos and ∂wᵢ/∂cosᵢ = 2 wᵢ².
+
+use crate::embedding::PlanEmbedding;
+use serde::{Deserialize, Serialize};
+
+/// Squared distance below which nearness stops to count: that of plans whose costs are some percent apart.
+const BLUR: f64 = 1e-3;
+/// Squared distance at which a miss of zero stands.
+const FAR: f64 = 0.3;
+/// Least deviation of a prediction: that of repeating the same run.
+const LEAST_DEVIATION: f64 = 0.05;
+
+/// log latency = mean + slope · (log cost − mean), by least squares, fed one by one (Welford 1962).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct CostLine {
+    count: f64,
+    mean_cost: f64,
+    mean_latency: f64,
+    /// Σ of squared offsets of log cost, Σ of the products of offsets, Σ of squared offsets of log latency.
+    moments: [f64; 3],
+}
+
+impl CostLine {
+    /// Observations after which the oldest begin to be forgotten.
+    const MEMORY: f64 = 10_000.0;
+
+    /// Adds an observation: natural logarithms of cost and latency. What is not finite is left out.
+    pub(super) fn add(&mut self, log_cost: f64, log_latency: f64) {
+        if !(log_cost.is_finite() && log_latency.is_finite()) {
+            return;
+        }
+        if self.count >= Self::MEMORY {
+            let kept = 1.0 - 1.0 / Self::MEMORY;
+            self.count *= kept;
+            self.moments = self.moments.map(|moment| moment * kept);
+        }
+        self.count += 1.0;
+        let (cost, latency) = (log_cost - self.mean_cost, log_latency - self.mean_latency);
+        self.mean_cost += cost / self.count;
+        self.mean_latency += latency / self.count;
+        self.moments[0] += cost * (log_cost - self.mean_cost);
+        self.moments[1] += cost * (log_latency - self.mean_latency);
+        self.moments[2] += latency * (log_latency - self.mean_latency);
+    }
+
+    /// The log latency at a log cost; 0 before any observation.
+    pub(super) fn at(&self, log_cost: f64) -> f64 {
+        self.mean_latency + self.slope() * (log_cost - self.mean_cost)
+    }
+
+    /// What a doubling of the cost adds, in doublings.
+    pub(super) fn slope(&self) -> f64 {
+        if self.moments[0] > 0.0 {
+            self.moments[1] / self.moments[0]
+        } else {
+            0.0
+        }
+    }
+
+    /// The standard deviation of what the line misses.
+    pub(super) fn deviation(&self) -> f64 {
+        let left = self.moments[2] - self.slope() * self.moments[1];
+        (left.max(0.0) / self.count.max(1.0)).sqrt()
+    }
+
+    /// Whether all numbers are possible ones.
+    pub(super) fn is_valid(&self) -> bool {
+        let numbers = [self.count, self.mean_cost, self.mean_latency];
+        let is_finite = numbers
+            .iter()
+            .chain(&self.moments)
+            .all(|number| number.is_finite());
+        is_finite && self.count >= 0.0 && self.moments[0] >= 0.0 && self.moments[2] >= 0.0
+    }
+}
+
+/// A known execution near the one asked for: its cosine, and what the line missed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Neighbour {
+    /// Its place in the memory.
+    pub(super) at: usize,
+    pub(super) cosine: f64,
+    pub(super) residual: f64,
+}
+
+/// What the neighbours say.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Correction {
+    /// To be added to the line.
+    pub(super) residual: f64,
+    /// Of the prediction, before calibration.
+    pub(super) deviation: f64,
+}
+
+fn weight(neighbour: &Neighbour) -> f64 {
+    1.0 / ((2.0 - 2.0 * neighbour.cosine).max(0.0) + BLUR)
+}
+
+const FAR_WEIGHT: f64 = 1.0 / (FAR + BLUR);
+
+/// The correction by the nearest executions; `spread` is the deviation of what the line misses.
+pub(super) fn correction(neighbours: &[Neighbour], spread: f64) -> Correction {
+    let total: f64 = FAR_WEIGHT + neighbours.iter().map(weight).sum::<f64>();
+    let mean = |of: &dyn Fn(&Neighbour) -> f64| {
+        neighbours
+            .iter()
+            .map(|near| weight(near) / total * of(near))
+            .sum::<f64>()
+    };
+    let residual = mean(&|near| near.residual);
+    let far = FAR_WEIGHT / total * (spread * spread + residual * residual);
+    let variance = far + mean(&|near| (near.residual - residual).powi(2));
+    Correction {
+        residual,
+        deviation: variance.sqrt().max(LEAST_DEVIATION),
+    }
+}
+
+/// ∂ŷ/∂cosᵢ for each neighbour: by how much the prediction rises as the neighbour comes nearer.
+pub(super) fn pulls(neighbours: &[Neighbour]) -> Vec<f64> {
+    let total: f64 = FAR_WEIGHT + neighbours.iter().map(weight).sum::<f64>();
+    let residual = neighbours
+        .iter()
+        .map(|near| weight(near) / total * near.residual)
+        .sum::<f64>();
+    let pull = |near: &Neighbour| 2.0 * weight(near).powi(2) / total * (near.residual - residual);
+    neighbours.iter().map(pull).collect()
+}
+
+/// The nearest `k` of these executions, nearest first; `residual` is asked for those alone.
+pub(super) fn nearest<'e>(
+    query: &PlanEmbedding,
+    candidates: impl IntoIterator<Item = &'e PlanEmbedding>,
+    k: usize,
+    residual: impl Fn(usize) -> Option<f64>,
+) -> Vec<Neighbour> {
+    let found = crate::embedding::nearest(query, candidates, k);
+    let neighbour = |near: crate::embedding::Neighbour| {
+        Some(Neighbour {
+            at: near.at,
+            cosine: f64::from(near.cosine),
+            residual: residual(near.at)?,
+        })
+    };
+    found.into_iter().filter_map(neighbour).collect()
+}

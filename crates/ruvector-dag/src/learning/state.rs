@@ -1,0 +1,174 @@
+//! Stage 8 of 9, learning: all that is learned as bytes, to survive restarts and to move between servers.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 4 | `RVSL` |
+//! | 1 | version |
+//! | 8 | checksum of the version and the body, little endian (`cardinality::hash_bytes`) |
+//! | rest | the body: serde on postcard |
+//!
+//! - Version 2, which is written: the line through cost, executions, calibrations, adapters, EWC++, patterns, boosts.
+//! - Version 1: the line and the executions; the rest begins anew.
+//!
+//! Bytes come from outside: what is damaged, cut short, impossible or newer is refused as a whole. Adapters keep the rank
+//! they were stored with. Trajectories that wait in the buffer and gradients not applied yet are not kept.
+
+use super::adapters::PlanAdapters;
+use super::config::SonaConfig;
+use super::conformal::Calibration;
+use super::engine::DagSonaEngine;
+use super::ewc::EwcPlusPlus;
+use super::latency::CostLine;
+use super::memory::{Execution, ExecutionMemory};
+use crate::Error;
+use crate::cardinality::hash_bytes;
+use crate::patterns::Pattern;
+use serde::{Deserialize, Serialize};
+
+const MAGIC: [u8; 4] = *b"RVSL";
+/// The version that is written, the newest that is read.
+pub const STATE_VERSION: u8 = 2;
+
+#[derive(Serialize, Deserialize)]
+struct Version1 {
+    line: CostLine,
+    executions: Vec<Execution>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Version2 {
+    line: CostLine,
+    executions: Vec<Execution>,
+    calibrations: [Calibration; 4],
+    adapters: PlanAdapters,
+    ewc: EwcPlusPlus,
+    patterns: Vec<Pattern>,
+    boosts: Vec<(u64, f32)>,
+}
+
+impl Version1 {
+    /// What version 1 did not know begins anew.
+    fn migrated(self, config: &SonaConfig) -> Result<Version2, Error> {
+        let fresh = DagSonaEngine::new(*config)?;
+        Ok(Version2 {
+            line: self.line,
+            executions: self.executions,
+            calibrations: fresh.model.calibrations,
+            adapters: fresh.model.adapters,
+            ewc: fresh.ewc,
+            patterns: Vec::new(),
+            boosts: Vec::new(),
+        })
+    }
+}
+
+fn malformed(what: &'static str) -> Error {
+    Error::MalformedState { what }
+}
+
+fn checksum(version: u8, body: &[u8]) -> u64 {
+    hash_bytes(body) ^ hash_bytes(&[version])
+}
+
+fn framed(version: u8, body: &[u8]) -> Vec<u8> {
+    let checksum = checksum(version, body).to_le_bytes();
+    [MAGIC.as_slice(), &[version], &checksum, body].concat()
+}
+
+/// Version and body of a whole state.
+fn unframed(bytes: &[u8]) -> Result<(u8, &[u8]), Error> {
+    let rest = bytes.strip_prefix(&MAGIC).ok_or(malformed("other bytes"))?;
+    let (&version, rest) = rest.split_first().ok_or(malformed("cut short"))?;
+    if version > STATE_VERSION {
+        let newest = STATE_VERSION;
+        return Err(Error::NewerState {
+            given: version,
+            newest,
+        });
+    }
+    let (sum, body) = rest.split_first_chunk().ok_or(malformed("cut short"))?;
+    if u64::from_le_bytes(*sum) != checksum(version, body) {
+        return Err(malformed("damaged"));
+    }
+    Ok((version, body))
+}
+
+fn read<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Error> {
+    match postcard::take_from_bytes(body) {
+        Ok((state, [])) => Ok(state),
+        Ok(_) => Err(malformed("more than a state")),
+        Err(_) => Err(malformed("not what its version holds")),
+    }
+}
+
+impl DagSonaEngine {
+    /// All that is learned.
+    pub fn to_state(&self) -> Vec<u8> {
+        let state = Version2 {
+            line: self.model.line,
+            executions: self.model.memory.executions().to_vec(),
+            calibrations: self.model.calibrations.clone(),
+            adapters: self.model.adapters.clone(),
+            ewc: self.ewc.clone(),
+            patterns: self.bank.patterns().to_vec(),
+            boosts: self.boosts.iter().map(|(&id, &boost)| (id, boost)).collect(),
+        };
+        // Nothing in it is without a binary form.
+        framed(STATE_VERSION, &postcard::to_allocvec(&state).unwrap_or_default())
+    }
+
+    /// The state as version 1 wrote it: the line through cost and the executions, for servers that know no more.
+    pub fn to_state_version_1(&self) -> Vec<u8> {
+        let state = Version1 {
+            line: self.model.line,
+            executions: self.model.memory.executions().to_vec(),
+        };
+        framed(1, &postcard::to_allocvec(&state).unwrap_or_default())
+    }
+
+    /// An engine that knows what was stored. What there is no room for under this configuration goes, the oldest and the
+    /// least worthy first.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] for a setting out of its range, [`Error::NewerState`], [`Error::MalformedState`].
+    pub fn from_state(config: SonaConfig, bytes: &[u8]) -> Result<Self, Error> {
+        config.validate()?;
+        let (version, body) = unframed(bytes)?;
+        let state = match version {
+            1 => read::<Version1>(body)?.migrated(&config)?,
+            STATE_VERSION => read::<Version2>(body)?,
+            _ => return Err(malformed("of no version")),
+        };
+        Self::of(config, state)
+    }
+
+    fn of(config: SonaConfig, state: Version2) -> Result<Self, Error> {
+        let mut engine = Self::new(config)?;
+        let is_possible = state.line.is_valid()
+            && state.calibrations.iter().all(Calibration::is_valid)
+            && state
+                .boosts
+                .iter()
+                .all(|(_, boost)| (1.0..=super::engine::MAX_BOOST).contains(boost))
+            && state.ewc.parameters() == state.adapters.base.parameters().len();
+        if !is_possible {
+            return Err(malformed("impossible numbers"));
+        }
+        engine.model.line = state.line;
+        engine.model.calibrations = state.calibrations;
+        engine.model.adapters = state.adapters;
+        engine.ewc = state.ewc;
+        let adapt = |known: &Execution| engine.model.adapt(&known.embedding, &known.operator_types);
+        engine.model.memory = ExecutionMemory::restore(config.memory_capacity, state.executions, adapt)
+            .ok_or(malformed("impossible executions"))?;
+        for pattern in state.patterns {
+            let is_stored = engine.bank.store(pattern);
+            // Pinned ones that there is no room for are the owner's to choose from.
+            if matches!(is_stored, Err(Error::InvalidPattern { .. })) {
+                return Err(malformed("impossible patterns"));
+            }
+        }
+        engine.boosts = state.boosts.into_iter().collect();
+        Ok(engine)
+    }
+}

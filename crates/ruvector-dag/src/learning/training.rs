@@ -1,0 +1,174 @@
+//! Stage 8 of 9, learning: trains the adapter of all plans on what is remembered.
+//!
+//! Each execution is predicted from those of other statements (leave one out), and the mean squared error of the log
+//! latency is brought down by gradient descent on the adapter, through both embeddings of each pair: metric learning for
+//! kernel regression (Weinberger and Tesauro 2007). A step has the length of the learning rate; one after which the error
+//! is greater is taken back and the rate halved, so that training never ends worse than it began ("bold driver", Battiti
+//! 1989). Who is whose neighbour is asked anew every few steps.
+
+use super::ewc::EwcPlusPlus;
+use super::latency::{self, Neighbour};
+use super::memory::Execution;
+use super::model::LatencyModel;
+use crate::cardinality::hash_words;
+use crate::embedding::{DIMENSIONS, PlanEmbedding};
+
+/// Steps for which neighbours stay the same.
+const STEPS_PER_SEARCH: usize = 6;
+/// Executions that are predicted in a step, spread over the memory.
+const CASES: usize = 1_000;
+
+/// What training did.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Training {
+    /// Root mean squared error of log latency before, each execution predicted from those of other statements.
+    pub error_before: f64,
+    /// The same afterwards.
+    pub error_after: f64,
+    /// Steps taken, those taken back included.
+    pub steps: usize,
+}
+
+/// An execution that is predicted from its neighbours.
+struct Case {
+    at: usize,
+    residual: f64,
+    is_cut_off: bool,
+    neighbours: Vec<usize>,
+}
+
+/// Trains for so many steps, or until `is_over`. The adapters of the operator types must have been merged.
+pub(super) fn train(
+    model: &mut LatencyModel,
+    ewc: Option<&EwcPlusPlus>,
+    (steps, learning_rate): (usize, f32),
+    mut is_over: impl FnMut() -> bool,
+) -> Training {
+    let mut cases = search(model);
+    let (mut error, mut upstream) = loss(model, &cases);
+    let mut training = Training {
+        error_before: error.sqrt(),
+        error_after: error.sqrt(),
+        steps: 0,
+    };
+    let mut rate = learning_rate;
+    while training.steps < steps && !cases.is_empty() && !is_over() {
+        let before = model.adapters.base.parameters().to_vec();
+        descend(model, &upstream, ewc, rate);
+        training.steps += 1;
+        let (then, upstream_then) = loss(model, &cases);
+        if then <= error {
+            (error, upstream) = (then, upstream_then);
+            rate = (1.2 * rate).min(learning_rate);
+        } else {
+            restore(model, &before);
+            rate *= 0.5;
+        }
+        if training.steps % STEPS_PER_SEARCH == 0 {
+            cases = search(model);
+            (error, upstream) = loss(model, &cases);
+        }
+    }
+    training.error_after = self::error(model);
+    training
+}
+
+/// Root mean squared error of log latency, each execution predicted from those of other statements.
+pub(super) fn error(model: &LatencyModel) -> f64 {
+    loss(model, &search(model)).0.sqrt()
+}
+
+fn restore(model: &mut LatencyModel, parameters: &[f32]) {
+    // They were this adapter's, so that they fit.
+    if model.adapters.base.set_parameters(parameters).is_ok() {
+        model.readapt();
+    }
+}
+
+/// Executions of a fifth of the templates train nothing: they show how far predictions are to be believed.
+pub(super) fn is_held_out(execution: &Execution) -> bool {
+    hash_words([execution.template]).is_multiple_of(5)
+}
+
+/// One step of this length along the gradient, bent by what must be kept.
+fn descend(model: &mut LatencyModel, upstream: &[Vec<f32>], ewc: Option<&EwcPlusPlus>, rate: f32) {
+    let base = &mut model.adapters.base;
+    let mut gradient = vec![0.0; base.parameters().len()];
+    for (known, upstream) in model.memory.executions().iter().zip(upstream) {
+        if upstream.iter().any(|&number| number != 0.0) {
+            simd::axpy(1.0, &base.gradient(&known.embedding, upstream), &mut gradient);
+        }
+    }
+    let norm = simd::dot(&gradient, &gradient).sqrt();
+    if !(norm > 0.0 && norm.is_finite()) {
+        return;
+    }
+    gradient.iter_mut().for_each(|number| *number /= norm);
+    match ewc {
+        Some(ewc) => base.update_constrained(&mut gradient, ewc, rate),
+        None => base.update(&gradient, rate),
+    }
+    model.readapt();
+}
+
+/// The executions to predict, with the nearest ones of other statements.
+fn search(model: &LatencyModel) -> Vec<Case> {
+    let known = model.memory.executions();
+    let stride = known.len().div_ceil(CASES).max(1);
+    let chosen = known
+        .iter()
+        .zip(model.memory.adapted())
+        .enumerate()
+        .step_by(stride);
+    chosen
+        .filter(|(_, (execution, _))| !is_held_out(execution))
+        .map(|(at, (execution, adapted))| {
+            let is_usable = |other: &Execution| other.statement != execution.statement && !is_held_out(other);
+            let neighbours = model.nearest(adapted, is_usable);
+            Case {
+                at,
+                residual: model.residual(execution),
+                is_cut_off: execution.is_cut_off,
+                neighbours: neighbours.into_iter().map(|near| near.at).collect(),
+            }
+        })
+        .filter(|case| !case.neighbours.is_empty())
+        .collect()
+}
+
+/// The mean squared error, and its gradient by each adapted embedding of the memory.
+fn loss(model: &LatencyModel, cases: &[Case]) -> (f64, Vec<Vec<f32>>) {
+    let (known, adapted) = (model.memory.executions(), model.memory.adapted());
+    let mut upstream = vec![vec![0.0; DIMENSIONS]; known.len()];
+    let mut sum = 0.0;
+    for case in cases {
+        let Some(query) = adapted.get(case.at) else {
+            continue;
+        };
+        let near = |&at: &usize| {
+            Some(Neighbour {
+                at,
+                cosine: f64::from(query.cosine(adapted.get(at)?)),
+                residual: model.residual(known.get(at)?),
+            })
+        };
+        let neighbours: Vec<Neighbour> = case.neighbours.iter().filter_map(near).collect();
+        let error = latency::correction(&neighbours, 0.0).residual - case.residual;
+        // A bound that is reached is no error.
+        let error = if case.is_cut_off { error.min(0.0) } else { error };
+        sum += error * error;
+        let pulls = latency::pulls(&neighbours);
+        for (neighbour, pull) in neighbours.iter().zip(pulls) {
+            let factor = (2.0 * error * pull) as f32;
+            add(&mut upstream, case.at, factor, adapted.get(neighbour.at));
+            add(&mut upstream, neighbour.at, factor, Some(query));
+        }
+    }
+    (sum / cases.len().max(1) as f64, upstream)
+}
+
+fn add(upstream: &mut [Vec<f32>], at: usize, factor: f32, direction: Option<&PlanEmbedding>) {
+    if let (Some(sum), Some(direction)) = (upstream.get_mut(at), direction) {
+        simd::axpy(factor, direction.as_slice(), sum);
+    }
+}
