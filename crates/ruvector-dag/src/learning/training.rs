@@ -64,7 +64,7 @@ pub(super) fn train(
             restore(model, &before);
             rate *= 0.5;
         }
-        if training.steps % STEPS_PER_SEARCH == 0 {
+        if training.steps.is_multiple_of(STEPS_PER_SEARCH) {
             cases = search(model);
             (error, upstream) = loss(model, &cases);
         }

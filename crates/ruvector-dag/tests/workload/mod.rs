@@ -156,7 +156,13 @@ pub(crate) fn by_cost(dag: &QueryDag) -> AttentionScores {
 }
 
 /// The trajectory of a run at this time, its plan weighed by cost.
-pub(crate) fn trajectory(template: u64, constants: u64, decision: u64, truth: Truth, at_us: u64) -> Trajectory {
+pub(crate) fn trajectory(
+    template: u64,
+    constants: u64,
+    decision: u64,
+    truth: Truth,
+    at_us: u64,
+) -> Trajectory {
     let run = run(template, constants, decision, truth);
     weighed(&run, &by_cost(&run.dag), (template, constants, decision), at_us)
 }
