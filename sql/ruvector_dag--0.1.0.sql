@@ -24,7 +24,8 @@ CREATE TABLE @extschema@.dag_trajectories (
     attention_mechanism text,
     plan bytea,
     total_cost double precision NOT NULL,
-    embedding real[]
+    embedding real[],
+    expected_ms double precision
 );
 CREATE INDEX dag_trajectories_ended_at_idx ON @extschema@.dag_trajectories (ended_at);
 COMMENT ON TABLE @extschema@.dag_trajectories IS 'Executions that were learned from, newest dag_max_trajectories of them';
@@ -71,6 +72,17 @@ CREATE TABLE @extschema@.dag_plan_shapes (
 );
 COMMENT ON TABLE @extschema@.dag_plan_shapes IS 'Latencies per plan shape of each statement class';
 
+CREATE TABLE @extschema@.dag_state (
+    part text PRIMARY KEY,
+    state bytea NOT NULL,
+    learned_up_to bigint NOT NULL,
+    revision bigint NOT NULL,
+    settings jsonb NOT NULL,
+    saved_at timestamptz NOT NULL
+);
+COMMENT ON TABLE @extschema@.dag_state IS 'What the worker learned, as versioned and checksummed bytes';
+
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_state', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_trajectories', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_trajectories_trajectory_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_corrections', '');
@@ -78,7 +90,7 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_statement_classes', 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_plan_shapes', '');
 
 REVOKE ALL ON @extschema@.dag_trajectories, @extschema@.dag_corrections, @extschema@.dag_statement_classes,
-    @extschema@.dag_plan_shapes FROM PUBLIC;
+    @extschema@.dag_plan_shapes, @extschema@.dag_state FROM PUBLIC;
 GRANT SELECT ON @extschema@.dag_corrections, @extschema@.dag_statement_classes, @extschema@.dag_plan_shapes
     TO pg_read_all_stats;
 

@@ -9,6 +9,7 @@ mod shmem;
 mod hooks;
 mod plan;
 mod attention;
+mod sona;
 mod steer;
 mod observe;
 mod worker;

@@ -69,6 +69,17 @@ static ATTENTION_TYPE: GucSetting<AttentionType> = GucSetting::<AttentionType>::
 static ATTENTION_PARAMETERS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"{}"));
 static EXPLORATION: GucSetting<f64> = GucSetting::<f64>::new(0.1);
 static UCB_C: GucSetting<f64> = GucSetting::<f64>::new(std::f64::consts::SQRT_2);
+static LEARNING_RATE: GucSetting<f64> = GucSetting::<f64>::new(0.002);
+static PATTERN_CLUSTERS: GucSetting<i32> = GucSetting::<i32>::new(100);
+static QUALITY_THRESHOLD: GucSetting<f64> = GucSetting::<f64>::new(0.3);
+static EWC_LAMBDA: GucSetting<f64> = GucSetting::<f64>::new(2000.0);
+static EWC_MAX_LAMBDA: GucSetting<f64> = GucSetting::<f64>::new(15_000.0);
+static EWC_FISHER_DECAY: GucSetting<f64> = GucSetting::<f64>::new(0.999);
+static DREAM_MAX_ACTIVE: GucSetting<i32> = GucSetting::<i32>::new(0);
+static MICRO_LORA_RANK: GucSetting<i32> = GucSetting::<i32>::new(2);
+static BASE_LORA_RANK: GucSetting<i32> = GucSetting::<i32>::new(8);
+static MAX_PATTERNS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static HDC_DIMENSIONS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static MINCUT_ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MINCUT_THRESHOLD: GucSetting<f64> = GucSetting::<f64>::new(0.5);
 
@@ -81,8 +92,11 @@ pub(crate) fn init(is_preloading: bool) {
     define_limits();
     define_attention();
     define_mincut();
+    define_learning();
+    define_ewc();
     if is_preloading {
         define_sizes();
+        define_ranks();
     }
 }
 
@@ -189,6 +203,124 @@ fn define_mincut() {
     GucRegistry::define_float_guc(name, short, long, &MINCUT_THRESHOLD, 0.0, 1.0, context, flags);
 }
 
+/// A whole number that is set for the server: name, sentences, where, least, greatest.
+fn define_number(
+    (name, short, long): Text,
+    setting: &'static GucSetting<i32>,
+    (least, greatest): (i32, i32),
+    context: GucContext,
+) {
+    GucRegistry::define_int_guc(
+        name,
+        short,
+        long,
+        setting,
+        least,
+        greatest,
+        context,
+        GucFlags::default(),
+    );
+}
+
+/// A real number, as [`define_number`].
+fn define_real(
+    (name, short, long): Text,
+    setting: &'static GucSetting<f64>,
+    (least, greatest): (f64, f64),
+    context: GucContext,
+) {
+    GucRegistry::define_float_guc(
+        name,
+        short,
+        long,
+        setting,
+        least,
+        greatest,
+        context,
+        GucFlags::default(),
+    );
+}
+
+fn define_learning() {
+    let learning_rate: Text = (
+        c"ruvector.dag_learning_rate",
+        c"Sets the step of the adapters per operator type, the instant part of learning.",
+        c"A session learns with its own; what the worker trains has a step of its own.",
+    );
+    define_real(learning_rate, &LEARNING_RATE, (1e-6, 1.0), GucContext::Userset);
+    let clusters: Text = (
+        c"ruvector.dag_pattern_clusters",
+        c"Sets into how many clusters a learning cycle sorts the executions it learns from.",
+        c"Each cluster becomes a pattern, or part of one that is nearly equal.",
+    );
+    define_number(clusters, &PATTERN_CLUSTERS, (1, 10_000), GucContext::Sighup);
+    let threshold: Text = (
+        c"ruvector.dag_quality_threshold",
+        c"Sets the quality below which an execution becomes part of no pattern.",
+        c"0.5 is as fast as the stock plan, 1 much faster, 0 much slower.",
+    );
+    define_real(threshold, &QUALITY_THRESHOLD, (0.0, 1.0), GucContext::Sighup);
+    let active: Text = (
+        c"ruvector.dag_dream_max_active",
+        c"Sets up to how many active sessions the worker calls the server idle, for deep learning.",
+        c"Deep learning replays what surprised and plans trials; it runs none.",
+    );
+    define_number(active, &DREAM_MAX_ACTIVE, (0, 10_000), GucContext::Sighup);
+}
+
+fn define_ewc() {
+    let lambda: Text = (
+        c"ruvector.dag_ewc_lambda",
+        c"Sets how much what was learned from one workload resists the next.",
+        c"Grows with the number of workloads up to ruvector.dag_ewc_max_lambda.",
+    );
+    define_real(lambda, &EWC_LAMBDA, (1e-9, 1e9), GucContext::Sighup);
+    let max: Text = (
+        c"ruvector.dag_ewc_max_lambda",
+        c"Sets up to what ruvector.dag_ewc_lambda grows.",
+        c"Nothing below ruvector.dag_ewc_lambda has an effect.",
+    );
+    define_real(max, &EWC_MAX_LAMBDA, (1e-9, 1e9), GucContext::Sighup);
+    let decay: Text = (
+        c"ruvector.dag_ewc_fisher_decay",
+        c"Sets how much of a parameter's importance remains after each gradient.",
+        c"Near 1 remembers long.",
+    );
+    define_real(decay, &EWC_FISHER_DECAY, (1e-6, 1.0 - 1e-9), GucContext::Sighup);
+}
+
+fn define_ranks() {
+    let micro: Text = (
+        c"ruvector.dag_micro_lora_rank",
+        c"Sets the rank of the adapters per operator type.",
+        c"Adapters of another rank begin anew.",
+    );
+    define_number(micro, &MICRO_LORA_RANK, (1, 2), GucContext::Postmaster);
+    let base: Text = (
+        c"ruvector.dag_base_lora_rank",
+        c"Sets the rank of the adapter of all plans.",
+        c"Adapters of another rank begin anew.",
+    );
+    define_number(base, &BASE_LORA_RANK, (1, 64), GucContext::Postmaster);
+    let patterns: Text = (
+        c"ruvector.dag_max_patterns",
+        c"Sets how many patterns a database keeps.",
+        c"The least worthy ones go; pinned ones stay.",
+    );
+    define_number(patterns, &MAX_PATTERNS, (1, 1_000_000), GucContext::Postmaster);
+    let dimensions: Text = (
+        c"ruvector.dag_hdc_dimensions",
+        c"Sets the bits of the hypervectors that tell plan shapes apart.",
+        c"More bits confuse less and take longer.",
+    );
+    define_number(
+        dimensions,
+        &HDC_DIMENSIONS,
+        (1024, 65_536),
+        GucContext::Postmaster,
+    );
+}
+
 fn define_sizes() {
     let (name, short, long): Text = (
         c"ruvector.dag_max_trajectories",
@@ -209,7 +341,7 @@ fn define_sizes() {
     let (name, short, long): Text = (
         c"ruvector.dag_shared_memory",
         c"Sets the shared memory reserved at server start for what is learned.",
-        c"A quarter is for executions on their way to the worker, the rest for row counts and statement classes.",
+        c"A quarter each is for executions on their way to the worker, row counts, statement classes and patterns.",
     );
     let (context, flags) = (GucContext::Postmaster, GucFlags::UNIT_MB);
     GucRegistry::define_int_guc(name, short, long, &SHARED_MEMORY_MB, 8, 65_536, context, flags);
@@ -305,4 +437,37 @@ pub(crate) fn tension_threshold() -> f64 {
     } else {
         f64::INFINITY
     }
+}
+
+/// How the worker learns, as the settings say.
+pub(crate) fn sona() -> engine::learning::SonaConfig {
+    let count = |setting: &GucSetting<i32>| usize::try_from(setting.get()).unwrap_or(1);
+    let lambda = EWC_LAMBDA.get() as f32;
+    engine::learning::SonaConfig {
+        micro_rank: count(&MICRO_LORA_RANK),
+        base_rank: count(&BASE_LORA_RANK),
+        micro_learning_rate: LEARNING_RATE.get() as f32,
+        ewc_lambda: lambda,
+        max_ewc_lambda: lambda.max(EWC_MAX_LAMBDA.get() as f32),
+        ewc_fisher_decay: EWC_FISHER_DECAY.get() as f32,
+        pattern_capacity: count(&MAX_PATTERNS),
+        clusters: count(&PATTERN_CLUSTERS),
+        quality_threshold: QUALITY_THRESHOLD.get() as f32,
+        ..engine::learning::SonaConfig::default()
+    }
+}
+
+/// `ruvector.dag_learning_rate`.
+pub(crate) fn learning_rate() -> f64 {
+    LEARNING_RATE.get()
+}
+
+/// `ruvector.dag_dream_max_active`.
+pub(crate) fn dream_max_active() -> i64 {
+    i64::from(DREAM_MAX_ACTIVE.get())
+}
+
+/// `ruvector.dag_hdc_dimensions`.
+pub(crate) fn hdc_dimensions() -> usize {
+    usize::try_from(HDC_DIMENSIONS.get()).unwrap_or(0)
 }

@@ -9,9 +9,12 @@ use crate::pg::{catalog, operators};
 use crate::plan;
 use crate::shmem::layout::{PLAN_BYTES, Trajectory};
 use crate::shmem::{counters, ring, statements};
-use engine::QueryDag;
+use crate::sona::{self, Described};
+use engine::attention::Choice;
 use engine::decision::PlanEvidence;
 use engine::embedding::{DIMENSIONS, PlanEmbedding};
+use engine::trajectory::type_attention;
+use engine::{OperatorType, QueryDag};
 use pgrx::pg_sys;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -60,6 +63,7 @@ pub(super) fn send(executed: Option<&Executed>, watch: &Watch, lesson: &Lesson, 
         ended_at: catalog::now(),
         execution_ms: watch.elapsed_ms,
         baseline_ms: baseline_ms(remembered.statement.class),
+        expected_ms: f64::NAN,
         max_q_error: lesson.max_q_error,
         counted: lesson.counted,
         corrected: remembered.corrected,
@@ -89,12 +93,14 @@ fn attach_plan(trajectory: &mut Trajectory, executed: &Executed) {
     if wants_embedding(trajectory.class) {
         let begun = Instant::now();
         // As it was known when it was planned, so that a plan that never ran can be compared with it.
-        if let Some(planned) = plan::read::to_dag(&executed.operators, &HashMap::new()) {
-            embed(trajectory, &planned);
-        }
+        let planned = plan::read::to_dag(&executed.operators, &HashMap::new());
+        let embedded = planned.and_then(|planned| embed(trajectory, &planned));
         counters::add_embeddings(1);
         let took = executed.reading + begun.elapsed();
         counters::add_embedding_nanoseconds(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        if let Some(embedded) = embedded {
+            learn_at_once(trajectory, embedded);
+        }
     }
 }
 
@@ -103,14 +109,45 @@ fn wants_embedding(class: u64) -> bool {
     statements::get(class).is_none_or(|known| known.evidence.calls <= 4 || known.evidence.calls % 16 == 0)
 }
 
-fn embed(trajectory: &mut Trajectory, dag: &QueryDag) {
+/// What loop A needs of an embedded plan.
+struct Embedded {
+    embedding: PlanEmbedding,
+    types: Vec<(OperatorType, f32)>,
+    choice: Choice,
+}
+
+fn embed(trajectory: &mut Trajectory, dag: &QueryDag) -> Option<Embedded> {
     let choice = attention::choose(dag, Some(trajectory.class));
     let scores = attention::scores(dag, choice);
-    if let Ok(embedding) = PlanEmbedding::new(dag, &scores) {
-        trajectory.attention = attention::place(choice) as u32;
-        trajectory.embedding.copy_from_slice(embedding.as_slice());
-        trajectory.is_embedded = 1;
-    }
+    let embedding = PlanEmbedding::new(dag, &scores).ok()?;
+    trajectory.attention = attention::place(choice) as u32;
+    trajectory.embedding.copy_from_slice(embedding.as_slice());
+    trajectory.is_embedded = 1;
+    Some(Embedded {
+        embedding,
+        types: type_attention(dag, &scores),
+        choice,
+    })
+}
+
+/// Loop A.
+fn learn_at_once(trajectory: &mut Trajectory, embedded: Embedded) {
+    let described = Described {
+        statement: trajectory.class,
+        template: trajectory.queryid as u64,
+        decision: Described::decision(trajectory.cutoff, trajectory.shape),
+        total_cost: trajectory.total_cost,
+        execution_ms: trajectory.execution_ms,
+        baseline_ms: Some(trajectory.baseline_ms).filter(|ms| !ms.is_nan()),
+        is_cut_off: trajectory.cut_off != 0,
+        mechanism: match embedded.choice {
+            Choice::Mechanism(mechanism) => Some(mechanism),
+            Choice::Ensemble => None,
+        },
+        at_us: u64::try_from(trajectory.ended_at).unwrap_or(0),
+    };
+    let expected_ms = sona::learn(&described, embedded.embedding, embedded.types);
+    trajectory.expected_ms = expected_ms.unwrap_or(f64::NAN);
 }
 
 /// The typical latency of the class's stock plan; NaN before it is known.

@@ -4,6 +4,7 @@
 //! recently used one makes room. A partition of buckets has one LWLock; values are copied in and out under it, so nothing
 //! unwinds, allocates or raises an error while it is held. The ring has no lock: each slot's state word says whose it is.
 
+use super::snapshots::Snapshots;
 use super::{compat, raw};
 use crate::shmem::counters::Counters;
 use crate::shmem::layout::{Arms, Correction, Database, Statement, Trajectory};
@@ -45,6 +46,8 @@ pub(crate) struct Sizes {
     pub(crate) databases: usize,
     pub(crate) trajectories: usize,
     pub(crate) arms: usize,
+    /// Bytes of a snapshot.
+    pub(crate) snapshot: usize,
 }
 
 impl Sizes {
@@ -54,6 +57,7 @@ impl Sizes {
             + Table::<Database>::bytes(self.databases)
             + Ring::<Trajectory>::bytes(self.trajectories)
             + Table::<Arms>::bytes(self.arms)
+            + Snapshots::bytes(self.snapshot)
             + size_of::<Counters>()
     }
 }
@@ -66,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) databases: Table<Database>,
     pub(crate) ring: Ring<Trajectory>,
     pub(crate) arms: Table<Arms>,
+    pub(crate) snapshots: Snapshots,
     pub(crate) counters: &'static Counters,
 }
 
@@ -143,6 +148,7 @@ unsafe extern "C-unwind" fn startup() {
             ),
             arms: Table::create(c"ruvector_dag arms", sizes.arms, locks.add(3 * PARTITIONS)),
             ring: Ring::create(c"ruvector_dag ring", sizes.trajectories),
+            snapshots: Snapshots::create(sizes.snapshot),
             counters: &*counters,
         }));
         pg_sys::LWLockRelease(lock);
@@ -153,7 +159,7 @@ unsafe extern "C-unwind" fn startup() {
 const ADDIN_SHMEM_INIT_LOCK: usize = 21;
 
 /// A named piece of shared memory, zeroed when it is new.
-unsafe fn structure(name: &CStr, bytes: usize) -> *mut u8 {
+pub(super) unsafe fn structure(name: &CStr, bytes: usize) -> *mut u8 {
     let mut found = false;
     // SAFETY: called under AddinShmemInitLock with memory reserved.
     unsafe {

@@ -29,6 +29,8 @@ pub(crate) struct Counters {
     internal_errors: AtomicU64,
     embeddings: AtomicU64,
     embedding_nanoseconds: AtomicU64,
+    instant_learnings: AtomicU64,
+    instant_nanoseconds: AtomicU64,
     attention: [Attention; CHOICES],
 }
 
@@ -109,6 +111,8 @@ counters! {
     add_worker_cycles worker_cycles "cycles of the workers",
     add_internal_errors internal_errors "failures of our own that were swallowed",
     add_embeddings embeddings "plans of executions made to embeddings",
+    add_instant_learnings instant_learnings "executions sessions learned from at once",
+    add_instant_nanoseconds instant_nanoseconds "what that took",
     add_embedding_nanoseconds embedding_nanoseconds "what that took, from the live plan on",
 }
 

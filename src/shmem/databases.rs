@@ -51,6 +51,7 @@ fn unknown(database: u32) -> Database {
         is_loaded: 0,
         is_absent: 0,
         cycled_at: 0,
+        learned_at: 0,
         not_before: 0,
     }
 }
@@ -110,6 +111,18 @@ pub(crate) fn set_absent(database: u32) {
 /// A cycle ended.
 pub(crate) fn set_cycled(database: u32, at: i64) {
     update(database, |known| known.cycled_at = at);
+}
+
+/// When the latest run of loop B ended.
+pub(crate) fn learned_at(database: u32) -> i64 {
+    shared()
+        .and_then(|shared| shared.databases.get(u64::from(database)))
+        .map_or(0, |known| known.learned_at)
+}
+
+/// A run of loop B ended.
+pub(crate) fn set_learned(database: u32, at: i64) {
+    update(database, |known| known.learned_at = at);
 }
 
 /// No worker is to be started before then.

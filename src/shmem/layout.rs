@@ -94,6 +94,8 @@ pub(crate) struct Trajectory {
     pub(crate) execution_ms: f64,
     /// The class's typical stock latency, NaN when not yet measured.
     pub(crate) baseline_ms: f64,
+    /// What the session expected it to take, NaN when nothing was known.
+    pub(crate) expected_ms: f64,
     /// Largest q-error of a counted relation, at least 1; NaN when nothing was counted.
     pub(crate) max_q_error: f64,
     /// Relations whose count was complete.
@@ -134,6 +136,8 @@ pub(crate) struct Database {
     pub(crate) is_absent: u32,
     /// Seconds of the server's clock when the last cycle ended.
     pub(crate) cycled_at: i64,
+    /// The same of the last run of loop B.
+    pub(crate) learned_at: i64,
     /// Not before this time may a worker be started again.
     pub(crate) not_before: i64,
 }

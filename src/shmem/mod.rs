@@ -6,6 +6,7 @@ pub(crate) mod corrections;
 pub(crate) mod statements;
 pub(crate) mod arms;
 pub(crate) mod ring;
+pub(crate) mod snapshots;
 pub(crate) mod databases;
 pub(crate) mod counters;
 
@@ -34,17 +35,18 @@ pub(crate) fn is_available() -> bool {
     shared().is_some()
 }
 
-/// A quarter of the setting for the ring, three eighths each for row counts and statement classes, of whose part a
-/// sixteenth is for the arms of attention.
+/// A quarter of the setting each for the ring, row counts, statement classes, of whose part a sixteenth is for the arms of
+/// attention, and snapshots of what the worker learned.
 fn sizes() -> Sizes {
     let bytes = settings::shared_memory_bytes();
     Sizes {
         trajectories: (bytes / 4 / size_of::<Trajectory>())
             .min(settings::max_trajectories())
             .max(1),
-        corrections: bytes * 3 / 8 / (size_of::<Correction>() + 16),
-        statements: bytes * 3 / 8 / 16 * 15 / (size_of::<Statement>() + 16),
-        arms: bytes * 3 / 8 / 16 / (size_of::<Arms>() + 16),
+        corrections: bytes / 4 / (size_of::<Correction>() + 16),
+        statements: bytes / 4 / 16 * 15 / (size_of::<Statement>() + 16),
+        arms: bytes / 4 / 16 / (size_of::<Arms>() + 16),
         databases: DATABASES,
+        snapshot: bytes / 4 / crate::pg::snapshots::SLOTS,
     }
 }

@@ -21,19 +21,18 @@ fn dag_learn_now() -> TableIterator<
         name!(trajectories_written, i64),
     ),
 > {
-    let cycle = or_raise(learn_now());
+    let worker::Lesson { cycle, learning } = or_raise(learn_now());
     TableIterator::once((
-        cycle.corrections as i64,
-        // No cycle makes clusters or constraints yet.
-        None,
-        None,
+        (cycle.corrections + learning.patterns) as i64,
+        Some(learning.report.found as i64),
+        Some(learning.constraints as i64),
         cycle.took_ms,
         cycle.statements as i64,
         cycle.trajectories as i64,
     ))
 }
 
-fn learn_now() -> Result<worker::Cycle, Report> {
+fn learn_now() -> Result<worker::Lesson, Report> {
     if !shmem::is_available() {
         return Err(not_preloaded());
     }

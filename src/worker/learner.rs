@@ -1,6 +1,6 @@
 //! One worker's life, and the same cycle inside a session that asks for it.
 
-use super::{load, persist, rewards};
+use super::{load, persist, rewards, sona};
 use crate::pg::{background_worker, catalog, own_settings};
 use crate::shmem::{counters, databases, ring};
 use std::time::{Duration, Instant};
@@ -20,6 +20,13 @@ pub(crate) struct Cycle {
     pub(crate) took_ms: f64,
 }
 
+/// The same, and what it taught.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lesson {
+    pub(crate) cycle: Cycle,
+    pub(crate) learning: sona::Learning,
+}
+
 impl Cycle {
     fn is_empty(&self) -> bool {
         self.corrections + self.statements + self.trajectories == 0
@@ -34,8 +41,10 @@ pub(super) fn run(database: u32) {
         super::forget_shared(database);
     } else {
         background_worker::transaction(|| load::earlier_knowledge(database));
+        background_worker::transaction(|| locked(|| sona::publish(database)));
         if !catalog::is_standby() {
             drain(database);
+            background_worker::transaction(|| locked(|| sona::learn_when_due(database)));
         }
     }
     databases::set_cycled(database, catalog::seconds());
@@ -65,15 +74,19 @@ fn locked<R: Default>(work: impl FnOnce() -> R) -> R {
     }
 }
 
-/// Writes down what was learned in the current database, inside the caller's transaction.
-pub(crate) fn learn_now() -> Cycle {
+/// Writes down what was learned in the current database, and learns from it, inside the caller's transaction.
+pub(crate) fn learn_now() -> Lesson {
     let database = catalog::database();
     if !catalog::lock_extension() {
-        return Cycle::default();
+        return Lesson::default();
     }
     own_settings::within(|| {
+        let begun = Instant::now();
         load::earlier_knowledge(database);
-        write_down(database)
+        let mut cycle = write_down(database);
+        let learning = sona::learn();
+        cycle.took_ms = begun.elapsed().as_secs_f64() * 1000.0;
+        Lesson { cycle, learning }
     })
 }
 

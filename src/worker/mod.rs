@@ -4,15 +4,17 @@
 //! what backends learned and loads it after a restart; on a standby it only reads.
 
 use crate::settings;
-use crate::shmem::{corrections, databases, ring, statements};
+use crate::shmem::{corrections, databases, ring, snapshots, statements};
 
 mod launcher;
 mod learner;
 mod persist;
 mod rewards;
 mod load;
+pub(crate) mod executions;
+pub(crate) mod sona;
 
-pub(crate) use learner::{Cycle, learn_now};
+pub(crate) use learner::{Lesson, learn_now};
 pub(crate) use persist::forget;
 
 /// Registers the launcher. Called once, when the library is preloaded.
@@ -32,6 +34,7 @@ pub(crate) fn forget_shared(database: u32) {
     corrections::reset(database);
     statements::reset(database);
     ring::reset(database);
+    snapshots::reset(database);
 }
 
 /// The launcher's process.

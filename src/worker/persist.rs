@@ -49,7 +49,7 @@ fn timestamp(at: i64) -> Option<TimestampWithTimeZone> {
     TimestampWithTimeZone::try_from(at).ok()
 }
 
-fn run(sql: &str, arguments: &[DatumWithOid<'_>]) {
+pub(super) fn run(sql: &str, arguments: &[DatumWithOid<'_>]) {
     if let Err(error) = Spi::run_with_args(sql, arguments) {
         pgrx::error!("ruvector_dag could not write what was learned: {error}");
     }
@@ -150,8 +150,8 @@ pub(super) fn trajectories(entries: &[(usize, Trajectory)]) -> usize {
         run(
             "INSERT INTO ruvector.dag_trajectories (queryid, class, plan_shape, cutoff, userid, ended_at, execution_ms, \
              baseline_ms, max_q_error, counted_relations, corrected_relations, is_cut_off, plan, \
-             total_cost, attention_mechanism, embedding) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+             total_cost, attention_mechanism, embedding, expected_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             &[
                 entry.queryid.into(),
                 bits(entry.class).into(),
@@ -169,6 +169,7 @@ pub(super) fn trajectories(entries: &[(usize, Trajectory)]) -> usize {
                 entry.total_cost.into(),
                 mechanism.into(),
                 is_embedded.then(|| entry.embedding.to_vec()).into(),
+                known(entry.expected_ms).into(),
             ],
         );
     }
@@ -209,6 +210,7 @@ pub(crate) fn forget(patterns: bool, trajectories: bool) {
         run("DELETE FROM ruvector.dag_statement_classes", &[]);
         if patterns {
             run("DELETE FROM ruvector.dag_corrections", &[]);
+            super::sona::forget();
         }
         if trajectories {
             run("DELETE FROM ruvector.dag_trajectories", &[]);

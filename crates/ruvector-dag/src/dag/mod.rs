@@ -237,6 +237,16 @@ impl QueryDag {
         self.consumers.get(at).map_or(&[], Vec::as_slice)
     }
 
+    /// The plan as it was before it ran: without what was counted and timed.
+    pub fn as_planned(&self) -> Self {
+        let mut planned = self.clone();
+        for node in &mut planned.nodes {
+            (node.actual_rows, node.loops, node.actual_ms) = (None, None, None);
+            (node.shared_hit_blocks, node.shared_read_blocks) = (None, None);
+        }
+        planned
+    }
+
     /// The number of operators.
     pub fn len(&self) -> usize {
         self.nodes.len()

@@ -51,6 +51,8 @@ pub struct SonaConfig {
     pub ewc_lambda: f32,
     /// The greatest λ.
     pub max_ewc_lambda: f32,
+    /// The share of a parameter's importance that remains after each gradient, in (0, 1).
+    pub ewc_fisher_decay: f32,
     /// Trajectories that may wait for loop B.
     pub trajectory_capacity: usize,
     /// Executions that are remembered, one per statement and decision.
@@ -87,6 +89,7 @@ impl Default for SonaConfig {
             training_steps: 24,
             ewc_lambda: 2_000.0,
             max_ewc_lambda: 15_000.0,
+            ewc_fisher_decay: 0.999,
             trajectory_capacity: 10_000,
             memory_capacity: 2_000,
             pattern_capacity: 10_000,

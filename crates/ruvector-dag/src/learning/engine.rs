@@ -167,6 +167,7 @@ pub(super) fn ewc_config(config: &SonaConfig) -> EwcConfig {
     EwcConfig {
         lambda: config.ewc_lambda,
         max_lambda: config.max_ewc_lambda,
+        fisher_decay: config.ewc_fisher_decay,
         ..EwcConfig::default()
     }
 }

@@ -217,6 +217,23 @@ impl EwcPlusPlus {
         self.fisher.len()
     }
 
+    /// Takes other settings over; importance and tasks stay.
+    ///
+    /// # Errors
+    /// As [`EwcPlusPlus::new`].
+    pub fn configure(&mut self, config: EwcConfig) -> Result<(), Error> {
+        config.check()?;
+        self.config = config;
+        Ok(())
+    }
+
+    /// What is protected: by the parameter's place its importance to the tasks that ended, and the value it is to keep.
+    pub fn constraints(&self) -> impl Iterator<Item = (usize, f32, f32)> {
+        let kept = self.all.fisher.iter().zip(&self.all.anchor).enumerate();
+        kept.filter(|(_, (fisher, _))| **fisher > 0.0)
+            .map(|(at, (&fisher, &anchor))| (at, fisher, anchor))
+    }
+
     /// How many tasks ended, those whose memory was merged included.
     pub fn tasks(&self) -> usize {
         self.ended as usize

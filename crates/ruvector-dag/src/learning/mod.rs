@@ -25,6 +25,7 @@ mod singular;
 mod normal;
 mod ridge;
 mod config;
+mod configure;
 mod latency;
 mod memory;
 mod model;

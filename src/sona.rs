@@ -1,0 +1,148 @@
+//! Loop A in a session: what to expect of a statement, and what to learn from it at once.
+//!
+//! A session works on a copy of what the worker published, and takes a new one when there is one: so what it learned
+//! itself lasts until the worker, which learns from the same executions and from those of all others, has caught up.
+
+use crate::pg::catalog;
+use crate::settings;
+use crate::shmem::{counters, snapshots};
+use engine::OperatorType;
+use engine::attention::MechanismId;
+use engine::embedding::PlanEmbedding;
+use engine::learning::{DagSonaEngine, LatencyPrediction, LatencyQuery, SonaConfig};
+use engine::trajectory::{Trajectory, TrajectoryBuilder};
+use std::cell::RefCell;
+use std::time::Instant;
+
+/// A statement that took less, in milliseconds, is not made to wait for a new copy, which takes some.
+const WORTH_WAITING_MS: f64 = 10.0;
+
+struct Session {
+    database: u32,
+    version: u64,
+    engine: DagSonaEngine,
+}
+
+thread_local! {
+    static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
+}
+
+/// What is known of an execution besides its plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Described {
+    /// The statement's class, constants included.
+    pub(crate) statement: u64,
+    /// Its `queryid`.
+    pub(crate) template: u64,
+    /// 0 for the stock plan, else the plan's shape.
+    pub(crate) decision: u64,
+    pub(crate) total_cost: f64,
+    pub(crate) execution_ms: f64,
+    pub(crate) baseline_ms: Option<f64>,
+    pub(crate) is_cut_off: bool,
+    /// `None` for the ensemble.
+    pub(crate) mechanism: Option<MechanismId>,
+    pub(crate) at_us: u64,
+}
+
+impl Described {
+    /// What the decision for a plan is called: plans made with corrections by their shape.
+    pub(crate) fn decision(cutoff: u64, shape: u64) -> u64 {
+        if cutoff == 0 { 0 } else { shape }
+    }
+
+    /// The execution as the engine takes it, and room for its steps.
+    pub(crate) fn builder(
+        self,
+        embedding: PlanEmbedding,
+        types: Vec<(OperatorType, f32)>,
+    ) -> TrajectoryBuilder {
+        let mut builder = TrajectoryBuilder::new(self.statement, self.template, embedding)
+            .decision(self.decision)
+            .cost(self.total_cost)
+            .operator_types(types);
+        if let Some(mechanism) = self.mechanism {
+            builder = builder.mechanism(mechanism);
+        }
+        if let Some(baseline_ms) = self.baseline_ms {
+            builder = builder.baseline(baseline_ms);
+        }
+        if self.is_cut_off {
+            builder = builder.cut_off();
+        }
+        builder
+    }
+}
+
+/// What was expected of an execution before it is learned from, in milliseconds; none before anything is known.
+pub(crate) fn learn(
+    described: &Described,
+    embedding: PlanEmbedding,
+    types: Vec<(OperatorType, f32)>,
+) -> Option<f64> {
+    let begun = Instant::now();
+    let trajectory = described
+        .builder(embedding, types)
+        .build(described.execution_ms, described.at_us);
+    let expected_ms = with_engine(described.execution_ms, |engine| post(engine, trajectory));
+    counters::add_instant_learnings(1);
+    counters::add_instant_nanoseconds(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    expected_ms.flatten()
+}
+
+fn post(engine: &mut DagSonaEngine, trajectory: Trajectory) -> Option<f64> {
+    let is_informed = !engine.executions().is_empty();
+    let learned = engine.post_query(trajectory);
+    // Nobody drains a session's buffer: the worker reads the table.
+    drop(engine.buffer().drain());
+    is_informed.then(|| learned.expected.log_latency.exp())
+}
+
+/// The latency to expect of a plan; none before anything is known.
+pub(crate) fn predict(
+    query: &LatencyQuery,
+    embedding: &PlanEmbedding,
+    types: &[(OperatorType, f32)],
+) -> Option<LatencyPrediction> {
+    with_engine(f64::INFINITY, |engine| {
+        let is_informed = !engine.executions().is_empty();
+        is_informed.then(|| engine.predict(query, embedding, types))
+    })
+    .flatten()
+}
+
+/// Runs `work` on the session's engine, which is renewed when a newer one was published and `waited_ms` is worth it.
+fn with_engine<R>(waited_ms: f64, work: impl FnOnce(&mut DagSonaEngine) -> R) -> Option<R> {
+    let database = catalog::database();
+    SESSION.with_borrow_mut(|session| {
+        let version = snapshots::version(database);
+        let known = session
+            .as_ref()
+            .map_or((0, 0), |session| (session.database, session.version));
+        if known != (database, version) && (waited_ms >= WORTH_WAITING_MS || session.is_none()) {
+            renew(session, database);
+        }
+        session.as_mut().map(|session| work(&mut session.engine))
+    })
+}
+
+fn renew(session: &mut Option<Session>, database: u32) {
+    let config = SonaConfig {
+        trajectory_capacity: 1,
+        ..settings::sona()
+    };
+    let published = snapshots::read(database)
+        .and_then(|(version, state)| Some((version, DagSonaEngine::from_state(config, &state).ok()?)));
+    let (version, engine) = match published {
+        Some((version, engine)) => (version, Some(engine)),
+        None => (0, DagSonaEngine::new(config).ok()),
+    };
+    // What this session learned itself is worth more than nothing.
+    if let Some(engine) = engine.filter(|_| version > 0 || session.is_none()) {
+        *session = Some(Session {
+            database,
+            version,
+            engine,
+        });
+    }
+}

@@ -1,0 +1,331 @@
+//! Loops B and C: executions that were written down become adapters, patterns and predictions.
+//!
+//! What is learned is one row of `dag_state`, changed in the transaction that notes up to which execution it was learned,
+//! so that each execution is learned from once, whatever fails. A process keeps the engine of the row it wrote or read
+//! last. Sessions get a copy in shared memory.
+
+use super::executions;
+use crate::pg::{catalog, transaction_end};
+use crate::settings;
+use crate::shmem::{databases, snapshots};
+use engine::learning::{BackgroundReport, DagSonaEngine, DeepReport, SonaConfig};
+use pgrx::Spi;
+use pgrx::spi::SpiResult;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// The row of `dag_state`.
+const PART: &str = "sona";
+/// Executions learned from in one run of loop B; the rest waits for the next.
+const AT_ONCE: i64 = 1_000;
+/// The longest that loop C works at a time.
+const DEEP: Duration = Duration::from_secs(2);
+/// Dreams that are kept of a run of loop C.
+const DREAMS: usize = 100;
+/// The most that a session takes over: what it reads takes it some milliseconds.
+const PUBLISHED: usize = 1 << 20;
+
+/// What is known in a database, and up to which execution it was learned.
+pub(crate) struct Learned {
+    pub(crate) engine: DagSonaEngine,
+    pub(crate) learned_up_to: i64,
+    /// What the owner set for this database, over the server's settings.
+    own: OwnSettings,
+}
+
+/// Settings of one database; what is none follows the server's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub(crate) struct OwnSettings {
+    pub(crate) micro_lora_rank: Option<usize>,
+    pub(crate) base_lora_rank: Option<usize>,
+    pub(crate) ewc_lambda: Option<f64>,
+    pub(crate) pattern_clusters: Option<usize>,
+}
+
+impl OwnSettings {
+    fn over(self, server: SonaConfig) -> SonaConfig {
+        let lambda = self.ewc_lambda.map_or(server.ewc_lambda, |lambda| lambda as f32);
+        SonaConfig {
+            micro_rank: self.micro_lora_rank.unwrap_or(server.micro_rank),
+            base_rank: self.base_lora_rank.unwrap_or(server.base_rank),
+            ewc_lambda: lambda,
+            max_ewc_lambda: server.max_ewc_lambda.max(lambda),
+            clusters: self.pattern_clusters.unwrap_or(server.clusters),
+            ..server
+        }
+    }
+}
+
+/// A row as it was stored.
+struct Stored {
+    state: Vec<u8>,
+    learned_up_to: i64,
+    revision: i64,
+    own: OwnSettings,
+}
+
+thread_local! {
+    /// The revision of a database's row, and the engine made of it.
+    static KEPT: RefCell<Option<(u32, i64, Learned)>> = const { RefCell::new(None) };
+}
+
+/// Runs `work` on what is known in the current database, in the transaction under way. When `work` says that it changed
+/// something it is saved, and published when the transaction commits.
+pub(crate) fn with_learned<R>(work: impl FnOnce(&mut Learned) -> (R, bool)) -> R {
+    let database = catalog::database();
+    let (mut learned, revision) = take(database);
+    let (result, is_changed) = work(&mut learned);
+    let revision = if is_changed {
+        let revision = revision + 1;
+        save(&learned, revision);
+        let snapshot = Rc::new(for_sessions(&learned.engine));
+        transaction_end::call(Box::new(move |is_committed| match is_committed {
+            true => _ = snapshots::publish(database, &snapshot),
+            // What is kept is not what is stored.
+            false => KEPT.set(None),
+        }));
+        revision
+    } else {
+        revision
+    };
+    KEPT.set(Some((database, revision, learned)));
+    result
+}
+
+/// What is known, locked until the transaction ends, and the revision of its row; 0 without one.
+fn take(database: u32) -> (Learned, i64) {
+    let stored = match stored() {
+        Ok(stored) => stored,
+        Err(error) => pgrx::error!("ruvector_dag could not read what was learned: {error}"),
+    };
+    let kept = KEPT.take().filter(|(kept, revision, _)| {
+        *kept == database && *revision == stored.as_ref().map_or(0, |stored| stored.revision)
+    });
+    match (kept, stored) {
+        (Some((_, revision, mut learned)), _) => {
+            learned.configure();
+            (learned, revision)
+        }
+        (None, Some(stored)) => {
+            let revision = stored.revision;
+            (Learned::of(stored), revision)
+        }
+        (None, None) => (Learned::new(OwnSettings::default(), 0), 0),
+    }
+}
+
+fn stored() -> SpiResult<Option<Stored>> {
+    Spi::connect_mut(|client| {
+        let rows = client.update(
+            "SELECT state, learned_up_to, revision, settings::text FROM ruvector.dag_state WHERE part = $1 FOR UPDATE",
+            Some(1),
+            &[PART.into()],
+        )?;
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        let own = row.get::<String>(4)?.unwrap_or_default();
+        Ok(Some(Stored {
+            state: row.get::<Vec<u8>>(1)?.unwrap_or_default(),
+            learned_up_to: row.get::<i64>(2)?.unwrap_or(0),
+            revision: row.get::<i64>(3)?.unwrap_or(0),
+            own: serde_json::from_str(&own).unwrap_or_default(),
+        }))
+    })
+}
+
+fn save(learned: &Learned, revision: i64) {
+    let own = serde_json::to_string(&learned.own).unwrap_or_else(|_| "{}".to_owned());
+    super::persist::run(
+        "INSERT INTO ruvector.dag_state AS known (part, state, learned_up_to, revision, settings, saved_at) \
+         VALUES ($1, $2, $3, $4, $5::jsonb, now()) ON CONFLICT (part) DO UPDATE SET state = excluded.state, \
+         learned_up_to = excluded.learned_up_to, revision = excluded.revision, settings = excluded.settings, \
+         saved_at = excluded.saved_at",
+        &[
+            PART.into(),
+            learned.engine.to_state().into(),
+            learned.learned_up_to.into(),
+            revision.into(),
+            own.into(),
+        ],
+    );
+}
+
+impl Learned {
+    fn new(own: OwnSettings, learned_up_to: i64) -> Self {
+        let config = own.over(settings::sona());
+        // Settings that don't go together are not taken.
+        let engine = DagSonaEngine::new(config).or_else(|_| DagSonaEngine::new(SonaConfig::default()));
+        let Ok(engine) = engine else {
+            pgrx::error!("ruvector_dag has no valid learning settings");
+        };
+        Self {
+            engine,
+            learned_up_to,
+            own,
+        }
+    }
+
+    /// What can't be read is kept aside, under another name, and learning begins anew.
+    fn of(stored: Stored) -> Self {
+        let config = stored.own.over(settings::sona());
+        match DagSonaEngine::from_state(config, &stored.state) {
+            Ok(engine) => {
+                let mut learned = Self {
+                    engine,
+                    learned_up_to: stored.learned_up_to,
+                    own: stored.own,
+                };
+                learned.configure();
+                learned
+            }
+            Err(error) => {
+                pgrx::warning!(
+                    "ruvector_dag can't read what was learned earlier and begins anew: {error}; \
+                     the old state is kept in dag_state"
+                );
+                super::persist::run(
+                    "UPDATE ruvector.dag_state SET part = part || ' refused ' || now()::text WHERE part = $1",
+                    &[PART.into()],
+                );
+                Self::new(stored.own, 0)
+            }
+        }
+    }
+
+    /// Takes changed settings over. Adapters of another rank begin anew.
+    fn configure(&mut self) {
+        if let Err(error) = self.engine.configure(self.own.over(settings::sona())) {
+            pgrx::log!("ruvector_dag keeps its learning settings: {error}");
+        }
+    }
+
+    /// What the owner set.
+    pub(crate) fn own_settings(&self) -> OwnSettings {
+        self.own
+    }
+
+    /// Sets what differs from the server's settings.
+    pub(crate) fn set_own_settings(&mut self, own: OwnSettings) -> Result<(), engine::Error> {
+        self.engine.configure(own.over(settings::sona()))?;
+        self.own = own;
+        Ok(())
+    }
+
+    /// Puts another engine in the place of this one, as an import does.
+    pub(crate) fn replace(&mut self, state: &[u8]) -> Result<(), engine::Error> {
+        self.engine = DagSonaEngine::from_state(self.own.over(settings::sona()), state)?;
+        Ok(())
+    }
+}
+
+/// What a run of loop B did.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Learning {
+    pub(crate) executions: usize,
+    pub(crate) report: BackgroundReport,
+    pub(crate) patterns: usize,
+    /// Parameters that are protected.
+    pub(crate) constraints: usize,
+}
+
+/// Loop B: learns from the executions written down since the last run, in the transaction under way.
+pub(crate) fn learn() -> Learning {
+    let database = catalog::database();
+    let learning = with_learned(|learned| {
+        let new = match executions::after(learned.learned_up_to, AT_ONCE) {
+            Ok(new) => new,
+            Err(error) => pgrx::error!("ruvector_dag could not read executions: {error}"),
+        };
+        let executions = new.len();
+        for (id, execution) in new {
+            learned.learned_up_to = id;
+            if let Some(execution) = execution {
+                learned.engine.post_query(execution);
+            }
+        }
+        let mut learning = Learning {
+            executions,
+            ..Learning::default()
+        };
+        if executions > 0 {
+            learning.report = learned.engine.background_learn(microseconds());
+        }
+        learning.patterns = learned.engine.bank().len();
+        learning.constraints = learned.engine.ewc().constraints().count();
+        (learning, executions > 0)
+    });
+    databases::set_learned(database, catalog::seconds());
+    learning
+}
+
+/// Loop B when its interval is over, and loop C when the server is idle.
+pub(super) fn learn_when_due(database: u32) {
+    let interval = settings::background_interval().as_secs() as i64;
+    if catalog::seconds() - databases::learned_at(database) < interval {
+        return;
+    }
+    if learn().executions > 0 && is_idle() {
+        dream(DEEP);
+    }
+}
+
+/// Loop C for this long.
+pub(crate) fn dream(budget: Duration) -> DeepReport {
+    with_learned(|learned| {
+        let begun = Instant::now();
+        let clock = || u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let budget = u64::try_from(budget.as_micros()).unwrap_or(u64::MAX);
+        (learned.engine.deep_learn(clock, budget, DREAMS), true)
+    })
+}
+
+/// Whether few enough other sessions work.
+fn is_idle() -> bool {
+    let active = Spi::get_one::<i64>(
+        "SELECT count(*) FROM pg_catalog.pg_stat_activity \
+         WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()",
+    );
+    matches!(active, Ok(Some(active)) if active <= settings::dream_max_active())
+}
+
+/// Publishes what was learned earlier, after a start.
+pub(super) fn publish(database: u32) {
+    if snapshots::version(database) == 0
+        && let Ok(Some(stored)) = stored_unlocked()
+        && let Ok(engine) = DagSonaEngine::from_state(settings::sona(), &stored)
+    {
+        snapshots::publish(database, &for_sessions(&engine));
+    }
+}
+
+fn for_sessions(engine: &DagSonaEngine) -> Vec<u8> {
+    engine.to_state_within(snapshots::capacity().min(PUBLISHED))
+}
+
+fn stored_unlocked() -> SpiResult<Option<Vec<u8>>> {
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT state FROM ruvector.dag_state WHERE part = $1",
+            Some(1),
+            &[PART.into()],
+        )?;
+        rows.into_iter()
+            .next()
+            .map_or(Ok(None), |row| row.get::<Vec<u8>>(1))
+    })
+}
+
+/// The engine's clock: microseconds of PostgreSQL's.
+pub(crate) fn microseconds() -> u64 {
+    u64::try_from(catalog::now()).unwrap_or(0)
+}
+
+/// Forgets what is learned in the current database.
+pub(crate) fn forget() {
+    KEPT.set(None);
+    super::persist::run("DELETE FROM ruvector.dag_state WHERE part = $1", &[PART.into()]);
+    snapshots::reset(catalog::database());
+}
