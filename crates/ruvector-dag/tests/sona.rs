@@ -116,7 +116,7 @@ fn one_execution_is_enough_to_recall_a_statement() {
         },
         ..small()
     };
-    let engine = taught(without, &[seen.clone()]);
+    let engine = taught(without, std::slice::from_ref(&seen));
     let forgotten = engine.predict(&LatencyQuery::of(&seen), &seen.embedding, &seen.operator_types);
     assert_ne!(forgotten.source, Source::Recalled);
 }
