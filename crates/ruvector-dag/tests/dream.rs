@@ -340,9 +340,9 @@ proptest! {
     }
 
     #[test]
-    fn phi_takes_any_number(deviation: f64, coherence: f64, chance: f64, executions: f64) {
+    fn phi_takes_any_number(best: f64, mean: f64, deviation: f64, coherence: f64, executions: f64) {
         let phi = PhiEvaluator::default();
-        let value = phi.phi(&phi.parts(deviation, coherence, chance, executions));
+        let value = phi.phi(&phi.parts(best, mean, deviation, coherence, executions));
         prop_assert!((0.0..=1.0).contains(&value));
     }
 }

@@ -12,7 +12,7 @@
 
 use super::completion::{Cell, CellEstimate, Completion, CompletionConfig};
 use super::normal::cumulative;
-use super::phi::{PhiEvaluator, PhiParts, chance_below};
+use super::phi::{PhiEvaluator, PhiParts};
 use crate::Error;
 use std::collections::BTreeMap;
 
@@ -155,8 +155,9 @@ impl DreamEngine {
             mean: estimate.mean,
             deviation,
         };
-        let chance = chance_below(best, estimate.mean, deviation);
-        let parts = self.phi.parts(deviation, estimate.coherence, chance, executions);
+        let parts = self
+            .phi
+            .parts(best, estimate.mean, deviation, estimate.coherence, executions);
         let time_limit_ms = best.exp() * self.config.limit_factor;
         Dream {
             statement: pair.0,

@@ -1,7 +1,7 @@
 //! Stage 8 of 9, learning: what the learning system predicts, and what each of its mechanisms earns.
 //!
 //! Trajectories are parted into folds by statement or by template. Each fold is predicted by an engine that learned from
-//! the others in the order they came, with a run of loop B after each quarter: neither the constants nor, by template, the
+//! the others in the order they came, with a run of loop B after each half: neither the constants nor, by template, the
 //! statements' text was ever seen. Errors are absolute errors of the natural logarithm of the latency.
 
 use super::DagSonaEngine;
@@ -184,11 +184,11 @@ pub fn cross_validate(
 
 fn learned(trajectories: &[&Trajectory], config: &SonaConfig) -> Result<DagSonaEngine, Error> {
     let mut engine = DagSonaEngine::new(*config)?;
-    for quarter in trajectories.chunks(trajectories.len().div_ceil(4).max(1)) {
-        for &trajectory in quarter {
+    for half in trajectories.chunks(trajectories.len().div_ceil(2).max(1)) {
+        for &trajectory in half {
             engine.post_query(trajectory.clone());
         }
-        let now_us = quarter.last().map_or(0, |seen| seen.at_us);
+        let now_us = half.last().map_or(0, |seen| seen.at_us);
         engine.background_learn(now_us);
     }
     Ok(engine)

@@ -134,20 +134,24 @@ pub(super) fn pulls(neighbours: &[Neighbour]) -> Vec<f64> {
     neighbours.iter().map(pull).collect()
 }
 
-/// The nearest `k` of these executions, nearest first; `residual` is asked for those alone.
+/// The nearest `k` of these embeddings with their places, nearest first, equally near ones in their order.
+///
+/// Complexity: O(candidates · (dimensions + k)), nothing allocated but the result.
 pub(super) fn nearest<'e>(
     query: &PlanEmbedding,
-    candidates: impl IntoIterator<Item = &'e PlanEmbedding>,
+    candidates: impl Iterator<Item = (usize, &'e PlanEmbedding)>,
     k: usize,
-    residual: impl Fn(usize) -> Option<f64>,
 ) -> Vec<Neighbour> {
-    let found = crate::embedding::nearest(query, candidates, k);
-    let neighbour = |near: crate::embedding::Neighbour| {
-        Some(Neighbour {
-            at: near.at,
-            cosine: f64::from(near.cosine),
-            residual: residual(near.at)?,
-        })
-    };
-    found.into_iter().filter_map(neighbour).collect()
+    let mut found: Vec<Neighbour> = Vec::with_capacity(k + 1);
+    for (at, candidate) in candidates {
+        let cosine = f64::from(query.cosine(candidate));
+        if found.len() == k && found.last().is_none_or(|worst| cosine <= worst.cosine) {
+            continue;
+        }
+        let place = found.partition_point(|near| near.cosine >= cosine);
+        let residual = 0.0;
+        found.insert(place, Neighbour { at, cosine, residual });
+        found.truncate(k);
+    }
+    found
 }

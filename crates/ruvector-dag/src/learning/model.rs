@@ -183,15 +183,12 @@ impl LatencyModel {
             return Vec::new();
         }
         let known = self.memory.executions();
-        let asked: Vec<usize> = (0..known.len())
-            .filter(|&at| known.get(at).is_some_and(&is_asked))
-            .collect();
-        let candidates = asked.iter().filter_map(|&at| self.memory.adapted().get(at));
-        let mut found = latency::nearest(adapted, candidates, self.neighbours, |place| {
-            known.get(*asked.get(place)?).map(|known| self.residual(known))
-        });
-        for neighbour in &mut found {
-            neighbour.at = asked.get(neighbour.at).copied().unwrap_or(usize::MAX);
+        let all = known.iter().zip(self.memory.adapted()).enumerate();
+        let asked = all.filter(|(_, (known, _))| is_asked(known));
+        let candidates = asked.map(|(at, (_, adapted))| (at, adapted));
+        let mut found = latency::nearest(adapted, candidates, self.neighbours);
+        for near in &mut found {
+            near.residual = known.get(near.at).map_or(0.0, |known| self.residual(known));
         }
         found
     }

@@ -4,7 +4,8 @@
 //! when one is. The name is that of the original design, where it came from integrated information theory; here it is
 //! this formula and no more. The parts:
 //!
-//! - novelty = 1 − e^(−σ), σ the deviation of the predicted log latency: nothing is learned from what is known;
+//! - novelty = 1 − e^(−(σ + |μ − ln best|)), μ and σ mean and deviation of the predicted log latency: nothing is learned
+//!   from a run whose time is known and that of the best known plan;
 //! - coherence: the share of the spread of latencies that the model explains for this statement and this decision, so that
 //!   a dream is not taken from noise;
 //! - expected use = P(faster than the best known) · n / (n + n½), n the executions expected.
@@ -65,14 +66,16 @@ impl PhiEvaluator {
         })
     }
 
-    /// The parts of a prediction: its deviation and coherence, the chance of beating the best known, the executions
-    /// expected.
-    pub fn parts(&self, deviation: f64, coherence: f64, chance: f64, executions: f64) -> PhiParts {
+    /// The parts of a predicted log latency: the best known one, mean, deviation and coherence of the prediction, the
+    /// executions expected.
+    pub fn parts(&self, best: f64, mean: f64, deviation: f64, coherence: f64, executions: f64) -> PhiParts {
         let executions = executions.max(0.0);
+        let departure = deviation.max(0.0) + (mean - best).abs();
         PhiParts {
-            novelty: 1.0 - (-deviation.max(0.0)).exp(),
+            novelty: unit(1.0 - (-departure).exp()),
             coherence: unit(coherence),
-            expected_use: unit(chance) * unit(executions / (executions + self.half_use)),
+            expected_use: unit(chance_below(best, mean, deviation))
+                * unit(executions / (executions + self.half_use)),
         }
     }
 
@@ -89,7 +92,7 @@ impl PhiEvaluator {
 }
 
 /// P(X < best) of a normal log latency.
-pub(super) fn chance_below(best: f64, mean: f64, deviation: f64) -> f64 {
+fn chance_below(best: f64, mean: f64, deviation: f64) -> f64 {
     if deviation > 0.0 {
         normal::cumulative((best - mean) / deviation)
     } else {

@@ -12,6 +12,7 @@ use super::memory::Execution;
 use super::model::LatencyModel;
 use crate::cardinality::hash_words;
 use crate::embedding::{DIMENSIONS, PlanEmbedding};
+use rayon::prelude::*;
 
 /// Steps for which neighbours stay the same.
 const STEPS_PER_SEARCH: usize = 6;
@@ -115,25 +116,27 @@ fn descend(model: &mut LatencyModel, upstream: &[Vec<f32>], ewc: Option<&EwcPlus
 fn search(model: &LatencyModel) -> Vec<Case> {
     let known = model.memory.executions();
     let stride = known.len().div_ceil(CASES).max(1);
-    let chosen = known
-        .iter()
-        .zip(model.memory.adapted())
-        .enumerate()
-        .step_by(stride);
-    chosen
+    let all = known.iter().zip(model.memory.adapted()).enumerate();
+    let chosen: Vec<_> = all
+        .step_by(stride)
         .filter(|(_, (execution, _))| !is_held_out(execution))
-        .map(|(at, (execution, adapted))| {
-            let is_usable = |other: &Execution| other.statement != execution.statement && !is_held_out(other);
-            let neighbours = model.nearest(adapted, is_usable);
-            Case {
-                at,
-                residual: model.residual(execution),
-                is_cut_off: execution.is_cut_off,
-                neighbours: neighbours.into_iter().map(|near| near.at).collect(),
-            }
-        })
-        .filter(|case| !case.neighbours.is_empty())
-        .collect()
+        .collect();
+    let case = |(at, (execution, adapted)): (usize, (&Execution, &PlanEmbedding))| {
+        let is_usable = |other: &Execution| other.statement != execution.statement && !is_held_out(other);
+        Case {
+            at,
+            residual: model.residual(execution),
+            is_cut_off: execution.is_cut_off,
+            neighbours: model
+                .nearest(adapted, is_usable)
+                .into_iter()
+                .map(|near| near.at)
+                .collect(),
+        }
+    };
+    // Each on its own, in order: the same with any number of threads.
+    let cases = chosen.into_par_iter().map(case);
+    cases.filter(|case| !case.neighbours.is_empty()).collect()
 }
 
 /// The mean squared error, and its gradient by each adapted embedding of the memory.
