@@ -15,6 +15,8 @@ const USUAL_DECAY: f64 = 0.99;
 const LATEST_DECAY: f64 = 0.8;
 /// Gradients before anything is usual.
 const WARM_UP: u32 = 50;
+/// Standard deviations beyond which a number counts as an outlier, cut to this: one alone is no boundary.
+const OUTLIER: f64 = 3.0;
 /// Standard deviations are at least this, so that rounding is no surprise.
 const SMALLEST_DEVIATION: f64 = 1e-3;
 
@@ -33,10 +35,16 @@ impl Watched {
             self.mean = number;
             self.latest = number;
         }
+        let deviation = self.variance.sqrt().max(SMALLEST_DEVIATION);
+        let number = if count < WARM_UP {
+            number
+        } else {
+            number.clamp(self.mean - OUTLIER * deviation, self.mean + OUTLIER * deviation)
+        };
         self.latest += (1.0 - LATEST_DECAY) * (number - self.latest);
         // The standard deviation of a mean with exponential weights.
         let spread = ((1.0 - LATEST_DECAY) / (1.0 + LATEST_DECAY)).sqrt();
-        let z = (self.latest - self.mean) / (self.variance.sqrt().max(SMALLEST_DEVIATION) * spread);
+        let z = (self.latest - self.mean) / (deviation * spread);
         // At first a plain mean, so that the first numbers don't count for long.
         let rate = (1.0 - USUAL_DECAY).max(1.0 / f64::from(count + 1));
         let difference = number - self.mean;
