@@ -211,9 +211,10 @@ impl MicroLora {
     /// # Errors
     /// [`Error::InvalidWeights`] for parameters of another rank, and for what is not finite.
     pub fn set_parameters(&mut self, parameters: &[f32]) -> Result<(), Error> {
-        let is_whole = parameters
-            .len()
-            .is_multiple_of(low_rank::parameter_count(self.rank));
+        let is_whole = !parameters.is_empty()
+            && parameters
+                .len()
+                .is_multiple_of(low_rank::parameter_count(self.rank));
         let count = if is_whole {
             parameters.len()
         } else {
