@@ -2,11 +2,13 @@
 //! plan before it is planned 50 µs, recording its execution 10 µs, a constrained gradient of full size 500 µs.
 
 use criterion::Criterion;
-use ruvector_dag::OperatorType::{self, *};
+use ruvector_dag::OperatorType::HashJoin;
+use ruvector_dag::attention::AttentionScores;
 use ruvector_dag::cardinality::hash_words;
 use ruvector_dag::embedding::{DIMENSIONS, PlanEmbedding};
 use ruvector_dag::learning::{BaseLora, EwcConfig, EwcPlusPlus, MicroLora, PlanAdapters};
 use ruvector_dag::trajectory::{LearningSignal, Trajectory, TrajectoryBuffer, TrajectoryBuilder};
+use ruvector_dag::{OperatorNode, OperatorType, QueryDag};
 use std::hint::black_box;
 
 fn numbers(seed: u64, count: usize) -> Vec<f32> {
@@ -129,6 +131,19 @@ fn trajectory(criterion: &mut Criterion) {
             if !buffer.push(record(black_box(&one), &types, &step)) {
                 drop(buffer.drain());
             }
+        })
+    });
+    let mut dag = QueryDag::new();
+    for id in 0..20 {
+        let node = OperatorNode::new(id, HashJoin).with_estimate(1e3, 1.0, 10.0 + f64::from(id));
+        dag.add_node(node.with_actual(1e4, 1.0));
+    }
+    let scores = AttentionScores::new(vec![0.05; 20]);
+    criterion.bench_function("trajectory/operators/20", |bench| {
+        bench.iter(|| {
+            let mut builder = TrajectoryBuilder::new(1, 2, one.clone());
+            builder.add_operators(black_box(&dag), &scores, 5);
+            black_box(builder.build(10.0, 5))
         })
     });
     let trajectory = record(&one, &types, &step);

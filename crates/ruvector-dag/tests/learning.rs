@@ -301,6 +301,11 @@ fn a_merge_keeps_the_mean_correction_whole_where_it_fits() {
         let one = embedding(seed);
         assert!(base.forward(&one).cosine(&lora.forward(&one, &types())) > 0.999_99);
     }
+    let mut lora = lora;
+    lora.accumulate(&signal(1));
+    lora.reset();
+    assert_eq!(lora.pending(), 0);
+    assert_eq!(lora.forward(&embedding(1), &types()), embedding(1));
     // Nothing to take over changes nothing.
     let before = base.clone();
     assert!(base.merge(&MicroLora::new(2, 3).expect("a rank"), &types()) > 0.999_99);

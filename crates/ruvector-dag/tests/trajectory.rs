@@ -232,3 +232,26 @@ fn the_attention_of_types_is_that_of_their_operators() {
     }
     assert!(type_attention(&dag, &AttentionScores::new(vec![1.0])).is_empty());
 }
+
+#[test]
+fn operators_that_were_counted_are_steps_rewarded_for_their_estimates() {
+    let mut dag = QueryDag::new();
+    let node = |id, kind| OperatorNode::new(id, kind).with_estimate(100.0, 0.0, 10.0);
+    let right = dag.add_node(node(0, OperatorType::SeqScan).with_actual(100.0, 1.0));
+    let wrong = dag.add_node(node(1, OperatorType::NestedLoop).with_actual(10_000.0, 1.0));
+    let unknown = dag.add_node(node(2, OperatorType::Limit));
+    dag.add_edge(right, wrong).expect("an edge");
+    dag.add_edge(wrong, unknown).expect("an edge");
+    let scores = AttentionScores::new(vec![0.25, 0.5, 0.25]);
+    let mut builder = TrajectoryBuilder::new(1, 2, embedding(1));
+    builder.add_operators(&dag, &scores, 9);
+    builder.add_operators(&dag, &AttentionScores::new(vec![1.0]), 9);
+    let built = builder.build(10.0, 9);
+    let rewards: Vec<f32> = built.steps.iter().map(|step| step.reward).collect();
+    assert_eq!(rewards, [1.0, 0.01]);
+    assert_eq!(built.steps[1].attention, [0.5]);
+    // The signal leads to what was estimated well, from what was not.
+    let gradient = LearningSignal::from_trajectory(&built).gradient;
+    assert!(dot(&gradient, &built.steps[0].activations) > 0.0);
+    assert!(dot(&gradient, &built.steps[1].activations) < 0.0);
+}

@@ -20,7 +20,8 @@
 //! outcomes the model itself would expect*. For a squared error of unit noise that is the gradient of the prediction, not
 //! of the loss, whose size depends on how well the task is fitted (Kunstner, Hennig, Balles, "Limitations of the
 //! empirical Fisher approximation", 2019). [`EwcPlusPlus::observe`] takes what it is given for both purposes,
-//! [`EwcPlusPlus::observe_scored`] takes both gradients.
+//! [`EwcPlusPlus::observe_scored`] takes both gradients. Either way F grows with the square of the weights that the
+//! adapters serve, and with it what λ means: twice the weights keep old tasks as four times λ does.
 
 use super::boundary::Boundary;
 use crate::Error;
