@@ -128,6 +128,14 @@ impl TryFrom<Vec<f32>> for PlanEmbedding {
     }
 }
 
+/// What one operator alone would be in the first coordinates of an embedding: its block of operators, of its usual length.
+pub(crate) fn operator_coordinates(features: &[f32; FEATURES]) -> [f32; OPERATORS] {
+    let mut block = pooling::operators(std::slice::from_ref(features), &[1.0]);
+    let [weight, ..] = BLOCK_WEIGHTS;
+    scale_to(&mut block, weight.sqrt());
+    block
+}
+
 /// A plan found near another.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Neighbour {

@@ -3,8 +3,8 @@
 //! Their parameters count as one vector, the base's first, which is what EWC++ watches.
 
 use super::{BaseLora, EwcPlusPlus, MicroLora};
-use crate::OperatorType;
 use crate::embedding::PlanEmbedding;
+use crate::{Error, OperatorType};
 use serde::{Deserialize, Serialize};
 
 /// The adapters that a plan's embedding passes.
@@ -29,6 +29,20 @@ impl PlanAdapters {
     /// All parameters, the base's first.
     pub fn parameters(&self) -> Vec<f32> {
         [self.base.parameters(), self.micro.parameters()].concat()
+    }
+
+    /// Replaces all parameters.
+    ///
+    /// # Errors
+    /// [`Error::InvalidWeights`] for parameters of other ranks, and for what is not finite; then nothing is replaced.
+    pub fn set_parameters(&mut self, parameters: &[f32]) -> Result<(), Error> {
+        let count = self.base.parameters().len().min(parameters.len());
+        let (of_base, of_micro) = parameters.split_at(count);
+        let mut base = self.base.clone();
+        base.set_parameters(of_base)?;
+        self.micro.set_parameters(of_micro)?;
+        self.base = base;
+        Ok(())
     }
 
     /// The adapted embedding of a plan with these operator types and attention shares.

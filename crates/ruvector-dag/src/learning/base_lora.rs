@@ -117,7 +117,7 @@ impl BaseLora {
     /// take over.
     ///
     /// An approximation: afterwards every plan gets the correction of the mean plan, whatever its types. Reset the
-    /// merged adapters, else their corrections count twice.
+    /// merged adapters ([`MicroLora::reset`]), else their corrections count twice.
     ///
     /// Complexity: O((rank + rank of `micro` · types)² · 256) per sweep of some ten.
     pub fn merge(&mut self, micro: &MicroLora, shares: &[(OperatorType, f32)]) -> f32 {

@@ -20,7 +20,8 @@
 //! outcomes the model itself would expect*. For a squared error of unit noise that is the gradient of the prediction, not
 //! of the loss, whose size depends on how well the task is fitted (Kunstner, Hennig, Balles, "Limitations of the
 //! empirical Fisher approximation", 2019). [`EwcPlusPlus::observe`] takes what it is given for both purposes,
-//! [`EwcPlusPlus::observe_scored`] takes both gradients.
+//! [`EwcPlusPlus::observe_scored`] takes both gradients. Either way F grows with the square of the weights that the
+//! adapters serve, and with it what λ means: twice the weights keep old tasks as four times λ does.
 
 use super::boundary::Boundary;
 use crate::Error;
@@ -170,17 +171,17 @@ impl TryFrom<Stored> for EwcPlusPlus {
                 && is_importance(&task.fisher)
                 && task.anchor.iter().all(|number| number.is_finite())
         };
-        let is_counted = stored.tasks.len() <= stored.ended as usize;
+        let is_counted = stored.tasks.len() <= stored.ended as usize && stored.boundary.is_sound();
         if !(is_counted && is_importance(&stored.fisher) && stored.tasks.iter().all(is_sound)) {
             let what = "malformed tasks";
             return Err(Error::InvalidWeights { what });
         }
-        stored.tasks.iter().for_each(|task| ewc.all.absorb(task));
         ewc.fisher = stored.fisher;
         ewc.observed = stored.observed;
         ewc.boundary = stored.boundary;
         ewc.tasks = stored.tasks;
         ewc.ended = stored.ended;
+        ewc.sum_up();
         Ok(ewc)
     }
 }
@@ -266,7 +267,7 @@ impl EwcPlusPlus {
             return false;
         }
         let threshold = f64::from(self.config.boundary_z);
-        let is_boundary = self.boundary.observe(loss_gradient, &self.fisher, threshold);
+        let is_boundary = self.boundary.observe(loss_gradient, threshold);
         let decay = self.config.fisher_decay;
         for (fisher, score) in self.fisher.iter_mut().zip(score) {
             *fisher = decay * *fisher + (1.0 - decay) * score * score;
@@ -295,7 +296,6 @@ impl EwcPlusPlus {
             fisher: self.fisher(),
             anchor: parameters.to_vec(),
         };
-        self.all.absorb(&task);
         self.tasks.push(task);
         if self.tasks.len() > self.config.max_tasks {
             let oldest = self.tasks.remove(0);
@@ -304,11 +304,19 @@ impl EwcPlusPlus {
                 .take(1)
                 .for_each(|next| next.absorb(&oldest));
         }
+        self.sum_up();
         self.ended = self.ended.saturating_add(1);
         self.fisher.fill(0.0);
         self.observed = 0;
         self.boundary = Boundary::default();
         true
+    }
+
+    /// All tasks as one, always from the first to the last, so that what is stored and read constrains to the bit.
+    fn sum_up(&mut self) {
+        self.all.fisher.fill(0.0);
+        self.all.anchor.fill(0.0);
+        self.tasks.iter().for_each(|task| self.all.absorb(task));
     }
 
     /// Scales a gradient by `1 / (1 + λ F)`: what matters to earlier tasks moves slowly.

@@ -201,6 +201,19 @@ impl MicroLora {
         low_rank::descend(&mut self.parameters, self.rank, gradient, learning_rate);
     }
 
+    /// Forgets the corrections and the signals that wait, for adapters that were merged; what A looks at stays.
+    pub fn reset(&mut self) {
+        for adapter in self
+            .parameters
+            .chunks_exact_mut(low_rank::parameter_count(self.rank))
+        {
+            let (_, up) = adapter.split_at_mut(self.rank * DIMENSIONS);
+            up.fill(0.0);
+        }
+        self.waiting = Vec::new();
+        self.pending = 0;
+    }
+
     /// All parameters, type by type, of each the rows of A, then the columns of B.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters
@@ -211,9 +224,10 @@ impl MicroLora {
     /// # Errors
     /// [`Error::InvalidWeights`] for parameters of another rank, and for what is not finite.
     pub fn set_parameters(&mut self, parameters: &[f32]) -> Result<(), Error> {
-        let is_whole = parameters
-            .len()
-            .is_multiple_of(low_rank::parameter_count(self.rank));
+        let is_whole = !parameters.is_empty()
+            && parameters
+                .len()
+                .is_multiple_of(low_rank::parameter_count(self.rank));
         let count = if is_whole {
             parameters.len()
         } else {

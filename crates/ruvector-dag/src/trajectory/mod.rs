@@ -12,7 +12,7 @@ pub use buffer::TrajectoryBuffer;
 pub use signal::LearningSignal;
 
 use crate::attention::{AttentionScores, MechanismId};
-use crate::embedding::PlanEmbedding;
+use crate::embedding::{PlanEmbedding, operator_coordinates, operator_features};
 use crate::{OperatorType, QueryDag};
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +138,31 @@ impl TrajectoryBuilder {
             reward,
             at_us,
         });
+    }
+
+    /// Adds a step for each operator whose rows were counted, in the order of the plan's nodes: what the operator alone
+    /// would be in an embedding, its attention, and one over its q-error as the reward. The signal then leads from
+    /// operators whose rows the planner gets wrong to those it gets right. Nothing where there are not as many scores as
+    /// operators.
+    ///
+    /// Complexity: O(V · features).
+    pub fn add_operators(&mut self, dag: &QueryDag, scores: &AttentionScores, at_us: u64) {
+        let scores = scores.as_slice();
+        if scores.len() != dag.len() {
+            return;
+        }
+        let features = operator_features(dag);
+        for ((node, features), &score) in dag.nodes().zip(&features).zip(scores) {
+            if let Some(counted) = node.actual_rows {
+                let reward = reward::of_row_count(node.rows, counted);
+                self.add_step(
+                    operator_coordinates(features).to_vec(),
+                    vec![score as f32],
+                    reward,
+                    at_us,
+                );
+            }
+        }
     }
 
     /// The trajectory of an execution that ended at `at_us` after `latency_ms` milliseconds, rated by
