@@ -99,6 +99,12 @@ impl PlanEmbedding {
     }
 }
 
+impl AsRef<PlanEmbedding> for PlanEmbedding {
+    fn as_ref(&self) -> &PlanEmbedding {
+        self
+    }
+}
+
 impl AsRef<[f32]> for PlanEmbedding {
     fn as_ref(&self) -> &[f32] {
         self.as_slice()

@@ -9,6 +9,7 @@ pub mod silhouette;
 mod consolidation;
 mod eviction;
 mod pattern;
+mod search;
 mod verdict;
 
 pub use consolidation::Consolidation;
@@ -17,6 +18,7 @@ pub use verdict::{Verdict, confidence};
 
 use crate::Error;
 use crate::embedding::PlanEmbedding;
+use search::Index;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -58,6 +60,8 @@ pub struct ReasoningBank {
     patterns: Vec<Pattern>,
     /// By number the place in `patterns`.
     places: HashMap<u64, usize>,
+    /// Of `patterns`, by place.
+    index: Index,
     next_id: u64,
 }
 
@@ -74,6 +78,7 @@ impl ReasoningBank {
             config,
             patterns: Vec::new(),
             places: HashMap::new(),
+            index: Index::default(),
             next_id: 1,
         }
     }
@@ -129,22 +134,22 @@ impl ReasoningBank {
         let id = pattern.id;
         self.places.insert(id, self.patterns.len());
         self.patterns.push(pattern);
+        self.index.push(&self.patterns);
         Ok(id)
     }
 
     /// The `k` patterns nearest to a plan whose cosine is at least `min_similarity`, nearest first, equally near ones by
     /// number.
     pub fn search(&self, query: &PlanEmbedding, k: usize, min_similarity: f32) -> Vec<Match> {
-        let found =
-            crate::embedding::nearest(query, self.patterns.iter().map(|pattern| &pattern.centroid), k);
-        let matches = found.into_iter().filter_map(|neighbour| {
-            let id = self.patterns.get(neighbour.at)?.id;
-            let similarity = neighbour.cosine;
+        let found = self.index.search(&self.patterns, query, k, min_similarity);
+        let matches = found.into_iter().filter_map(|(place, similarity)| {
+            let id = self.patterns.get(place)?.id;
             Some(Match { id, similarity })
         });
+        let mut matches: Vec<Match> = matches.collect();
+        matches.sort_unstable_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.id.cmp(&b.id)));
+        matches.truncate(k);
         matches
-            .filter(|found| found.similarity >= min_similarity)
-            .collect()
     }
 
     /// Counts a use of a pattern; `false` when there is none of this number.
@@ -181,13 +186,19 @@ impl ReasoningBank {
 
     /// Puts a pattern in the place of the one of its number.
     fn replace(&mut self, pattern: Pattern) {
-        self.change(pattern.id, |old| *old = pattern);
+        if let Some(&place) = self.places.get(&pattern.id)
+            && let Some(old) = self.patterns.get_mut(place)
+        {
+            self.index.replace(place, &pattern.centroid);
+            *old = pattern;
+        }
     }
 
     /// Removes a pattern, pinned or not, and returns it.
     pub fn forget(&mut self, id: u64) -> Option<Pattern> {
         let place = self.places.remove(&id)?;
         let pattern = self.patterns.swap_remove(place);
+        self.index.swap_remove(place);
         if let Some(moved) = self.patterns.get(place) {
             self.places.insert(moved.id, place);
         }
