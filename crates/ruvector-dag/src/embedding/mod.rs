@@ -17,6 +17,7 @@ mod magnitude;
 mod pooling;
 mod projection;
 pub mod evaluation;
+pub mod hypervector;
 
 pub(crate) use features::{Context, describe};
 pub use features::{FAMILIES, FEATURES, NUMBERS, operator_features};

@@ -146,9 +146,13 @@ impl ReasoningBank {
             let id = self.patterns.get(place)?.id;
             Some(Match { id, similarity })
         });
+        let nearer = |a: &Match, b: &Match| b.similarity.total_cmp(&a.similarity).then(a.id.cmp(&b.id));
         let mut matches: Vec<Match> = matches.collect();
-        matches.sort_unstable_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.id.cmp(&b.id)));
-        matches.truncate(k);
+        if k < matches.len() {
+            matches.select_nth_unstable_by(k, nearer);
+            matches.truncate(k);
+        }
+        matches.sort_unstable_by(nearer);
         matches
     }
 

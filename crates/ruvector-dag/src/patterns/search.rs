@@ -222,8 +222,8 @@ impl Cell {
         let scale = greatest(&residual) / f32::from(i8::MAX);
         let per_code = if scale > 0.0 { 1.0 / scale } else { 0.0 };
         let errors = residual.iter().map(|number| {
-            // In range by the scale; the cast saturates.
-            let code = (number * per_code).round() as i8;
+            // In range by the scale; the cast cuts off what is behind the point.
+            let code = rounded(number * per_code) as i8;
             self.codes.push(code);
             number - scale * f32::from(code)
         });
@@ -327,9 +327,14 @@ impl Candidates {
 fn wide_codes(vector: &[f32]) -> (Vec<i16>, f32) {
     let scale = greatest(vector) / f32::from(i16::MAX);
     let per_code = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    // In range by the scale; the cast saturates.
-    let codes = vector.iter().map(|number| (number * per_code).round() as i16);
+    // In range by the scale; the cast cuts off what is behind the point.
+    let codes = vector.iter().map(|number| rounded(number * per_code) as i16);
     (codes.collect(), scale)
+}
+
+/// To the nearest whole number when cast; `round` is a call where the processor's instruction is not taken for granted.
+fn rounded(number: f32) -> f32 {
+    number + 0.5f32.copysign(number)
 }
 
 fn greatest(numbers: &[f32]) -> f32 {

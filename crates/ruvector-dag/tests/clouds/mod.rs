@@ -3,26 +3,14 @@
 use ruvector_dag::cardinality::hash_words;
 use ruvector_dag::embedding::{DIMENSIONS, PlanEmbedding};
 
-/// A number from about the normal distribution: the sum of twelve uniform ones.
-fn normal(seed: u64, at: u64, coordinate: u64) -> f32 {
-    let first = hash_words([seed, at, coordinate]);
-    let words = [
-        first,
-        first.rotate_left(32),
-        hash_words([first]),
-        hash_words([first, 1]),
-    ];
-    let sum: u64 = words
-        .iter()
-        .flat_map(|word| [word & 0xffff, word >> 16 & 0xffff, word >> 48])
-        .sum();
-    sum as f32 / 65_536.0 - 6.0
-}
-
+/// 256 numbers from about the normal distribution: each the sum of four uniform ones.
 fn vector(seed: u64, at: u64) -> Vec<f32> {
-    (0..DIMENSIONS as u64)
-        .map(|coordinate| normal(seed, at, coordinate))
-        .collect()
+    let of_word = |coordinate: u64| {
+        let word = hash_words([seed, at, coordinate]);
+        let sum = (word & 0xffff) + (word >> 16 & 0xffff) + (word >> 32 & 0xffff) + (word >> 48);
+        (sum as f32 / 65_536.0 - 2.0) * 3f32.sqrt()
+    };
+    (0..DIMENSIONS as u64).map(of_word).collect()
 }
 
 /// How vectors lie.
@@ -30,20 +18,21 @@ fn vector(seed: u64, at: u64) -> Vec<f32> {
 pub(crate) enum Cloud {
     /// In all directions.
     Scattered,
-    /// In so many clusters, each as wide as this share of the sphere's radius.
-    Clustered(u64, f32),
+    /// In so many clusters, up to 300, each as wide as this share of the sphere's radius.
+    Clustered(usize, f32),
     /// In few dimensions of the 256, as embeddings of plans that differ in few features.
-    Flat(u64),
+    Flat(usize),
 }
 
-/// A set of `n` vectors, and queries from the same distribution when `seed` is another but `shape` the same.
+/// `n` vectors, and queries from the same distribution when `seed` is another but `shape` the same.
 pub(crate) fn cloud(kind: Cloud, shape: u64, seed: u64, n: u64) -> Vec<PlanEmbedding> {
+    let of_shape: Vec<Vec<f32>> = (0..300).map(|at| vector(shape, at)).collect();
     let of_place = |at: u64| -> Vec<f32> {
         let own = vector(seed, at);
         match kind {
             Cloud::Scattered => own,
             Cloud::Clustered(clusters, width) => {
-                let middle = vector(shape, hash_words([seed, at]) % clusters);
+                let middle = &of_shape[(hash_words([seed, at]) % clusters as u64) as usize];
                 middle
                     .iter()
                     .zip(own)
@@ -51,8 +40,9 @@ pub(crate) fn cloud(kind: Cloud, shape: u64, seed: u64, n: u64) -> Vec<PlanEmbed
                     .collect()
             }
             Cloud::Flat(dimensions) => {
-                let axes = (0..dimensions).map(|axis| vector(shape, axis)).zip(&own);
-                let start = vector(shape, dimensions);
+                let (axes, rest) = of_shape.split_at(dimensions);
+                let start = rest[0].clone();
+                let axes = axes.iter().zip(&own);
                 axes.fold(start, |sum, (axis, share)| {
                     sum.iter()
                         .zip(axis)
