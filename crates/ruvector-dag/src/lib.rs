@@ -42,6 +42,7 @@ pub mod attention;
 pub mod embedding;
 pub mod cardinality;
 pub mod decision;
+pub mod learning;
 pub mod patterns;
 
 pub use dag::{Clause, ClauseKind, CriticalPath, Drawing, OperatorNode, OperatorType, QueryDag};

@@ -9,7 +9,7 @@ pub mod silhouette;
 mod consolidation;
 mod eviction;
 mod pattern;
-mod search;
+pub(crate) mod search;
 mod verdict;
 
 pub use consolidation::Consolidation;
@@ -53,8 +53,9 @@ pub struct Match {
     pub similarity: f32,
 }
 
-/// The patterns.
-#[derive(Debug, Clone)]
+/// The patterns. Serialised without its indexes, which are made anew.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct ReasoningBank {
     config: BankConfig,
     patterns: Vec<Pattern>,
@@ -63,6 +64,55 @@ pub struct ReasoningBank {
     /// Of `patterns`, by place.
     index: Index,
     next_id: u64,
+}
+
+/// As it is written; read as [`Stored`].
+#[derive(Serialize)]
+struct Writable<'b> {
+    config: BankConfig,
+    patterns: &'b [Pattern],
+    next_id: u64,
+}
+
+impl Serialize for ReasoningBank {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let writable = Writable {
+            config: self.config,
+            patterns: &self.patterns,
+            next_id: self.next_id,
+        };
+        writable.serialize(serializer)
+    }
+}
+
+/// As it is read, not yet checked.
+#[derive(Deserialize)]
+struct Stored {
+    config: BankConfig,
+    patterns: Vec<Pattern>,
+    next_id: u64,
+}
+
+impl TryFrom<Stored> for ReasoningBank {
+    type Error = Error;
+
+    fn try_from(stored: Stored) -> Result<Self, Error> {
+        let mut bank = Self::new(stored.config);
+        stored.patterns.iter().try_for_each(Pattern::check)?;
+        let places = stored.patterns.iter().enumerate();
+        bank.places = places.map(|(place, pattern)| (pattern.id, place)).collect();
+        let ids = stored.patterns.iter().map(|pattern| pattern.id);
+        let last = ids.clone().max().unwrap_or(0);
+        if bank.places.len() != stored.patterns.len() || ids.min() == Some(0) {
+            let field = "number, 0 or another's";
+            let given = stored.patterns.len() as f64;
+            return Err(Error::InvalidPattern { field, given });
+        }
+        bank.next_id = stored.next_id.max(last.saturating_add(1));
+        bank.index.rebuild(&stored.patterns);
+        bank.patterns = stored.patterns;
+        Ok(bank)
+    }
 }
 
 impl Default for ReasoningBank {
