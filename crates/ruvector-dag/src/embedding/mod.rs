@@ -17,6 +17,7 @@ mod magnitude;
 mod pooling;
 mod projection;
 pub mod evaluation;
+pub mod hypervector;
 
 pub(crate) use features::{Context, describe};
 pub use features::{FAMILIES, FEATURES, NUMBERS, operator_features};
@@ -96,6 +97,12 @@ impl PlanEmbedding {
     /// The cosine of the angle to another embedding, in [-1, 1]; 1 for equal plans.
     pub fn cosine(&self, other: &Self) -> f32 {
         simd::dot(self.as_slice(), other.as_slice()).clamp(-1.0, 1.0)
+    }
+}
+
+impl AsRef<PlanEmbedding> for PlanEmbedding {
+    fn as_ref(&self) -> &PlanEmbedding {
+        self
     }
 }
 

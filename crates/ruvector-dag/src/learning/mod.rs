@@ -35,6 +35,7 @@ mod engine;
 mod instant;
 mod deep;
 mod state;
+pub mod btsp_memory;
 pub mod conformal;
 pub mod coordinator;
 pub mod completion;

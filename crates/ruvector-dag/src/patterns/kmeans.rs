@@ -71,7 +71,9 @@ pub fn weighted_kmeans_pp<P: AsRef<[f32]> + Sync>(
     max_iterations: usize,
 ) -> Clustering {
     let cloud = Cloud::new(points, weights);
-    let mut centroids = cloud.seeds(k, seed);
+    let seeds = cloud.seeds(k, seed);
+    let seeds = seeds.into_iter().filter_map(|at| cloud.points.get(at));
+    let mut centroids: Vec<Vec<f32>> = seeds.map(|point| point.to_vec()).collect();
     let mut nearest = cloud.nearest(&centroids);
     let mut iterations = 0;
     while iterations < max_iterations && !centroids.is_empty() {
@@ -96,6 +98,11 @@ pub fn weighted_kmeans_pp<P: AsRef<[f32]> + Sync>(
         centroids,
         iterations,
     }
+}
+
+/// The places of up to `k` points that k-means++ draws, without threads.
+pub(super) fn seeds<P: AsRef<[f32]>>(points: &[P], k: usize, seed: u64) -> Vec<usize> {
+    Cloud::new(points, &vec![1.0; points.len()]).seeds(k, seed)
 }
 
 /// The nearest centroid of a point.
@@ -128,15 +135,14 @@ impl<'p> Cloud<'p> {
         }
     }
 
-    /// Places of points that k-means++ draws, as centroids; fewer than `k` when the points are not as many distinct ones.
-    fn seeds(&self, k: usize, seed: u64) -> Vec<Vec<f32>> {
+    /// The places of points that k-means++ draws; fewer than `k` when the points are not as many distinct ones.
+    fn seeds(&self, k: usize, seed: u64) -> Vec<usize> {
         let mut draws = Draws { state: seed };
-        let mut seeds: Vec<Vec<f32>> = Vec::with_capacity(k.min(self.points.len()));
+        let mut seeds = Vec::with_capacity(k.min(self.points.len()));
         let mut chances = self.weights.clone();
         while seeds.len() < k {
-            let Some(point) = draws.one_of(&chances).and_then(|at| self.points.get(at)) else {
-                break;
-            };
+            let Some(at) = draws.one_of(&chances) else { break };
+            let Some(point) = self.points.get(at) else { break };
             let squared_norm = simd::dot(point, point);
             let distances = self.points.iter().zip(&self.squared_norms);
             let is_first = seeds.is_empty();
@@ -147,7 +153,7 @@ impl<'p> Cloud<'p> {
             for (chance, fresh) in chances.iter_mut().zip(fresh) {
                 *chance = if is_first { fresh } else { chance.min(fresh) };
             }
-            seeds.push(point.to_vec());
+            seeds.push(at);
         }
         seeds
     }

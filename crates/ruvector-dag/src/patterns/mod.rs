@@ -9,6 +9,7 @@ pub mod silhouette;
 mod consolidation;
 mod eviction;
 mod pattern;
+pub(crate) mod search;
 mod verdict;
 
 pub use consolidation::Consolidation;
@@ -17,6 +18,7 @@ pub use verdict::{Verdict, confidence};
 
 use crate::Error;
 use crate::embedding::PlanEmbedding;
+use search::Index;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -51,14 +53,66 @@ pub struct Match {
     pub similarity: f32,
 }
 
-/// The patterns.
-#[derive(Debug, Clone)]
+/// The patterns. Serialised without its indexes, which are made anew.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct ReasoningBank {
     config: BankConfig,
     patterns: Vec<Pattern>,
     /// By number the place in `patterns`.
     places: HashMap<u64, usize>,
+    /// Of `patterns`, by place.
+    index: Index,
     next_id: u64,
+}
+
+/// As it is written; read as [`Stored`].
+#[derive(Serialize)]
+struct Writable<'b> {
+    config: BankConfig,
+    patterns: &'b [Pattern],
+    next_id: u64,
+}
+
+impl Serialize for ReasoningBank {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let writable = Writable {
+            config: self.config,
+            patterns: &self.patterns,
+            next_id: self.next_id,
+        };
+        writable.serialize(serializer)
+    }
+}
+
+/// As it is read, not yet checked.
+#[derive(Deserialize)]
+struct Stored {
+    config: BankConfig,
+    patterns: Vec<Pattern>,
+    next_id: u64,
+}
+
+impl TryFrom<Stored> for ReasoningBank {
+    type Error = Error;
+
+    fn try_from(stored: Stored) -> Result<Self, Error> {
+        let mut bank = Self::new(stored.config);
+        stored.patterns.iter().try_for_each(Pattern::check)?;
+        let places = stored.patterns.iter().enumerate();
+        bank.places = places.map(|(place, pattern)| (pattern.id, place)).collect();
+        let ids = stored.patterns.iter().map(|pattern| pattern.id);
+        let last = ids.clone().max().unwrap_or(0);
+        if bank.places.len() != stored.patterns.len() || ids.min() == Some(0) {
+            let field = "number, 0 or another's";
+            let given = stored.patterns.len() as f64;
+            return Err(Error::InvalidPattern { field, given });
+        }
+        bank.next_id = stored.next_id.max(last.saturating_add(1));
+        bank.index.rebuild(&stored.patterns);
+        bank.patterns = stored.patterns;
+        Ok(bank)
+    }
 }
 
 impl Default for ReasoningBank {
@@ -74,6 +128,7 @@ impl ReasoningBank {
             config,
             patterns: Vec::new(),
             places: HashMap::new(),
+            index: Index::default(),
             next_id: 1,
         }
     }
@@ -129,22 +184,26 @@ impl ReasoningBank {
         let id = pattern.id;
         self.places.insert(id, self.patterns.len());
         self.patterns.push(pattern);
+        self.index.push(&self.patterns);
         Ok(id)
     }
 
     /// The `k` patterns nearest to a plan whose cosine is at least `min_similarity`, nearest first, equally near ones by
     /// number.
     pub fn search(&self, query: &PlanEmbedding, k: usize, min_similarity: f32) -> Vec<Match> {
-        let found =
-            crate::embedding::nearest(query, self.patterns.iter().map(|pattern| &pattern.centroid), k);
-        let matches = found.into_iter().filter_map(|neighbour| {
-            let id = self.patterns.get(neighbour.at)?.id;
-            let similarity = neighbour.cosine;
+        let found = self.index.search(&self.patterns, query, k, min_similarity);
+        let matches = found.into_iter().filter_map(|(place, similarity)| {
+            let id = self.patterns.get(place)?.id;
             Some(Match { id, similarity })
         });
+        let nearer = |a: &Match, b: &Match| b.similarity.total_cmp(&a.similarity).then(a.id.cmp(&b.id));
+        let mut matches: Vec<Match> = matches.collect();
+        if k < matches.len() {
+            matches.select_nth_unstable_by(k, nearer);
+            matches.truncate(k);
+        }
+        matches.sort_unstable_by(nearer);
         matches
-            .filter(|found| found.similarity >= min_similarity)
-            .collect()
     }
 
     /// Counts a use of a pattern; `false` when there is none of this number.
@@ -181,13 +240,19 @@ impl ReasoningBank {
 
     /// Puts a pattern in the place of the one of its number.
     fn replace(&mut self, pattern: Pattern) {
-        self.change(pattern.id, |old| *old = pattern);
+        if let Some(&place) = self.places.get(&pattern.id)
+            && let Some(old) = self.patterns.get_mut(place)
+        {
+            self.index.replace(place, &pattern.centroid);
+            *old = pattern;
+        }
     }
 
     /// Removes a pattern, pinned or not, and returns it.
     pub fn forget(&mut self, id: u64) -> Option<Pattern> {
         let place = self.places.remove(&id)?;
         let pattern = self.patterns.swap_remove(place);
+        self.index.swap_remove(place);
         if let Some(moved) = self.patterns.get(place) {
             self.places.insert(moved.id, place);
         }

@@ -43,6 +43,12 @@ pub struct Pattern {
     pub metadata: String,
 }
 
+impl AsRef<PlanEmbedding> for Pattern {
+    fn as_ref(&self) -> &PlanEmbedding {
+        &self.centroid
+    }
+}
+
 impl Pattern {
     /// A pattern with this middle, learned from `size` executions of this mean reward and standard deviation. Verdict and
     /// confidence follow from these; decision, latency and metadata are those of stock until set.

@@ -2,8 +2,8 @@
 //! how many there are.
 //!
 //! Rewards are qualities in [0, 1] with 1/2 for "as good as stock" (`trajectory::reward`). With mean m, standard
-//! deviation s and n executions the mean is known to within `h = 1.645 σ / √n` (one-sided 5 % on each side), where
-//! `σ² = (σ₀² + (n − 1) s²) / n`: the prior spread σ₀ = 1/4 counts as one more degree of freedom, so that few executions
+//! deviation s (that of the executions themselves, Σ (x − m)² / n = s²) and n executions the mean is known to within `h = 1.645 σ / √n` (one-sided 5 % on each side), where
+//! `σ² = (σ₀² + n s²) / n`: the prior spread σ₀ = 1/4 counts as one more degree of freedom, so that few executions
 //! that happen to agree prove little. Success when m − h > 1/2, failure when m + h < 1/2, else partial. One execution is
 //! a success from m > 0.911, that is ten times as fast as stock; four that agree from m > 0.603, a third faster.
 //!
@@ -66,6 +66,6 @@ fn half_width(deviation: f32, size: u32) -> f64 {
         return f64::INFINITY;
     }
     let (size, deviation) = (f64::from(size), f64::from(deviation));
-    let variance = (PRIOR_DEVIATION * PRIOR_DEVIATION + (size - 1.0) * deviation * deviation) / size;
+    let variance = (PRIOR_DEVIATION * PRIOR_DEVIATION + size * deviation * deviation) / size;
     Z * (variance / size).sqrt()
 }
