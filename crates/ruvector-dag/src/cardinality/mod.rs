@@ -18,8 +18,6 @@ pub(crate) use mixing::mix;
 pub use mixing::{hash_bytes, hash_words};
 pub use regression::{Belief, FeatureRegression, MAX_CAPACITY};
 pub use row_model::{RowModel, RowModelConfig, RowPrediction};
-pub use template::{
-    BaseRelation, ClauseEstimate, Feature, JoinClass, MAX_FEATURES, PriorVariances, SubJoin,
-};
+pub use template::{BaseRelation, ClauseEstimate, Feature, JoinClass, MAX_FEATURES, PriorVariances, SubJoin};
 pub use trust::{blend, is_material, trust};
 pub use uncertainty::Calibration;

@@ -10,6 +10,7 @@
 
 use super::regression::{ById, FeatureRegression, Placed};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// Bandwidth `h`.
 const BANDWIDTH: f32 = 0.3;
@@ -165,23 +166,21 @@ impl GraphMemory {
 }
 
 /// Between two clause points, each ascending by template.
-fn squared_distance(left: &[(u64, f32)], right: &[(u64, f32)]) -> f32 {
+fn squared_distance(mut left: &[(u64, f32)], mut right: &[(u64, f32)]) -> f32 {
     let place = |cut: f32| cut + if cut > 0.03 { CUTS } else { 0.0 };
-    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    let alone = |cut: f32| place(cut) * place(cut) + MISSING;
+    let rest = |points: &[(u64, f32)]| points.iter().map(|(_, cut)| alone(*cut)).sum::<f32>();
     let mut distance = 0.0;
-    loop {
-        let (here, there) = (left.peek().map(|(id, _)| *id), right.peek().map(|(id, _)| *id));
-        let next = match (here, there) {
-            (None, None) => return distance,
-            (Some(id), None) | (None, Some(id)) => id,
-            (Some(here), Some(there)) => here.min(there),
+    while let (Some((&(here, cut), left_rest)), Some((&(there, other), right_rest))) =
+        (left.split_first(), right.split_first())
+    {
+        distance += match here.cmp(&there) {
+            Ordering::Less => alone(cut),
+            Ordering::Greater => alone(other),
+            Ordering::Equal => (place(cut) - place(other)).powi(2),
         };
-        let here = left.next_if(|(id, _)| *id == next).map(|(_, cut)| place(*cut));
-        let there = right.next_if(|(id, _)| *id == next).map(|(_, cut)| place(*cut));
-        if here.is_none() != there.is_none() {
-            distance += MISSING;
-        }
-        let difference = here.unwrap_or(0.0) - there.unwrap_or(0.0);
-        distance += difference * difference;
+        left = if here <= there { left_rest } else { left };
+        right = if there <= here { right_rest } else { right };
     }
+    distance + rest(left) + rest(right)
 }

@@ -71,14 +71,14 @@ pub struct Belief {
 
 /// Weights of at most `capacity` parts, with their covariance.
 ///
-/// Memory: 8 · capacity² bytes (2 MB at 512).
+/// Memory: 4 · capacity² bytes (1 MB at 512).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct FeatureRegression {
     capacity: usize,
     slots: Vec<Slot>,
     weights: Vec<f64>,
-    /// Row-major, rows of `capacity`; symmetric.
+    /// The lower triangle, row by row.
     covariance: Vec<f64>,
     places: ById<u16>,
     clock: u64,
@@ -126,16 +126,14 @@ impl FeatureRegression {
                 None => belief.variance += prior,
             }
         }
+        known.sort_unstable_by_key(|(slot, _)| *slot);
         let mut sum = 0.0;
         for (at, &(slot, value)) in known.iter().enumerate() {
             belief.mean += value * self.weights.get(slot).copied().unwrap_or(0.0);
             let row = self.row(slot);
             let entry = |other: usize| row.get(other).copied().unwrap_or(0.0);
-            let cross: f64 = known
-                .iter()
-                .take(at)
-                .map(|&(other, factor)| entry(other) * factor)
-                .sum();
+            let before = known.iter().take(at);
+            let cross: f64 = before.map(|&(other, factor)| entry(other) * factor).sum();
             sum += value * (2.0 * cross + value * entry(slot));
         }
         belief.variance += sum.max(0.0);
@@ -158,13 +156,7 @@ impl FeatureRegression {
                 None => unplaced += feature.value * feature.value,
             }
         }
-        let mut gain = vec![0.0; self.slots.len()];
-        for &(slot, value) in &placed {
-            let row = self.row(slot);
-            gain.iter_mut()
-                .zip(row)
-                .for_each(|(sum, entry)| *sum += entry * value);
-        }
+        let gain = self.times(&mut placed);
         let at = |numbers: &[f64], slot: usize| numbers.get(slot).copied().unwrap_or(0.0);
         let mean: f64 = placed
             .iter()
@@ -177,17 +169,32 @@ impl FeatureRegression {
             .iter_mut()
             .zip(&gain)
             .for_each(|(weight, gain)| *weight += gain * step);
-        for (row, &factor) in self
-            .covariance
-            .chunks_exact_mut(self.capacity)
-            .zip(&gain)
-            .filter(|(_, factor)| **factor != 0.0)
-        {
+        for (row, &factor) in gain.iter().enumerate().filter(|(_, factor)| **factor != 0.0) {
             let factor = factor / total;
-            row.iter_mut()
+            self.row_mut(row)
+                .iter_mut()
                 .zip(&gain)
                 .for_each(|(entry, gain)| *entry -= factor * gain);
         }
+    }
+
+    /// The covariance times sparse features, which come out ascending.
+    fn times(&self, features: &mut [(usize, f64)]) -> Vec<f64> {
+        features.sort_unstable_by_key(|(slot, _)| *slot);
+        let mut product = vec![0.0; self.slots.len()];
+        for &(slot, value) in features.iter() {
+            // Left of the diagonal in the feature's row, below it in its column.
+            let pairs = product.iter_mut().zip(self.row(slot));
+            pairs.for_each(|(sum, entry)| *sum += entry * value);
+        }
+        for (below, sum) in product.iter_mut().enumerate() {
+            let row = self.row(below);
+            let before = features.iter().take_while(|(slot, _)| *slot < below);
+            *sum += before
+                .map(|&(slot, value)| row.get(slot).copied().unwrap_or(0.0) * value)
+                .sum::<f64>();
+        }
+        product
     }
 
     /// The features at their places; parts without one are left out.
@@ -215,8 +222,15 @@ impl FeatureRegression {
     }
 
     fn row(&self, slot: usize) -> &[f64] {
-        let start = slot * self.capacity;
-        self.covariance.get(start..start + self.capacity).unwrap_or(&[])
+        let start = triangle(slot);
+        self.covariance.get(start..start + slot + 1).unwrap_or(&[])
+    }
+
+    fn row_mut(&mut self, slot: usize) -> &mut [f64] {
+        let start = triangle(slot);
+        self.covariance
+            .get_mut(start..start + slot + 1)
+            .unwrap_or(&mut [])
     }
 
     /// The slot of a part, which is now the one used last.
@@ -228,8 +242,7 @@ impl FeatureRegression {
             return Some(slot);
         }
         let (slot, generation) = if self.slots.len() < self.capacity {
-            self.covariance
-                .resize((self.slots.len() + 1) * self.capacity, 0.0);
+            self.covariance.resize(triangle(self.slots.len() + 1), 0.0);
             self.weights.push(0.0);
             (self.slots.len(), 0)
         } else {
@@ -260,39 +273,38 @@ impl FeatureRegression {
         if let Some(weight) = self.weights.get_mut(slot) {
             *weight = 0.0;
         }
-        for (other, row) in self.covariance.chunks_exact_mut(self.capacity).enumerate() {
-            if other == slot {
-                row.fill(0.0);
-            }
-            if let Some(entry) = row.get_mut(slot) {
-                *entry = f64::from(u8::from(other == slot));
+        self.row_mut(slot).fill(0.0);
+        for row in slot..=self.slots.len() {
+            if let Some(entry) = self.row_mut(row).get_mut(slot) {
+                *entry = f64::from(u8::from(row == slot));
             }
         }
     }
 }
 
-/// How a regression is stored: the lower triangle.
+/// Entries of the first `rows` rows of a lower triangle.
+fn triangle(rows: usize) -> usize {
+    rows * (rows + 1) / 2
+}
+
+/// How a regression is stored.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     capacity: usize,
     clock: u64,
     slots: Vec<Slot>,
     weights: Vec<f64>,
-    triangle: Vec<f64>,
+    covariance: Vec<f64>,
 }
 
 impl From<FeatureRegression> for Stored {
     fn from(regression: FeatureRegression) -> Self {
-        let rows = regression.covariance.chunks(regression.capacity.max(1));
-        let triangle = rows
-            .enumerate()
-            .flat_map(|(at, row)| row.iter().take(at + 1).copied());
         Self {
             capacity: regression.capacity,
             clock: regression.clock,
-            triangle: triangle.collect(),
             slots: regression.slots,
             weights: regression.weights,
+            covariance: regression.covariance,
         }
     }
 }
@@ -305,26 +317,16 @@ impl TryFrom<Stored> for FeatureRegression {
         if stored.capacity > MAX_CAPACITY || count > stored.capacity {
             return Err("more parts than a regression has room for");
         }
-        if stored.weights.len() != count || stored.triangle.len() != count * (count + 1) / 2 {
+        if stored.weights.len() != count || stored.covariance.len() != triangle(count) {
             return Err("weights and covariance don't fit the parts");
         }
         // Variances only shrink from 1; a hair more is rounding.
         let is_sound = |number: &f64| number.abs() <= 1.0 + 1e-6;
-        if !stored.triangle.iter().all(is_sound) || !stored.weights.iter().all(|weight| weight.is_finite()) {
+        if !stored.covariance.iter().all(is_sound) || !stored.weights.iter().all(|weight| weight.is_finite())
+        {
             return Err("a weight or covariance out of bounds");
         }
         let mut regression = Self::new(stored.capacity);
-        regression.covariance = vec![0.0; count * stored.capacity];
-        let mut entries = stored.triangle.into_iter();
-        for row in 0..count {
-            for (column, entry) in entries.by_ref().take(row + 1).enumerate() {
-                for place in [row * stored.capacity + column, column * stored.capacity + row] {
-                    if let Some(cell) = regression.covariance.get_mut(place) {
-                        *cell = entry;
-                    }
-                }
-            }
-        }
         for (slot, held) in stored.slots.iter().enumerate() {
             let slot = u16::try_from(slot).map_err(|_| "too many parts")?;
             if regression.places.insert(held.id, slot).is_some() {
@@ -332,6 +334,7 @@ impl TryFrom<Stored> for FeatureRegression {
             }
         }
         regression.slots = stored.slots;
+        regression.covariance = stored.covariance;
         regression.weights = stored.weights;
         regression.clock = stored.clock;
         Ok(regression)

@@ -18,7 +18,7 @@ use super::mixing::{hash_words, mix};
 use serde::{Deserialize, Serialize};
 
 /// Parts of one sub-join that are looked at; the most general come first.
-pub const MAX_FEATURES: usize = 128;
+pub const MAX_FEATURES: usize = 80;
 /// Selectivities below this are taken as this.
 const LEAST_SELECTIVITY: f64 = 1e-6;
 /// What a clause that keeps all rows counts as cutting off.
@@ -233,12 +233,7 @@ impl JoinClass {
             .flat_map(move |(at, &(left, first))| {
                 let rest = self.members.iter().skip(at + 1);
                 rest.map(move |&(right, second)| Pair {
-                    template: hash_words([
-                        tag::EDGE,
-                        self.kind,
-                        first.min(second),
-                        first.max(second),
-                    ]),
+                    template: hash_words([tag::EDGE, self.kind, first.min(second), first.max(second)]),
                     sides: [left, right],
                 })
             })

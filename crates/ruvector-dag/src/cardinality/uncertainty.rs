@@ -26,6 +26,8 @@ const WORST_SCORE: f32 = 100.0;
 struct Scores {
     window: Vec<f32>,
     next: usize,
+    /// Since the last scales were made.
+    is_changed: bool,
 }
 
 impl Scores {
@@ -35,6 +37,7 @@ impl Scores {
             None => self.window.push(score),
         }
         self.next = (self.next + 1) % WINDOW;
+        self.is_changed = true;
     }
 }
 
@@ -80,25 +83,29 @@ impl Calibration {
 
     /// Makes new scales from the scores.
     ///
-    /// Complexity: O(scores), some 6,000 at most: once per execution, not per operator.
+    /// Complexity: O(scores of the kinds that changed); while some kinds have few, of all.
     pub fn refresh(&mut self) {
-        let of = |kinds: &[Scores]| -> Vec<f32> {
-            kinds
-                .iter()
-                .flat_map(|scores| scores.window.iter().copied())
-                .collect()
-        };
-        let all = quantile(of(&self.kinds), self.coverage).unwrap_or(DEFAULT_SCALE);
-        let mut scales = Vec::with_capacity(self.kinds.len());
-        for depth in self.kinds.chunks(KNOWN) {
-            let of_depth = quantile(of(depth), self.coverage).unwrap_or(all);
-            scales.extend(
-                depth
-                    .iter()
-                    .map(|scores| quantile(scores.window.clone(), self.coverage).unwrap_or(of_depth)),
-            );
+        let is_short = |scores: &Scores| scores.window.len() < ENOUGH;
+        let is_depth_short =
+            |depth: &[Scores]| depth.iter().map(|scores| scores.window.len()).sum::<usize>() < ENOUGH;
+        let mut all = DEFAULT_SCALE;
+        if self.kinds.chunks(KNOWN).any(is_depth_short) {
+            all = quantile(&self.kinds, self.coverage).unwrap_or(DEFAULT_SCALE);
         }
-        self.scales = scales;
+        for (depth, scales) in self.kinds.chunks_mut(KNOWN).zip(self.scales.chunks_mut(KNOWN)) {
+            let mut of_depth = all;
+            if depth.iter().any(is_short) {
+                of_depth = quantile(depth, self.coverage).unwrap_or(all);
+            }
+            for (scores, scale) in depth.iter_mut().zip(scales) {
+                let is_due = std::mem::take(&mut scores.is_changed);
+                if is_short(scores) {
+                    *scale = of_depth;
+                } else if is_due {
+                    *scale = quantile(std::slice::from_ref(scores), self.coverage).unwrap_or(of_depth);
+                }
+            }
+        }
     }
 
     /// Whether a stored calibration has the shape of one.
@@ -121,8 +128,10 @@ fn kind(joins: usize, known: f64) -> usize {
     joins.min(DEPTHS - 1) * KNOWN + share.min(KNOWN - 1)
 }
 
-/// The conformal quantile; `None` of too few scores.
-fn quantile(mut scores: Vec<f32>, coverage: f64) -> Option<f64> {
+/// The conformal quantile of the scores of these kinds; `None` of too few.
+fn quantile(kinds: &[Scores], coverage: f64) -> Option<f64> {
+    let windows = kinds.iter().flat_map(|scores| &scores.window);
+    let mut scores: Vec<f32> = windows.copied().collect();
     let rank = ((scores.len() + 1) as f64 * coverage).ceil() as usize;
     if scores.len() < ENOUGH || rank > scores.len() {
         return None;
