@@ -7,7 +7,7 @@
 //!             ± scale · standard deviation         (uncertainty: as far off as predictions of this kind were)
 //! ```
 //!
-//! A model that knows none of a sub-join's parts predicts the planner's estimate, exactly, in a wide interval. No
+//! A correction that its own deviation puts in doubt is held back. A model that knows none of a sub-join's parts predicts the planner's estimate, exactly, in a wide interval. No
 //! correction leaves the range of those observed, and no count exceeds the product of the tables.
 
 use super::neighbours::GraphMemory;
@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 
 /// Variance of what neither parts nor neighbours can explain.
 const LEAST_VARIANCE: f64 = 0.002;
+
+/// How much doubt holds a correction back: half of it is made where it is √½ standard deviations.
+const CAUTION: f64 = 0.5;
 
 /// What a model is made of. The defaults are those that predict held-out statements of STATS best.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -168,7 +171,8 @@ impl RowModel {
 
         let estimate = sub_join.log_estimate();
         let most = sub_join.log_most().max(estimate);
-        let correction = (belief.mean + near.residual).clamp(self.corrections.0, self.corrections.1);
+        let correction = cautious(belief.mean + near.residual, deviation);
+        let correction = correction.clamp(self.corrections.0, self.corrections.1);
         let log_rows = (estimate + correction).clamp(0.0, most);
         let joins = sub_join.relations.len().saturating_sub(1);
         let reach = self.calibration.scale(joins, known) * deviation;
@@ -183,6 +187,13 @@ impl RowModel {
             deviation,
         }
     }
+}
+
+/// A correction, the less of it the less it stands out from its standard deviation (the non-negative garrote, Breiman
+/// 1995): a correction that may as well be none does harm more often than good.
+fn cautious(correction: f64, deviation: f64) -> f64 {
+    let doubt = CAUTION * deviation * deviation;
+    correction * (correction * correction / (correction * correction + doubt))
 }
 
 /// How a model is stored.

@@ -92,7 +92,7 @@ impl Default for PriorVariances {
     fn default() -> Self {
         Self {
             clause: 0.05,
-            edge: 1.0,
+            edge: 0.3,
             edge_clause: 0.1,
             class: 0.5,
         }

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 /// Classes by number of joins: none, one, two, more.
 const DEPTHS: usize = 4;
+/// What is known of a prediction at least, to be of the second and of the third class by that.
+const LEAST_KNOWN: [f64; 2] = [0.85, 0.95];
 /// Classes by how much is known.
-const KNOWN: usize = 3;
+const KNOWN: usize = LEAST_KNOWN.len() + 1;
 /// Scores kept per kind.
 const WINDOW: usize = 512;
 /// Scores a kind needs to speak for itself.
@@ -124,8 +126,8 @@ impl Calibration {
 }
 
 fn kind(joins: usize, known: f64) -> usize {
-    let share = (known.clamp(0.0, 1.0) * KNOWN as f64) as usize;
-    joins.min(DEPTHS - 1) * KNOWN + share.min(KNOWN - 1)
+    let share = LEAST_KNOWN.iter().filter(|least| known >= **least).count();
+    joins.min(DEPTHS - 1) * KNOWN + share
 }
 
 /// The conformal quantile of the scores of these kinds; `None` of too few.
