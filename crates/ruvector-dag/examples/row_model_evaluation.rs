@@ -382,7 +382,8 @@ fn figures(tested: &[Tested], wanted: &dyn Fn(&Tested) -> bool) -> String {
         let width = quantile(held.iter().map(|(_, width)| *width).collect(), 0.5);
         format!("{:.1} % | {:.1} |", share(inside, held.len()), width.exp())
     };
-    let (stock, own): (fn(&Tested) -> f64, fn(&Tested) -> f64) = (|one| one.stock_error, |one| one.error);
+    let stock = |one: &Tested| one.stock_error;
+    let own = |one: &Tested| one.error;
     format!(
         "{} | {:.2} | {:.1} | {:.2} | {:.2} | {:.1} | {:.1} % | {:.1} % | {coverage}",
         chosen.len(),
