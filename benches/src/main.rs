@@ -4,6 +4,7 @@ mod demo;
 mod overhead;
 mod plan_shape;
 mod planning;
+mod rows;
 mod session;
 mod stats;
 
@@ -23,6 +24,8 @@ enum Program {
     Demo(demo::Options),
     /// STATS, stock against learned.
     Stats(stats::Options),
+    /// The sub-joins of STATS: PostgreSQL's estimates and exact counts.
+    Rows(rows::Options),
     /// Planning time on top of stock, by number of tables.
     Planning(planning::Options),
     /// pgbench -S throughput on top of stock.
@@ -33,6 +36,7 @@ fn main() -> Result<()> {
     match Arguments::parse().program {
         Program::Demo(options) => demo::run(&options),
         Program::Stats(options) => stats::run(&options),
+        Program::Rows(options) => rows::run(&options),
         Program::Planning(options) => planning::run(&options),
         Program::Pgbench(options) => overhead::run(&options),
     }
