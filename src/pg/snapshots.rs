@@ -87,7 +87,7 @@ impl Snapshots {
             .map(|head| head.version.load(Ordering::Relaxed))
             .max();
         let version = head.version.load(Ordering::Relaxed);
-        let is_free = version % 2 == 0
+        let is_free = version.is_multiple_of(2)
             && head
                 .version
                 .compare_exchange(version, version + 1, Ordering::Acquire, Ordering::Relaxed)
@@ -123,7 +123,7 @@ impl Snapshots {
             bytes.truncate(length);
             let is_own = head.database.load(Ordering::Relaxed) == u64::from(database);
             fence(Ordering::Acquire);
-            if version % 2 == 0 && is_own && head.version.load(Ordering::Relaxed) == version {
+            if version.is_multiple_of(2) && is_own && head.version.load(Ordering::Relaxed) == version {
                 return Some((version, bytes));
             }
         }
