@@ -30,6 +30,25 @@ pub(crate) fn reward(
     });
 }
 
+/// Of all patterns of a database.
+pub(crate) fn all(database: u32) -> Vec<PatternArms> {
+    let found = shared().map(|shared| shared.arms.collect(|_, known| known.database == database));
+    let all = found.unwrap_or_default().into_iter();
+    all.map(|(_, known)| known.arms).collect()
+}
+
+/// Puts back what was earned before the server started; what was earned since stays.
+pub(crate) fn restore(database: u32, arms: PatternArms) {
+    if let Some(shared) = shared() {
+        shared
+            .arms
+            .update(place(database, arms.pattern), |known| match known {
+                Some(_) => Update::Keep,
+                None => Update::Put(Arms { database, arms }),
+            });
+    }
+}
+
 /// Forgets a database's.
 pub(crate) fn reset(database: u32) {
     if let Some(shared) = shared() {

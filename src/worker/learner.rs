@@ -1,6 +1,6 @@
 //! One worker's life, and the same cycle inside a session that asks for it.
 
-use super::{load, persist, rewards, sona};
+use super::{earned, load, persist, rewards, sona};
 use crate::pg::{background_worker, catalog, own_settings};
 use crate::shmem::{counters, databases, ring};
 use std::time::{Duration, Instant};
@@ -61,7 +61,12 @@ fn drain(database: u32) {
         }
     }
     if has_written {
-        background_worker::transaction(|| locked(persist::tidy));
+        background_worker::transaction(|| {
+            locked(|| {
+                persist::tidy();
+                earned::save(database);
+            })
+        });
     }
 }
 
@@ -84,6 +89,7 @@ pub(crate) fn learn_now() -> Lesson {
         let begun = Instant::now();
         load::earlier_knowledge(database);
         let mut cycle = write_down(database);
+        earned::save(database);
         let learning = sona::learn();
         cycle.took_ms = begun.elapsed().as_secs_f64() * 1000.0;
         Lesson { cycle, learning }

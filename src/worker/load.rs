@@ -1,5 +1,6 @@
 //! From the extension's tables to shared memory: after a start, and again and again on a standby.
 
+use super::earned;
 use crate::pg::catalog;
 use crate::shmem::layout::{Correction, MAX_RELATIONS, Statement};
 use crate::shmem::{corrections, databases, statements};
@@ -14,11 +15,12 @@ pub(super) fn earlier_knowledge(database: u32) {
     if databases::is_loaded(database) && !catalog::is_standby() {
         return;
     }
-    match Spi::connect(|client| {
+    let loaded = Spi::connect(|client| {
         load_corrections(client.select(CORRECTIONS, None, &[])?, database)?;
         let plans = load_plans(client.select(PLANS, None, &[])?)?;
         load_classes(client.select(CLASSES, None, &[])?, database, plans)
-    }) {
+    });
+    match loaded.and_then(|()| earned::load(database)) {
         Ok(()) => databases::set_loaded(database),
         Err(error) => pgrx::error!("ruvector_dag could not load what was learned: {error}"),
     }

@@ -11,6 +11,7 @@ mod learner;
 mod persist;
 mod rewards;
 mod load;
+mod earned;
 pub(crate) mod executions;
 pub(crate) mod sona;
 

@@ -208,6 +208,7 @@ pub(crate) fn forget(patterns: bool, trajectories: bool) {
     own_settings::within(|| {
         run("DELETE FROM ruvector.dag_plan_shapes", &[]);
         run("DELETE FROM ruvector.dag_statement_classes", &[]);
+        super::earned::forget();
         if patterns {
             run("DELETE FROM ruvector.dag_corrections", &[]);
             super::sona::forget();

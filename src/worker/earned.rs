@@ -1,0 +1,64 @@
+//! What attention mechanisms earned, kept over restarts in `dag_state`.
+
+use super::persist;
+use crate::shmem::arms;
+use engine::attention::PatternArms;
+use pgrx::Spi;
+use pgrx::spi::SpiResult;
+use serde::{Deserialize, Serialize};
+
+/// The row of `dag_state`.
+const PART: &str = "attention";
+/// The version that is written, the only one there was.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Earned {
+    version: u32,
+    patterns: Vec<PatternArms>,
+}
+
+/// Writes down what mechanisms earned in a database, in the transaction under way.
+pub(super) fn save(database: u32) {
+    let earned = Earned {
+        version: VERSION,
+        patterns: arms::all(database),
+    };
+    let Ok(bytes) = serde_json::to_vec(&earned) else {
+        return;
+    };
+    persist::run(
+        "INSERT INTO ruvector.dag_state (part, state, learned_up_to, revision, settings, saved_at) \
+         VALUES ($1, $2, 0, 1, '{}', now()) ON CONFLICT (part) DO UPDATE SET state = excluded.state, \
+         revision = dag_state.revision + 1, saved_at = excluded.saved_at",
+        &[PART.into(), bytes.into()],
+    );
+}
+
+/// Loads it after a start. What can't be read is left, and overwritten with what is earned anew.
+pub(super) fn load(database: u32) -> SpiResult<()> {
+    let bytes = Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT state FROM ruvector.dag_state WHERE part = $1",
+            Some(1),
+            &[PART.into()],
+        )?;
+        rows.into_iter()
+            .next()
+            .map_or(Ok(None), |row| row.get::<Vec<u8>>(1))
+    })?;
+    let Some(bytes) = bytes else { return Ok(()) };
+    match serde_json::from_slice::<Earned>(&bytes) {
+        Ok(earned) if earned.version == VERSION => earned
+            .patterns
+            .into_iter()
+            .for_each(|pattern| arms::restore(database, pattern)),
+        _ => pgrx::warning!("ruvector_dag can't read what attention mechanisms earned, and begins anew"),
+    }
+    Ok(())
+}
+
+/// Forgets it.
+pub(super) fn forget() {
+    persist::run("DELETE FROM ruvector.dag_state WHERE part = $1", &[PART.into()]);
+}
