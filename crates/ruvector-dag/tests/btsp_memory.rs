@@ -52,7 +52,7 @@ fn one_surprise_is_remembered_and_no_surprise_is_not() {
 /// Statements that take e⁴ times what the model says, each seen once: the error of the second prediction.
 #[test]
 fn the_second_execution_is_predicted_from_the_first() {
-    let plans = cloud(Cloud::Scattered, 1, 2, 200);
+    let plans = cloud(Cloud::Flat(3), 1, 2, 200);
     let mut memory = memory(1_000);
     let truth = |at: usize| 3.0 + 4.0 * f64::from(at % 3 == 0);
     for (at, plan) in plans.iter().enumerate() {
