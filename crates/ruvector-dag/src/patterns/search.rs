@@ -21,7 +21,7 @@
 //! Search", 2011; exact pruning by pivots, Chávez et al., "Searching in Metric Spaces", 2001.
 //!
 //! Vectors are known by their slots, 0 … n − 1, as in the caller's `Vec`, with `swap_remove`. Adding one takes a comparison
-//! with each pivot and appends 272 bytes to its cell; pivots are drawn anew when the number has doubled. No threads: sessions
+//! with each pivot and appends 276 bytes; pivots are drawn anew when the number has doubled. No threads: sessions
 //! search.
 
 use super::kmeans;
