@@ -3,6 +3,7 @@
 //! Workers come and go like autovacuum's: one that stayed connected would make DROP DATABASE fail. A worker writes down
 //! what backends learned and loads it after a restart; on a standby it only reads.
 
+use crate::pg::threads;
 use crate::settings;
 use crate::shmem::{corrections, databases, ring, snapshots, statements};
 
@@ -17,6 +18,9 @@ pub(crate) mod sona;
 
 pub(crate) use learner::{Lesson, learn_now};
 pub(crate) use persist::forget;
+
+/// Threads that a worker clusters with.
+const WORKER_THREADS: usize = 2;
 
 /// Registers the launcher. Called once, when the library is preloaded.
 pub(crate) fn register() {
@@ -45,5 +49,6 @@ pub(crate) fn run_launcher() {
 
 /// A worker's process, connected to `database`.
 pub(crate) fn run_worker(database: u32) {
+    threads::prepare(WORKER_THREADS);
     settings::paused(|| learner::run(database));
 }

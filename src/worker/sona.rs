@@ -5,7 +5,7 @@
 //! last. Sessions get a copy in shared memory.
 
 use super::executions;
-use crate::pg::{catalog, transaction_end};
+use crate::pg::{catalog, threads, transaction_end};
 use crate::settings;
 use crate::shmem::{databases, snapshots};
 use engine::learning::{BackgroundReport, DagSonaEngine, DeepReport, SonaConfig};
@@ -74,6 +74,8 @@ thread_local! {
 /// Runs `work` on what is known in the current database, in the transaction under way. When `work` says that it changed
 /// something it is saved, and published when the transaction commits.
 pub(crate) fn with_learned<R>(work: impl FnOnce(&mut Learned) -> (R, bool)) -> R {
+    // In a session; a worker has its threads already.
+    threads::prepare(1);
     let database = catalog::database();
     let (mut learned, revision) = take(database);
     let (result, is_changed) = work(&mut learned);
