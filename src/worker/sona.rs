@@ -266,12 +266,22 @@ pub(crate) fn learn() -> Learning {
 /// Loop B when its interval is over, and loop C when the server is idle.
 pub(super) fn learn_when_due(database: u32) {
     let interval = settings::background_interval().as_secs() as i64;
-    if catalog::seconds() - databases::learned_at(database) < interval {
+    if catalog::seconds() - databases::learned_at(database) < interval || !is_free() {
         return;
     }
     if learn().executions > 0 && is_idle() {
         dream(DEEP);
     }
+}
+
+/// Whether no session holds the row: an open transaction may hold it for long, and there is a next time.
+fn is_free() -> bool {
+    let free = Spi::get_one_with_args::<bool>(
+        "SELECT (SELECT count(*) FROM (SELECT FROM ruvector.dag_state WHERE part = $1 FOR UPDATE SKIP LOCKED) AS free) \
+         = (SELECT count(*) FROM ruvector.dag_state WHERE part = $1)",
+        &[PART.into()],
+    );
+    matches!(free, Ok(Some(true)))
 }
 
 /// Loop C for this long.
