@@ -30,7 +30,9 @@ SELECT count(*) AS all_operators, bool_and(bottleneck_score >= 0 AND bottleneck_
 SELECT count(*) FROM ruvector.dag_bottlenecks(:'q', 1);
 SELECT count(*) FROM ruvector.dag_bottlenecks(:'q', 2);
 SELECT cut_id, source_nodes <> sink_nodes AS is_cut, cut_capacity > 0 AS has_capacity, parallelization_opportunity
-FROM ruvector.dag_mincut_analysis(:'q');
+FROM ruvector.dag_mincut_analysis(:'q') WHERE cut_id = 1;
+SELECT bool_and(cut_capacity <= 2 * first) AS are_narrow, count(*) BETWEEN 1 AND 6 AS some
+FROM (SELECT cut_capacity, first_value(cut_capacity) OVER (ORDER BY cut_id) AS first FROM ruvector.dag_mincut_analysis(:'q')) AS s;
 -- Parameters: of the session, checked, and used.
 SELECT ruvector.dag_attention_configure('causal_cone', '{"max_depth": 1}');
 SHOW ruvector.dag_attention_parameters;

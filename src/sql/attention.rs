@@ -7,11 +7,11 @@ use crate::pg::ereport::Report;
 use crate::settings;
 use crate::shmem::{self, counters};
 use engine::attention::{AttentionScores, MechanismId};
-use engine::mincut::DagMinCutEngine;
+use engine::mincut::{DagMinCutEngine, LocalKCut};
 use engine::{Drawing, OperatorId, QueryDag};
 use pgrx::iter::TableIterator;
 use pgrx::{JsonB, name, pg_extern};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 /// The weights of a plan's operators, how each attends to the others (its row) and how it is attended to (its column).
 #[pg_extern]
@@ -159,7 +159,7 @@ fn bottlenecks(query: &str, threshold: f64) -> Result<Vec<BottleneckRow>, Report
     Ok(rows)
 }
 
-/// The narrowest place of a plan: the edges all its rows must pass.
+/// The narrow places of a plan: the edges all its rows must pass, and cuts around its scans that are nearly as narrow.
 #[pg_extern]
 fn dag_mincut_analysis(
     query: &str,
@@ -183,26 +183,49 @@ fn mincut(query: &str) -> Result<Vec<CutRow>, Report> {
     let mut engine = DagMinCutEngine::new();
     engine.build_from_dag(&dag);
     let cut = engine.min_cut();
-    let ends = |side: fn(&(OperatorId, OperatorId)) -> OperatorId| {
-        let ids: HashSet<i32> = cut.edges.iter().map(|edge| side(edge).0 as i32).collect();
-        let mut ids: Vec<i32> = ids.into_iter().collect();
-        ids.sort_unstable();
-        ids
-    };
     if cut.edges.is_empty() {
         return Ok(Vec::new());
     }
-    // Several branches already meet at the cut, or no worker takes part yet and the plan is worth some.
+    let limit = LocalKCut {
+        value: NEARLY_AS_NARROW * cut.value,
+        volume: NEARBY,
+    };
+    let local = engine.local_cuts(limit).into_iter();
+    let mut cuts = vec![(cut.edges, cut.value)];
+    cuts.extend(local.map(|local| (local.edges, local.value)));
+    // The minimum cut may be found around a source again.
+    let is_again = |at: usize| at > 0 && cuts[at].0 == cuts[0].0;
     let is_serial = dag.nodes().all(|node| node.workers == 0);
-    let branches = cut.edges.len() > 1;
-    Ok(vec![(
-        1,
-        ends(|edge| edge.0),
-        ends(|edge| edge.1),
-        cut.value,
-        is_serial && branches,
-    )])
+    let rows = (0..cuts.len()).filter(|&at| !is_again(at)).zip(1..);
+    let row = |(at, number): (usize, i32)| {
+        let (edges, value) = &cuts[at];
+        // Several branches meet there, and no worker takes part yet.
+        let is_opportunity = is_serial && edges.len() > 1;
+        (
+            number,
+            ends(edges, |edge| edge.0),
+            ends(edges, |edge| edge.1),
+            *value,
+            is_opportunity,
+        )
+    };
+    Ok(rows.take(CUTS).map(row).collect())
 }
+
+/// Cuts around single scans up to this multiple of the minimum cut are told, too.
+const NEARLY_AS_NARROW: f64 = 2.0;
+/// The volume, in edges, within which they are looked for around each scan.
+const NEARBY: usize = 8;
+/// Cuts that are told.
+const CUTS: usize = 6;
+
+/// The operators at one side of edges.
+fn ends(edges: &[Edge], side: fn(&Edge) -> OperatorId) -> Vec<i32> {
+    let ids: BTreeSet<i32> = edges.iter().map(|edge| side(edge).0 as i32).collect();
+    ids.into_iter().collect()
+}
+
+type Edge = (OperatorId, OperatorId);
 
 /// Calls, time and cache hits of each mechanism since the server started.
 #[pg_extern]

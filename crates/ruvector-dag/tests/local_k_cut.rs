@@ -85,3 +85,28 @@ fn the_search_stays_within_its_volume() {
     assert_eq!(cut.operators, [50_000, 50_001, 50_002].map(OperatorId));
     assert_eq!((cut.value, cut.volume), (1.0, 3));
 }
+
+#[test]
+fn around_the_sources_the_narrow_places_are_found_once_the_narrowest_first() {
+    let mut random = Random(2);
+    let mut shared = 0;
+    for _ in 0..300 {
+        let network = Network::random(4, 12, &mut random);
+        let engine = network.engine();
+        let limit = LocalKCut {
+            value: 60.0,
+            volume: 8,
+        };
+        let cuts = engine.local_cuts(limit);
+        assert!(cuts.windows(2).all(|pair| pair[0].value <= pair[1].value));
+        let mut edges: Vec<_> = cuts.iter().map(|cut| &cut.edges).collect();
+        edges.sort();
+        edges.dedup();
+        assert_eq!(edges.len(), cuts.len(), "each once");
+        for cut in &cuts {
+            assert!(cut.value <= limit.value && cut.volume <= limit.volume);
+            shared += usize::from(cut.operators.len() > 1);
+        }
+    }
+    assert!(shared > 20, "{shared} of several operators");
+}

@@ -75,6 +75,19 @@ impl LocalKCut {
     }
 }
 
+impl DagMinCutEngine {
+    /// The narrow places of single sources: around each a cut within these limits, each once, the narrowest first.
+    pub fn local_cuts(&self, limit: LocalKCut) -> Vec<LocalCut> {
+        let sources = (0..self.numbers.len() as u32).filter(|&place| self.inputs[place as usize] == 0);
+        let operators = sources.filter_map(|place| self.numbers[place as usize]);
+        let found = operators.filter_map(|operator| limit.find(self, operator).ok().flatten());
+        let mut cuts: Vec<LocalCut> = found.filter(|cut| !cut.edges.is_empty()).collect();
+        cuts.sort_by(|a, b| a.value.total_cmp(&b.value).then_with(|| a.edges.cmp(&b.edges)));
+        cuts.dedup_by(|a, b| a.edges == b.edges);
+        cuts
+    }
+}
+
 impl Search<'_> {
     /// Decides until nothing is open; tells whether a cut was found.
     fn run(&mut self) -> bool {
