@@ -93,7 +93,7 @@ fn attach_plan(trajectory: &mut Trajectory, executed: &Executed) {
     if wants_embedding(trajectory.class) {
         let begun = Instant::now();
         // As it was known when it was planned, so that a plan that never ran can be compared with it.
-        let planned = plan::read::to_dag(&executed.operators, &HashMap::new());
+        let planned = plan::read::to_outline(&executed.operators);
         let embedded = planned.and_then(|planned| embed(trajectory, &planned));
         counters::add_embeddings(1);
         let took = executed.reading + begun.elapsed();

@@ -7,14 +7,34 @@ use std::collections::HashMap;
 
 /// The dag of a plan, with actual rows where there are counts.
 pub(crate) fn to_dag(operators: &[OperatorView], runs: &HashMap<i32, NodeRun>) -> Option<QueryDag> {
+    graph(operators, |position, view| {
+        let mut node = node(position, view);
+        node.relation.clone_from(&view.relation);
+        node.alias.clone_from(&view.alias);
+        node.index.clone_from(&view.index);
+        node.subplan_name.clone_from(&view.subplan_name);
+        if let Some(run) = runs.get(&view.plan_node_id).filter(|run| run.loops > 0.0) {
+            node.actual_rows = Some(run.total_rows / run.loops);
+            node.loops = Some(run.loops);
+        }
+        node
+    })
+}
+
+/// The dag of a plan before it ran, without names: what attention and embeddings look at.
+pub(crate) fn to_outline(operators: &[OperatorView]) -> Option<QueryDag> {
+    graph(operators, node)
+}
+
+fn graph(
+    operators: &[OperatorView],
+    node: impl Fn(usize, &OperatorView) -> OperatorNode,
+) -> Option<QueryDag> {
     let mut dag = QueryDag::new();
     let ids: Vec<OperatorId> = operators
         .iter()
         .enumerate()
-        .map(|(position, view)| {
-            dag.try_add_node(node(position, view, runs.get(&view.plan_node_id)))
-                .ok()
-        })
+        .map(|(position, view)| dag.try_add_node(node(position, view)).ok())
         .collect::<Option<_>>()?;
     for (position, view) in operators.iter().enumerate() {
         for &input in &view.inputs {
@@ -48,22 +68,14 @@ fn cte_plan(operators: &[OperatorView], scan: usize, name: &str) -> Option<usize
     (level != scan).then_some(cte)
 }
 
-fn node(position: usize, view: &OperatorView, run: Option<&NodeRun>) -> OperatorNode {
+fn node(position: usize, view: &OperatorView) -> OperatorNode {
     let operator_type = OperatorType::from_name(view.name).unwrap_or(OperatorType::CustomScan);
     let mut node = OperatorNode::new(position as u32, operator_type);
-    node.relation.clone_from(&view.relation);
-    node.alias.clone_from(&view.alias);
-    node.index.clone_from(&view.index);
     node.join_type = view.join_type.map(str::to_owned);
-    node.subplan_name.clone_from(&view.subplan_name);
     node.rows = view.rows;
     node.startup_cost = view.startup_cost;
     node.total_cost = view.total_cost;
     node.width = view.width.unsigned_abs();
     node.workers = view.workers;
-    if let Some(run) = run.filter(|run| run.loops > 0.0) {
-        node.actual_rows = Some(run.total_rows / run.loops);
-        node.loops = Some(run.loops);
-    }
     node
 }
