@@ -103,10 +103,12 @@ impl HierarchicalLorentzAttention {
         let HierarchicalLorentzParameters { curvature, tau } = parameters;
         let mut factors = vec![[0.0; LEVELS]; LEVELS];
         let scale = -1.0 / (curvature.sqrt() * tau);
-        for (level, row) in factors.iter_mut().enumerate() {
-            for (other, factor) in row.iter_mut().enumerate() {
-                let product = radius(level).cosh() * radius(other).cosh();
-                *factor = (scale * product.acosh()).exp();
+        let cosines: [f64; LEVELS] = std::array::from_fn(|level| radius(level).cosh());
+        for level in 0..LEVELS {
+            for other in 0..=level {
+                let distance = (cosines[level] * cosines[other]).acosh();
+                let factor = (scale * distance).exp();
+                (factors[level][other], factors[other][level]) = (factor, factor);
             }
         }
         Self { parameters, factors }
