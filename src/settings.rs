@@ -75,7 +75,7 @@ static QUALITY_THRESHOLD: GucSetting<f64> = GucSetting::<f64>::new(0.3);
 static EWC_LAMBDA: GucSetting<f64> = GucSetting::<f64>::new(2000.0);
 static EWC_MAX_LAMBDA: GucSetting<f64> = GucSetting::<f64>::new(15_000.0);
 static EWC_FISHER_DECAY: GucSetting<f64> = GucSetting::<f64>::new(0.999);
-static DREAM_MAX_ACTIVE: GucSetting<i32> = GucSetting::<i32>::new(0);
+static DREAM_LOAD: GucSetting<f64> = GucSetting::<f64>::new(0.2);
 static MICRO_LORA_RANK: GucSetting<i32> = GucSetting::<i32>::new(2);
 static BASE_LORA_RANK: GucSetting<i32> = GucSetting::<i32>::new(8);
 static MAX_PATTERNS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
@@ -260,12 +260,12 @@ fn define_learning() {
         c"0.5 is as fast as the stock plan, 1 much faster, 0 much slower.",
     );
     define_real(threshold, &QUALITY_THRESHOLD, (0.0, 1.0), GucContext::Sighup);
-    let active: Text = (
-        c"ruvector.dag_dream_max_active",
-        c"Sets up to how many active sessions the worker calls the server idle, for deep learning.",
+    let load: Text = (
+        c"ruvector.dag_dream_load",
+        c"Sets up to how many active sessions per processor the worker calls the server idle, for deep learning.",
         c"Deep learning replays what surprised and plans trials; it runs none.",
     );
-    define_number(active, &DREAM_MAX_ACTIVE, (0, 10_000), GucContext::Sighup);
+    define_real(load, &DREAM_LOAD, (0.0, 1.0), GucContext::Sighup);
 }
 
 fn define_ewc() {
@@ -462,9 +462,17 @@ pub(crate) fn learning_rate() -> f64 {
     LEARNING_RATE.get()
 }
 
-/// `ruvector.dag_dream_max_active`.
-pub(crate) fn dream_max_active() -> i64 {
-    i64::from(DREAM_MAX_ACTIVE.get())
+/// When the worker's loops run, and for how long.
+pub(crate) fn budgets() -> engine::learning::coordinator::LoopBudgets {
+    let interval_us = u64::try_from(background_interval().as_micros()).unwrap_or(u64::MAX);
+    engine::learning::coordinator::LoopBudgets {
+        background_interval_us: interval_us,
+        background_least: 1,
+        deep_interval_us: interval_us,
+        deep_us: 2_000_000,
+        idle_load: DREAM_LOAD.get(),
+        ..Default::default()
+    }
 }
 
 /// `ruvector.dag_hdc_dimensions`.

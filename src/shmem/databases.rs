@@ -52,6 +52,7 @@ fn unknown(database: u32) -> Database {
         is_absent: 0,
         cycled_at: 0,
         learned_at: 0,
+        dreamt_at: 0,
         not_before: 0,
     }
 }
@@ -113,16 +114,21 @@ pub(crate) fn set_cycled(database: u32, at: i64) {
     update(database, |known| known.cycled_at = at);
 }
 
-/// When the latest run of loop B ended.
-pub(crate) fn learned_at(database: u32) -> i64 {
+/// When the latest runs of loops B and C ended; 0 before the first since the server started.
+pub(crate) fn learned_at(database: u32) -> (i64, i64) {
     shared()
         .and_then(|shared| shared.databases.get(u64::from(database)))
-        .map_or(0, |known| known.learned_at)
+        .map_or((0, 0), |known| (known.learned_at, known.dreamt_at))
 }
 
 /// A run of loop B ended.
 pub(crate) fn set_learned(database: u32, at: i64) {
     update(database, |known| known.learned_at = at);
+}
+
+/// A run of loop C ended.
+pub(crate) fn set_dreamt(database: u32, at: i64) {
+    update(database, |known| known.dreamt_at = at);
 }
 
 /// No worker is to be started before then.

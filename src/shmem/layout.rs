@@ -138,6 +138,8 @@ pub(crate) struct Database {
     pub(crate) cycled_at: i64,
     /// The same of the last run of loop B.
     pub(crate) learned_at: i64,
+    /// The same of loop C.
+    pub(crate) dreamt_at: i64,
     /// Not before this time may a worker be started again.
     pub(crate) not_before: i64,
 }

@@ -8,6 +8,7 @@ use super::executions;
 use crate::pg::{catalog, threads, transaction_end};
 use crate::settings;
 use crate::shmem::{databases, snapshots};
+use engine::learning::coordinator::{Due, LoopCoordinator, Situation};
 use engine::learning::{BackgroundReport, DagSonaEngine, DeepReport, SonaConfig};
 use pgrx::Spi;
 use pgrx::spi::SpiResult;
@@ -19,8 +20,6 @@ use std::time::{Duration, Instant};
 const PART: &str = "sona";
 /// Executions learned from in one run of loop B; the rest waits for the next.
 const AT_ONCE: i64 = 1_000;
-/// The longest that loop C works at a time.
-const DEEP: Duration = Duration::from_secs(2);
 /// Dreams that are kept of a run of loop C.
 const DREAMS: usize = 100;
 /// The most that a session takes over: what it reads takes it some milliseconds.
@@ -226,7 +225,6 @@ impl Learned {
 /// What a run of loop B did.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Learning {
-    pub(crate) executions: usize,
     pub(crate) report: BackgroundReport,
     pub(crate) patterns: usize,
     /// Parameters that are protected.
@@ -248,10 +246,7 @@ pub(crate) fn learn() -> Learning {
                 learned.engine.post_query(execution);
             }
         }
-        let mut learning = Learning {
-            executions,
-            ..Learning::default()
-        };
+        let mut learning = Learning::default();
         if executions > 0 {
             learning.report = learned.engine.background_learn(microseconds());
         }
@@ -263,16 +258,43 @@ pub(crate) fn learn() -> Learning {
     learning
 }
 
-/// Loop B when its interval is over, and loop C when the server is idle.
+/// The loops that are due.
 pub(super) fn learn_when_due(database: u32) {
-    let interval = settings::background_interval().as_secs() as i64;
-    if catalog::seconds() - databases::learned_at(database) < interval || !is_free() {
+    let (learned_at, dreamt_at) = databases::learned_at(database);
+    let last = |at: i64| u64::try_from(at * 1_000_000).ok().filter(|&at| at > 0);
+    let Ok(mut coordinator) = LoopCoordinator::resume(settings::budgets(), last(learned_at), last(dreamt_at))
+    else {
         return;
-    }
-    if learn().executions > 0 && is_idle() {
-        dream(DEEP);
+    };
+    // B, and after it perhaps C.
+    for _ in 0..2 {
+        let due = coordinator.due(&situation());
+        let begun = microseconds();
+        match due {
+            Due::Background { .. } if is_free() => drop(learn()),
+            Due::Deep { budget_us } if is_free() => drop(dream(Duration::from_micros(budget_us))),
+            _ => return,
+        }
+        coordinator.finished(due, begun, microseconds());
     }
 }
+
+fn situation() -> Situation {
+    let count = |sql: &str| Spi::get_one::<i64>(sql).ok().flatten().unwrap_or(0);
+    let active = count(ACTIVE) as f64;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Situation {
+        now_us: microseconds(),
+        load: (active / processors as f64).min(1.0),
+        waiting: usize::try_from(count(WAITING)).unwrap_or(0),
+        capacity: settings::max_trajectories(),
+    }
+}
+
+const ACTIVE: &str = "SELECT count(*) FROM pg_catalog.pg_stat_activity \
+     WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
+const WAITING: &str = "SELECT count(*) FROM ruvector.dag_trajectories WHERE trajectory_id > \
+     coalesce((SELECT learned_up_to FROM ruvector.dag_state WHERE part = 'sona'), 0)";
 
 /// Whether no session holds the row: an open transaction may hold it for long, and there is a next time.
 fn is_free() -> bool {
@@ -286,21 +308,14 @@ fn is_free() -> bool {
 
 /// Loop C for this long.
 pub(crate) fn dream(budget: Duration) -> DeepReport {
-    with_learned(|learned| {
+    let report = with_learned(|learned| {
         let begun = Instant::now();
         let clock = || u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let budget = u64::try_from(budget.as_micros()).unwrap_or(u64::MAX);
         (learned.engine.deep_learn(clock, budget, DREAMS), true)
-    })
-}
-
-/// Whether few enough other sessions work.
-fn is_idle() -> bool {
-    let active = Spi::get_one::<i64>(
-        "SELECT count(*) FROM pg_catalog.pg_stat_activity \
-         WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()",
-    );
-    matches!(active, Ok(Some(active)) if active <= settings::dream_max_active())
+    });
+    databases::set_dreamt(catalog::database(), catalog::seconds());
+    report
 }
 
 /// Publishes what was learned earlier, after a start.

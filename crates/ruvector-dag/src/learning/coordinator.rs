@@ -138,6 +138,22 @@ impl LoopCoordinator {
         })
     }
 
+    /// A coordinator that goes on where another left off: when loops B and C last ended, `None` for never, after which
+    /// they are due at once.
+    ///
+    /// # Errors
+    /// Those of [`LoopBudgets::validate`].
+    pub fn resume(
+        budgets: LoopBudgets,
+        background_at: Option<u64>,
+        deep_at: Option<u64>,
+    ) -> Result<Self, Error> {
+        let mut coordinator = Self::new(budgets)?;
+        coordinator.background_at = Some(background_at.unwrap_or(0));
+        coordinator.deep_at = Some(deep_at.unwrap_or(0));
+        Ok(coordinator)
+    }
+
     /// Asks for loop B as soon as possible, with however few trajectories.
     pub fn want_background(&mut self) {
         self.is_wanted = true;
