@@ -4,6 +4,9 @@ use engine::QueryDag;
 use engine::attention::{AttentionScores, DagAttention, EnsembleAttention, MechanismId};
 use engine::embedding::PlanEmbedding;
 use engine::embedding::evaluation::{Observation, PredictionErrors, leave_one_statement_out};
+use engine::learning::SonaConfig;
+use engine::learning::evaluation::{LatencyErrors, LeftOut, ablate};
+use engine::trajectory::{Trajectory, TrajectoryBuilder, type_attention};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -27,6 +30,34 @@ pub(super) struct Row {
     neighbours_over_cost: f64,
 }
 
+/// What the learning system predicts without one of its mechanisms.
+#[derive(Debug, Serialize)]
+pub(super) struct Ablated {
+    without: &'static str,
+    /// Leave one statement out, leave one template out.
+    errors: [Errors; 2],
+}
+
+/// Of log latency.
+#[derive(Debug, Serialize, Clone, Copy)]
+struct Errors {
+    mean: f64,
+    median: f64,
+    p95: f64,
+    coverage_90: f64,
+}
+
+impl From<LatencyErrors> for Errors {
+    fn from(errors: LatencyErrors) -> Self {
+        Self {
+            mean: errors.mean,
+            median: errors.median,
+            p95: errors.p95,
+            coverage_90: errors.coverage_90,
+        }
+    }
+}
+
 /// The errors of all mechanisms beside those of PostgreSQL's cost alone.
 #[derive(Debug, Serialize, Default)]
 pub(super) struct Predictions {
@@ -34,6 +65,8 @@ pub(super) struct Predictions {
     mean: f64,
     cost: f64,
     rows: Vec<Row>,
+    templates: usize,
+    ablation: Vec<Ablated>,
 }
 
 impl Predictions {
@@ -64,7 +97,46 @@ impl Predictions {
                 neighbours_over_cost: errors.neighbours_over_cost,
             });
         }
+        predictions.ablate(&known);
         predictions
+    }
+
+    /// The learning system as the worker runs it, on embeddings by the default mechanism.
+    fn ablate(&mut self, known: &[(QueryDag, Observation)]) {
+        let topological = MechanismId::Topological.with_defaults();
+        let scores = |dag: &QueryDag| topological.forward(dag);
+        let (trajectories, uniform): (Vec<Trajectory>, Vec<PlanEmbedding>) = known
+            .iter()
+            .filter_map(|(dag, seen)| {
+                Some((
+                    trajectory(dag, seen, &scores(dag))?,
+                    PlanEmbedding::uniform(dag).ok()?,
+                ))
+            })
+            .unzip();
+        let templates: std::collections::BTreeSet<u64> =
+            trajectories.iter().map(|seen| seen.template).collect();
+        self.templates = templates.len();
+        let one_by_one = trajectories.len().max(2) as u64;
+        let ablated = [LeftOut::Statement, LeftOut::Template].map(|left_out| {
+            ablate(
+                &trajectories,
+                &uniform,
+                left_out,
+                one_by_one,
+                &SonaConfig::default(),
+            )
+        });
+        let [Ok(by_statement), Ok(by_template)] = ablated else {
+            return;
+        };
+        let rows = by_statement.rows().into_iter().zip(by_template.rows());
+        self.ablation = rows
+            .map(|((without, statement), (_, template))| Ablated {
+                without,
+                errors: [statement.into(), template.into()],
+            })
+            .collect();
     }
 
     pub(super) fn markdown(&self) -> String {
@@ -82,6 +154,25 @@ impl Predictions {
                 row.pooling, row.neighbours, row.neighbours_over_cost
             );
         }
+        let _ = writeln!(
+            text,
+            "\nThe learning system: error of the predicted log latency (mean / median / 95th percentile, and the share of truths \
+             within the interval given as holding 90 %), leave one of {} statements and one of {} templates (sets of tables) out\n\n\
+             | | statement left out | template left out |\n|---|---|---|",
+            self.statements, self.templates
+        );
+        for row in &self.ablation {
+            let [statement, template] = row.errors.map(|errors| {
+                format!(
+                    "{:.3} / {:.3} / {:.3}, {:.0} %",
+                    errors.mean,
+                    errors.median,
+                    errors.p95,
+                    100.0 * errors.coverage_90
+                )
+            });
+            let _ = writeln!(text, "| {} | {statement} | {template} |", row.without);
+        }
         text
     }
 }
@@ -96,6 +187,23 @@ fn observed(number: usize, one: &Measured) -> Option<(QueryDag, Observation)> {
         log_cost: cost.max(1e-3).ln(),
     };
     Some((dag, observation))
+}
+
+/// What the worker would learn from. A template is a set of tables.
+fn trajectory(dag: &QueryDag, seen: &Observation, scores: &AttentionScores) -> Option<Trajectory> {
+    let tables: std::collections::BTreeSet<&str> =
+        dag.nodes().filter_map(|node| node.relation.as_deref()).collect();
+    let template = engine::cardinality::hash_words(
+        tables
+            .into_iter()
+            .map(|table| engine::cardinality::hash_bytes(table.as_bytes())),
+    );
+    let embedding = PlanEmbedding::new(dag, scores).ok()?;
+    let ran = TrajectoryBuilder::new(seen.statement, template, embedding)
+        .mechanism(MechanismId::Topological)
+        .cost(seen.log_cost.exp())
+        .operator_types(type_attention(dag, scores));
+    Some(ran.build(seen.log_latency.exp(), seen.statement))
 }
 
 fn errors(

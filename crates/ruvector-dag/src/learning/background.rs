@@ -4,7 +4,7 @@
 use super::conformal::Calibration;
 use super::engine::DagSonaEngine;
 use super::model::{LatencyModel, LatencyQuery, Source};
-use super::training::{Training, is_held_out, train};
+use super::training::{Training, is_held_out, train_validated};
 use crate::embedding::PlanEmbedding;
 use crate::patterns::Pattern;
 use crate::patterns::kmeans::{MAX_ITERATIONS, kmeans_pp};
@@ -46,7 +46,7 @@ impl DagSonaEngine {
             report.is_boundary = self.watch(&trajectories);
             self.merge_micro(&trajectories);
             let ewc = self.model.mechanisms.ewc.then_some(&self.ewc);
-            report.training = train(&mut self.model, ewc, work, || false);
+            report.training = train_validated(&mut self.model, ewc, work, || false);
         }
         calibrate(&mut self.model);
         let threshold = self.config.quality_threshold;

@@ -6,7 +6,7 @@
 use super::consolidator::{Consolidation, Memory, MemoryConsolidator};
 use super::dream::{Dream, Experience};
 use super::engine::DagSonaEngine;
-use super::training::{Training, train};
+use super::training::{Training, train_validated};
 
 /// Steps of training that no budget exceeds.
 const STEPS: usize = 1_000;
@@ -34,7 +34,7 @@ impl DagSonaEngine {
             let ewc = self.model.mechanisms.ewc.then_some(&self.ewc);
             let deadline = start.saturating_add(budget_us / 4);
             let work = (STEPS, self.config.base_learning_rate);
-            report.training = train(&mut self.model, ewc, work, || clock() >= deadline);
+            report.training = train_validated(&mut self.model, ewc, work, || clock() >= deadline);
         }
         let left = (start.saturating_add(3 * (budget_us / 4))).saturating_sub(clock());
         report.consolidation = self.consolidate(&mut clock, left);

@@ -19,6 +19,9 @@ const STEPS_PER_SEARCH: usize = 6;
 /// Executions that are predicted in a step, spread over the memory.
 const CASES: usize = 1_000;
 
+/// Training stays when it brings the error of executions that trained nothing below this share.
+const WORTH: f64 = 0.95;
+
 /// What training did.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Training {
@@ -28,6 +31,8 @@ pub struct Training {
     pub error_after: f64,
     /// Steps taken, those taken back included.
     pub steps: usize,
+    /// Whether nothing of it stays, since it did not hold for executions that trained nothing.
+    pub is_taken_back: bool,
 }
 
 /// An execution that is predicted from its neighbours.
@@ -36,6 +41,40 @@ struct Case {
     residual: f64,
     is_cut_off: bool,
     neighbours: Vec<usize>,
+}
+
+/// Trains, and takes all of it back when executions that trained nothing are predicted worse afterwards: few executions
+/// teach an adapter what does not hold for others.
+pub(super) fn train_validated(
+    model: &mut LatencyModel,
+    ewc: Option<&EwcPlusPlus>,
+    work: (usize, f32),
+    is_over: impl FnMut() -> bool,
+) -> Training {
+    let (parameters, before) = (model.adapters.base.parameters().to_vec(), held_out_error(model));
+    let training = train(model, ewc, work, is_over);
+    if held_out_error(model) > WORTH * before {
+        restore(model, &parameters);
+        return Training {
+            error_after: training.error_before,
+            is_taken_back: true,
+            ..training
+        };
+    }
+    training
+}
+
+/// The mean squared error of executions that trained nothing, each predicted from other statements.
+fn held_out_error(model: &LatencyModel) -> f64 {
+    let known = model.memory.executions();
+    let held_out: Vec<usize> = (0..known.len()).filter(|&at| is_held_out(&known[at])).collect();
+    let stride = held_out.len().div_ceil(CASES).max(1);
+    let errors = held_out
+        .into_par_iter()
+        .step_by(stride)
+        .map(|at| model.surprise(at).powi(2));
+    // In order, so that the sum is the same with any number of threads.
+    errors.collect::<Vec<f64>>().iter().sum()
 }
 
 /// Trains for so many steps, or until `is_over`. The adapters of the operator types must have been merged.
@@ -51,6 +90,7 @@ pub(super) fn train(
         error_before: error.sqrt(),
         error_after: error.sqrt(),
         steps: 0,
+        is_taken_back: false,
     };
     let mut rate = learning_rate;
     while training.steps < steps && !cases.is_empty() && !is_over() {
