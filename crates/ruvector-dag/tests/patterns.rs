@@ -209,7 +209,7 @@ fn what_is_little_known_little_used_and_long_unused_goes_first() {
 
 #[test]
 fn a_reset_forgets_what_was_learned_but_not_the_pattern() {
-    let vectors = cloud(Cloud::Scattered, 1, 2, 1);
+    let vectors = cloud(Cloud::Flat(3), 1, 2, 1);
     let mut bank = ReasoningBank::default();
     let mut learned = pattern(&vectors[0], 5);
     (learned.decision, learned.decision_gain, learned.metadata) = (7, 1.0, "nightly report".to_owned());

@@ -21,7 +21,7 @@
 //! Search", 2011; exact pruning by pivots, Chávez et al., "Searching in Metric Spaces", 2001.
 //!
 //! Vectors are known by their slots, 0 … n − 1, as in the caller's `Vec`, with `swap_remove`. Adding one takes a comparison
-//! with each pivot and appends 272 bytes to its cell; pivots are drawn anew when the number has doubled. No threads: sessions
+//! with each pivot and appends 276 bytes; pivots are drawn anew when the number has doubled. No threads: sessions
 //! search.
 
 use super::kmeans;
@@ -35,11 +35,11 @@ const CANDIDATES: usize = 32;
 /// How many vectors are compared exactly for each that is asked for.
 const PER_RESULT: usize = 4;
 /// Vectors per pivot when pivots are drawn.
-const PER_CELL: usize = 128;
+const PER_CELL: usize = 80;
 /// Pivots at most.
-const MAX_CELLS: usize = 64;
+const MAX_CELLS: usize = 128;
 /// Pivots are drawn from so many vectors per pivot.
-const SAMPLE_PER_CELL: usize = 32;
+const SAMPLE_PER_CELL: usize = 16;
 /// Rows scored at a time: their sums stay in registers' reach.
 const BLOCK: usize = 64;
 /// What the rounding of cosines may hide from the bounds.

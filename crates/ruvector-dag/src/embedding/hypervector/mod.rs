@@ -90,7 +90,12 @@ impl Hypervector {
     /// SplitMix64 from the key on. Stored hypervectors are compared with new ones: this never changes.
     fn drawn(key: u64, bits: usize) -> Self {
         let start = mix(key, 0x6879_7065_7276_6563);
-        let word = |at: usize| mix(start, at as u64);
+        let word = |at: usize| {
+            mix(
+                start.wrapping_add(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(at as u64)),
+                0,
+            )
+        };
         let mut words: Vec<u64> = (0..bits.div_ceil(64)).map(word).collect();
         if let Some(last) = words.last_mut() {
             *last &= last_mask(bits);
