@@ -129,8 +129,9 @@ BEGIN ATOMIC
         (SELECT count(*) FROM @extschema@.dag_trajectories),
         max(value) FILTER (WHERE measure = 'avg_improvement'),
         (SELECT sum(round(c.hit_rate * c.invocations))::bigint FROM @extschema@.dag_attention_counts() AS c),
-        -- A learning rate and the network are not there yet: nothing to report.
-        NULL::double precision, false,
+        max(value) FILTER (WHERE measure = 'learning_rate'),
+        -- The network is not there yet.
+        false,
         CASE WHEN current_setting('ruvector.neural_dag_enabled')::boolean
             THEN current_setting('ruvector.dag_mode') ELSE 'off' END,
         max(value) FILTER (WHERE measure = 'corrections')::bigint,
@@ -385,6 +386,101 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@.dag_trajectory_history(tstzrange, double precision, integer) IS
     'Executions that were learned from, the newest first';
+
+-- Trajectories and memory
+
+CREATE FUNCTION @extschema@.dag_record_trajectory(
+    query_hash bigint, dag_structure jsonb, execution_time_ms double precision, improvement_ratio double precision,
+    attention_mechanism text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'dag_record_trajectory_wrapper'
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_record_trajectory(bigint, jsonb, double precision, double precision, text) IS
+    'Writes an execution down that was measured elsewhere, to learn from';
+
+CREATE FUNCTION @extschema@.dag_bulk_record_trajectories(trajectories jsonb[]) RETURNS integer
+AS 'MODULE_PATHNAME', 'dag_bulk_record_trajectories_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 10000;
+COMMENT ON FUNCTION @extschema@.dag_bulk_record_trajectories(jsonb[]) IS
+    'Writes executions down that were measured elsewhere, all or none; answers how many';
+
+CREATE FUNCTION @extschema@.dag_patterns_found() RETURNS SETOF timestamptz
+AS 'MODULE_PATHNAME', 'dag_patterns_found_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER COST 10000 ROWS 100;
+COMMENT ON FUNCTION @extschema@.dag_patterns_found() IS 'When each pattern that is kept was found first';
+
+CREATE FUNCTION @extschema@.dag_trajectory_trends(window_size interval DEFAULT '1 hour',
+    OUT window_start timestamptz, OUT trajectory_count bigint, OUT avg_improvement double precision,
+    OUT best_mechanism text, OUT pattern_discoveries bigint, OUT avg_prediction_error double precision)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL RESTRICTED COST 10000 ROWS 100
+BEGIN ATOMIC
+    WITH executions AS (
+        SELECT pg_catalog.date_bin(window_size, t.ended_at, '2000-01-01 00:00:00+00') AS at, t.improvement_ratio,
+            t.attention_mechanism,
+            CASE WHEN t.execution_ms > 0 AND t.expected_ms > 0 AND t.expected_ms < 'Infinity' AND NOT t.is_cut_off
+                THEN abs(ln(t.execution_ms) - ln(t.expected_ms)) END AS prediction_error
+        FROM @extschema@.dag_trajectories AS t),
+    windows AS (
+        SELECT e.at, count(*) AS trajectories, avg(e.improvement_ratio) AS improvement, avg(e.prediction_error) AS error
+        FROM executions AS e GROUP BY e.at),
+    best AS (
+        SELECT DISTINCT ON (e.at) e.at, e.attention_mechanism
+        FROM executions AS e WHERE e.attention_mechanism IS NOT NULL AND e.improvement_ratio IS NOT NULL
+        GROUP BY e.at, e.attention_mechanism
+        ORDER BY e.at, avg(e.improvement_ratio) DESC, count(*) DESC, e.attention_mechanism),
+    found AS (
+        SELECT pg_catalog.date_bin(window_size, f.at, '2000-01-01 00:00:00+00') AS at, count(*) AS patterns
+        FROM @extschema@.dag_patterns_found() AS f (at) GROUP BY 1)
+    SELECT w.at, w.trajectories, w.improvement, b.attention_mechanism, coalesce(f.patterns, 0), w.error
+    FROM windows AS w LEFT JOIN best AS b ON b.at = w.at LEFT JOIN found AS f ON f.at = w.at
+    ORDER BY w.at;
+END;
+COMMENT ON FUNCTION @extschema@.dag_trajectory_trends(interval) IS
+    'Executions, improvement, patterns and the error of predictions over time';
+
+CREATE FUNCTION @extschema@.dag_prewarm(query text, OUT is_known boolean, OUT patterns bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_prewarm_wrapper'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_prewarm(text) IS
+    'Loads what is learned into the session, and looks a statement up if one is given';
+
+CREATE FUNCTION @extschema@.dag_prewarm_patterns(representative_queries text[],
+    OUT patterns_loaded bigint, OUT cache_hit_rate double precision)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 1
+BEGIN ATOMIC
+    SELECT max(w.patterns), avg(w.is_known::integer)::double precision
+    FROM unnest(pg_catalog.array_append(representative_queries, NULL::text)) AS q (query), @extschema@.dag_prewarm(q.query) AS w;
+END;
+COMMENT ON FUNCTION @extschema@.dag_prewarm_patterns(text[]) IS
+    'Loads what is learned into the session, and tells for which share of some statements there is something';
+
+CREATE FUNCTION @extschema@.dag_memory_usage(
+    OUT component text, OUT allocated_bytes bigint, OUT used_bytes bigint, OUT peak_bytes bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_memory_usage_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 11;
+COMMENT ON FUNCTION @extschema@.dag_memory_usage() IS
+    'Bytes taken by each part of shared memory, by this session and by what is stored in this database';
+
+CREATE FUNCTION @extschema@.dag_plan_fingerprint() RETURNS bytea
+AS 'MODULE_PATHNAME', 'dag_plan_fingerprint_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100000;
+COMMENT ON FUNCTION @extschema@.dag_plan_fingerprint() IS
+    'The shapes of this database''s plans at a glance, to compare with another server or moment';
+
+CREATE FUNCTION @extschema@.dag_plan_shapes_similarity(other bytea,
+    OUT shapes bigint, OUT other_shapes bigint, OUT similarity double precision, OUT overlap double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_plan_shapes_similarity_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_plan_shapes_similarity(bytea) IS
+    'How alike the shapes of this database''s plans are to those of another server or moment';
+
+REVOKE EXECUTE ON FUNCTION @extschema@.dag_bulk_record_trajectories(jsonb[]),
+    @extschema@.dag_record_trajectory(bigint, jsonb, double precision, double precision, text) FROM PUBLIC;
 
 -- What changes learning is for superusers and whom they grant it to: it runs with the owner's rights on the tables.
 REVOKE EXECUTE ON FUNCTION @extschema@.dag_learn_now(), @extschema@.dag_reset_learning(boolean, boolean) FROM PUBLIC;

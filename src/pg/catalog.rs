@@ -26,6 +26,12 @@ pub(crate) fn user() -> u32 {
     unsafe { pg_sys::GetUserId() }.to_u32()
 }
 
+/// Who called a function that runs with its owner's rights: the session's user, or who SET ROLE made it.
+pub(crate) fn caller() -> u32 {
+    // SAFETY: as `user`.
+    unsafe { pg_sys::GetOuterUserId() }.to_u32()
+}
+
 /// Now, as PostgreSQL counts it.
 pub(crate) fn now() -> i64 {
     // SAFETY: reads the clock.

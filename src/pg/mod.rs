@@ -14,6 +14,7 @@ pub(crate) mod hook_point;
 pub(crate) mod ereport;
 pub(crate) mod shmem;
 pub(crate) mod snapshots;
+mod ring;
 pub(crate) mod own_settings;
 pub(crate) mod transaction_end;
 pub(crate) mod background_worker;

@@ -3,7 +3,7 @@
 //! A slot is a sequence lock over atomic words: its version is odd while it is written. A reader copies the words and takes
 //! the copy only when the version has not changed meanwhile, so that neither side ever waits for the other.
 
-use super::shmem::structure;
+use super::shmem::{Usage, structure};
 use core::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -26,6 +26,8 @@ struct Head {
 pub(crate) struct Snapshots {
     heads: &'static [Head],
     words: &'static [AtomicU64],
+    /// The most bytes there were.
+    peak: &'static AtomicU64,
 }
 
 impl Snapshots {
@@ -35,7 +37,7 @@ impl Snapshots {
 
     /// # Safety
     /// As `structure`.
-    pub(super) unsafe fn create(slot: usize) -> Self {
+    pub(super) unsafe fn create(slot: usize, peak: &'static AtomicU64) -> Self {
         // SAFETY: the memory is as long as `bytes` says, aligned to cache lines, lives as long as the server, and zeroed
         // words are valid heads and words; all access is by atomics.
         unsafe {
@@ -44,6 +46,7 @@ impl Snapshots {
             Self {
                 heads: core::slice::from_raw_parts(memory.cast(), SLOTS),
                 words: core::slice::from_raw_parts(words, SLOTS * (slot / 8)),
+                peak,
             }
         }
     }
@@ -106,6 +109,7 @@ impl Snapshots {
         // Above all others, so that the least version is the oldest.
         let next = newest.unwrap_or(0).max(version) / 2 * 2 + 2;
         head.version.store(next, Ordering::Release);
+        self.usage();
         true
     }
 
@@ -128,6 +132,14 @@ impl Snapshots {
             }
         }
         None
+    }
+
+    /// What it takes: the peak is noted with each snapshot.
+    pub(crate) fn usage(&self) -> Usage {
+        let is_taken = |head: &&Head| head.database.load(Ordering::Relaxed) != 0;
+        let length = |head: &Head| size_of::<Head>() + head.length.load(Ordering::Relaxed) as usize;
+        let used = self.heads.iter().filter(is_taken).map(length).sum();
+        Usage::of(Self::bytes(self.capacity()), used, 1, self.peak)
     }
 
     /// Empties a database's slot.

@@ -32,6 +32,20 @@ pub(crate) struct Counters {
     instant_learnings: AtomicU64,
     instant_nanoseconds: AtomicU64,
     attention: [Attention; CHOICES],
+    /// Of the other parts of shared memory.
+    pub(crate) peaks: Peaks,
+}
+
+/// The most that was in use at a time: entries of tables, slots of the ring, bytes of snapshots.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct Peaks {
+    pub(crate) corrections: AtomicU64,
+    pub(crate) statements: AtomicU64,
+    pub(crate) databases: AtomicU64,
+    pub(crate) arms: AtomicU64,
+    pub(crate) ring: AtomicU64,
+    pub(crate) snapshots: AtomicU64,
 }
 
 /// Attention mechanisms and their ensemble.

@@ -11,7 +11,7 @@ pub(crate) mod databases;
 pub(crate) mod counters;
 
 pub(crate) use crate::pg::shmem::is_preloading;
-use crate::pg::shmem::{Sizes, request, shared};
+use crate::pg::shmem::{Sizes, Usage, lock_bytes, request, shared};
 use crate::settings;
 use layout::{Arms, Correction, Statement, Trajectory};
 
@@ -49,4 +49,24 @@ fn sizes() -> Sizes {
         databases: DATABASES,
         snapshot: bytes / 4 / crate::pg::snapshots::SLOTS,
     }
+}
+
+/// Each part of shared memory and what it takes.
+pub(crate) fn usage() -> Vec<(&'static str, Usage)> {
+    let Some(shared) = shared() else { return Vec::new() };
+    let fixed = |bytes| Usage {
+        allocated: bytes,
+        used: bytes,
+        peak: bytes,
+    };
+    vec![
+        ("corrections", shared.corrections.usage()),
+        ("statement_classes", shared.statements.usage()),
+        ("trajectory_ring", shared.ring.usage()),
+        ("attention_arms", shared.arms.usage()),
+        ("snapshots", shared.snapshots.usage()),
+        ("databases", shared.databases.usage()),
+        ("counters", fixed(size_of::<counters::Counters>())),
+        ("locks", fixed(lock_bytes())),
+    ]
 }

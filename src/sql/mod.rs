@@ -13,5 +13,9 @@
 mod config;
 mod analysis;
 mod attention;
+mod latency;
 mod learning;
+mod memory;
+mod shapes;
+mod trajectories;
 mod decisions;

@@ -12,6 +12,8 @@ mod persist;
 mod rewards;
 mod load;
 pub(crate) mod executions;
+pub(crate) mod known;
+pub(crate) mod recording;
 pub(crate) mod sona;
 
 pub(crate) use learner::{Lesson, learn_now};

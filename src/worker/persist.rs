@@ -184,11 +184,7 @@ pub(super) fn tidy() {
          WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = r.oid))",
         &[],
     );
-    run(
-        "DELETE FROM ruvector.dag_trajectories WHERE trajectory_id <= \
-         (SELECT trajectory_id FROM ruvector.dag_trajectories ORDER BY trajectory_id DESC OFFSET $1 LIMIT 1)",
-        &[(settings::max_trajectories() as i64).into()],
-    );
+    tidy_trajectories();
     run(
         "DELETE FROM ruvector.dag_corrections WHERE relation_key IN \
          (SELECT relation_key FROM ruvector.dag_corrections ORDER BY measured_at DESC OFFSET $1)",
@@ -199,6 +195,15 @@ pub(super) fn tidy() {
          (SELECT class FROM ruvector.dag_statement_classes ORDER BY last_run_at DESC OFFSET $1) RETURNING class) \
          DELETE FROM ruvector.dag_plan_shapes WHERE class IN (SELECT class FROM gone)",
         &[(classes::capacity() as i64).into()],
+    );
+}
+
+/// Removes the oldest executions beyond the limit.
+pub(super) fn tidy_trajectories() {
+    run(
+        "DELETE FROM ruvector.dag_trajectories WHERE trajectory_id <= \
+         (SELECT trajectory_id FROM ruvector.dag_trajectories ORDER BY trajectory_id DESC OFFSET $1 LIMIT 1)",
+        &[(settings::max_trajectories() as i64).into()],
     );
 }
 

@@ -305,7 +305,7 @@ fn for_sessions(engine: &DagSonaEngine) -> Vec<u8> {
     engine.to_state_within(snapshots::capacity().min(PUBLISHED))
 }
 
-fn stored_unlocked() -> SpiResult<Option<Vec<u8>>> {
+pub(super) fn stored_unlocked() -> SpiResult<Option<Vec<u8>>> {
     Spi::connect(|client| {
         let rows = client.select(
             "SELECT state FROM ruvector.dag_state WHERE part = $1",
@@ -316,6 +316,11 @@ fn stored_unlocked() -> SpiResult<Option<Vec<u8>>> {
             .next()
             .map_or(Ok(None), |row| row.get::<Vec<u8>>(1))
     })
+}
+
+/// Bytes of the engine that this process keeps; none when it keeps none.
+pub(crate) fn kept_bytes() -> Option<usize> {
+    KEPT.with_borrow(|kept| kept.as_ref().map(|(_, _, learned)| learned.engine.memory_bytes()))
 }
 
 /// The engine's clock: microseconds of PostgreSQL's.
