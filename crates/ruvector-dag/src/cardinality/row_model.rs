@@ -153,6 +153,22 @@ impl RowModel {
         }
     }
 
+    /// Whether this count would be news: the same clauses on the same tables did not come to it before.
+    pub fn is_news(&self, sub_join: &SubJoin, actual_rows: f64) -> bool {
+        let log_ratio = log_rows(actual_rows) - sub_join.log_estimate();
+        let (graph, clauses) = (sub_join.graph_template(), sub_join.clause_point());
+        !self.memory.knows(graph, &clauses, log_ratio)
+    }
+
+    /// The same without neighbours and with only the `parts` used last.
+    pub(super) fn reduced(&self, parts: usize) -> Self {
+        Self {
+            regression: self.regression.of_latest(parts),
+            memory: GraphMemory::new(self.config.neighbours),
+            ..self.clone()
+        }
+    }
+
     fn noise(&self, sub_join: &SubJoin) -> f64 {
         let joins = sub_join.relations.len().saturating_sub(1) as f64;
         self.config.noise + joins * self.config.noise_per_join
