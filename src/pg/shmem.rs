@@ -46,7 +46,7 @@ pub(crate) struct Sizes {
     pub(crate) databases: usize,
     pub(crate) trajectories: usize,
     pub(crate) arms: usize,
-    /// Bytes of a snapshot.
+    /// Bytes of a snapshot of either kind.
     pub(crate) snapshot: usize,
 }
 
@@ -57,7 +57,7 @@ impl Sizes {
             + Table::<Database>::bytes(self.databases)
             + Ring::<Trajectory>::bytes(self.trajectories)
             + Table::<Arms>::bytes(self.arms)
-            + Snapshots::bytes(self.snapshot)
+            + 2 * Snapshots::bytes(self.snapshot)
             + size_of::<Counters>()
     }
 }
@@ -71,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) ring: Ring<Trajectory>,
     pub(crate) arms: Table<Arms>,
     pub(crate) snapshots: Snapshots,
+    pub(crate) row_models: Snapshots,
     pub(crate) counters: &'static Counters,
 }
 
@@ -148,7 +149,8 @@ unsafe extern "C-unwind" fn startup() {
             ),
             arms: Table::create(c"ruvector_dag arms", sizes.arms, locks.add(3 * PARTITIONS)),
             ring: Ring::create(c"ruvector_dag ring", sizes.trajectories),
-            snapshots: Snapshots::create(sizes.snapshot),
+            snapshots: Snapshots::create(c"ruvector_dag snapshots", sizes.snapshot),
+            row_models: Snapshots::create(c"ruvector_dag row models", sizes.snapshot),
             counters: &*counters,
         }));
         pg_sys::LWLockRelease(lock);

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// Databases that can have a snapshot at a time; the one written longest ago makes room.
 pub(crate) const SLOTS: usize = 4;
-const NAME: &CStr = c"ruvector_dag snapshots";
 /// How often a reader that was disturbed tries again.
 const TRIES: usize = 3;
 
@@ -35,11 +34,11 @@ impl Snapshots {
 
     /// # Safety
     /// As `structure`.
-    pub(super) unsafe fn create(slot: usize) -> Self {
+    pub(super) unsafe fn create(name: &CStr, slot: usize) -> Self {
         // SAFETY: the memory is as long as `bytes` says, aligned to cache lines, lives as long as the server, and zeroed
         // words are valid heads and words; all access is by atomics.
         unsafe {
-            let memory = structure(NAME, Self::bytes(slot));
+            let memory = structure(name, Self::bytes(slot));
             let words = memory.add(SLOTS * size_of::<Head>()).cast::<AtomicU64>();
             Self {
                 heads: core::slice::from_raw_parts(memory.cast(), SLOTS),

@@ -257,6 +257,7 @@ pub(crate) fn learn() -> Learning {
         learning.constraints = learned.engine.ewc().constraints().count();
         (learning, executions > 0)
     });
+    super::rows::learn();
     databases::set_learned(database, catalog::seconds());
     learning
 }

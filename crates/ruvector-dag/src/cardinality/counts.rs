@@ -20,6 +20,8 @@ pub struct SetCount {
     pub estimate: f64,
     /// Rows counted.
     pub rows: f64,
+    /// The relation, constants included, was not known before.
+    pub is_first: bool,
 }
 
 /// A query level and what was counted of it.
@@ -33,10 +35,10 @@ pub struct CountedSketch {
 
 impl CountedSketch {
     /// The sub-joins with their counts.
-    pub fn sub_joins(&self) -> impl Iterator<Item = (SubJoin, f64)> + '_ {
+    pub fn sub_joins(&self) -> impl Iterator<Item = (SubJoin, SetCount)> + '_ {
         self.counts
             .iter()
-            .map(|count| (self.sketch.sub_join(count.set, count.estimate), count.rows))
+            .map(|count| (self.sketch.sub_join(count.set, count.estimate), *count))
     }
 
     /// The levels of an execution as bytes: a version, then postcard.

@@ -99,13 +99,6 @@ impl GraphMemory {
         })
     }
 
-    /// The same, of one that only looks.
-    pub(super) fn knows(&self, graph: u64, clauses: &[(u64, f32)], log_ratio: f64) -> bool {
-        let points = self.graphs.get(&graph).into_iter().flatten();
-        let mut same = points.filter(|point| squared_distance(clauses, &point.clauses) < SAME);
-        same.any(|point| (point.log_ratio - log_ratio).abs() < AGAIN)
-    }
-
     /// Remembers a sub-join; where it was known with another outcome, the mean of both.
     pub(super) fn learn(&mut self, graph: u64, clauses: &[(u64, f32)], parts: Box<[Placed]>, log_ratio: f64) {
         if self.capacity == 0 {

@@ -153,13 +153,6 @@ impl RowModel {
         }
     }
 
-    /// Whether this count would be news: the same clauses on the same tables did not come to it before.
-    pub fn is_news(&self, sub_join: &SubJoin, actual_rows: f64) -> bool {
-        let log_ratio = log_rows(actual_rows) - sub_join.log_estimate();
-        let (graph, clauses) = (sub_join.graph_template(), sub_join.clause_point());
-        !self.memory.knows(graph, &clauses, log_ratio)
-    }
-
     /// The same without neighbours and with only the `parts` used last.
     pub(super) fn reduced(&self, parts: usize) -> Self {
         Self {
