@@ -26,6 +26,31 @@ SELECT executions > 0 AS executions, counts >= executions AS counts, model_media
 SELECT ruvector.dag_reset_learning(false, false);
 SELECT * FROM ruvector.dag_row_model_quality();
 SELECT part FROM ruvector.dag_state;
+-- Partitions stand alone and together; a semi join is a relation like others; extended statistics estimate their clauses
+-- together, the model asks for each.
+CREATE TABLE visits (id int, page int, kind int) PARTITION BY RANGE (id);
+CREATE TABLE visits_1 PARTITION OF visits FOR VALUES FROM (0) TO (5000);
+CREATE TABLE visits_2 PARTITION OF visits FOR VALUES FROM (5000) TO (10000);
+INSERT INTO visits SELECT i, i % 50, i % 50 / 5 FROM generate_series(0, 9999) AS i;
+CREATE TABLE pages AS SELECT id, page, kind FROM visits;
+CREATE STATISTICS pages_kind ON page, kind FROM pages;
+ANALYZE visits, pages;
+SELECT metric FROM ruvector.dag_estimate('SELECT * FROM visits v WHERE page = 7 AND kind = 1');
+SELECT count(*) FROM visits v WHERE page = 7 AND kind = 1;
+SELECT metric, postgres_estimate FROM ruvector.dag_estimate('SELECT * FROM pages WHERE page = 7 AND kind = 1')
+WHERE metric LIKE 'rows%';
+SELECT count(*) FROM pages WHERE page = 7 AND kind = 1;
+SELECT metric FROM ruvector.dag_estimate('SELECT * FROM customers c WHERE city < 50 AND EXISTS (SELECT FROM orders o WHERE o.customer_id = c.id)');
+SELECT count(*) FROM customers c WHERE city < 50 AND EXISTS (SELECT FROM orders o WHERE o.customer_id = c.id);
+SELECT count(*) FROM customers c LEFT JOIN orders o ON o.customer_id = c.id AND o.amount < c.city WHERE c.city < 50;
+SELECT count(*) FROM customers c WHERE c.city IN (SELECT city FROM customers GROUP BY city HAVING count(*) > 1);
+SELECT cycle_time_ms > 0 AS learned FROM ruvector.dag_learn_now();
+SELECT metric, neural_estimate IS NOT NULL AS is_known FROM ruvector.dag_estimate('SELECT * FROM visits v WHERE page = 8 AND kind = 1')
+WHERE metric LIKE 'rows%';
+SELECT metric, neural_estimate IS NOT NULL AS is_known FROM ruvector.dag_estimate('SELECT * FROM pages WHERE page = 8 AND kind = 1')
+WHERE metric LIKE 'rows%';
+SELECT value AS internal_errors FROM ruvector.dag_measures() WHERE measure = 'internal_errors';
+DROP TABLE visits, pages;
 -- Under the caller's rights, of one statement.
 SET ROLE regress_dag_user;
 SELECT * FROM ruvector.dag_estimate('SELECT * FROM orders');
