@@ -70,7 +70,7 @@ pub(crate) fn wants_all_counts(class: u64) -> bool {
 
 /// Whether the row model is to learn from the next execution of a class that ran this often.
 pub(crate) fn wants_sub_joins(calls: u64) -> bool {
-    calls < SKETCHED_RUNS || calls % COUNTED_EVERY == 0
+    calls < SKETCHED_RUNS || calls.is_multiple_of(COUNTED_EVERY)
 }
 
 /// The plan nodes whose rows the next execution should count: all that produce a relation, or those not known yet.

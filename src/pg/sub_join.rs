@@ -32,7 +32,13 @@ impl Level {
             match child {
                 Some(rtindex) => {
                     let graph = self.child_graph(rtindex, self.relation(rtindex)?)?;
-                    self.sketch_of(&graph, &[(rtindex, self.relation(rtindex)?.tuples)])
+                    let sketched = self.sketch_of(&graph, &[(rtindex, self.relation(rtindex)?.tuples)])?;
+                    // Children share their parent's alias.
+                    let name = catalog::relation_name(self.range_table_entry(rtindex).relid)?;
+                    Some(Sketched {
+                        aliases: vec![name],
+                        ..sketched
+                    })
                 }
                 None => {
                     let bases = self.bases.iter().map(|base| (base.rtindex, base.table_rows));
