@@ -25,7 +25,12 @@ CREATE TABLE @extschema@.dag_trajectories (
     plan bytea,
     total_cost double precision NOT NULL,
     embedding real[],
-    expected_ms double precision
+    expected_ms double precision,
+    sub_joins bytea,
+    model_q_error double precision,
+    estimate_q_error double precision,
+    predicted_counts integer,
+    held_counts integer
 );
 CREATE INDEX dag_trajectories_ended_at_idx ON @extschema@.dag_trajectories (ended_at);
 COMMENT ON TABLE @extschema@.dag_trajectories IS 'Executions that were learned from, newest dag_max_trajectories of them';
@@ -80,6 +85,8 @@ CREATE TABLE @extschema@.dag_state (
     settings jsonb NOT NULL,
     saved_at timestamptz NOT NULL
 );
+-- Such bytes don't compress: the attempt takes its time, and as much memory again.
+ALTER TABLE @extschema@.dag_state ALTER COLUMN state SET STORAGE EXTERNAL;
 COMMENT ON TABLE @extschema@.dag_state IS 'What the worker learned, as versioned and checksummed bytes';
 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_state', '');
@@ -481,6 +488,37 @@ COMMENT ON FUNCTION @extschema@.dag_plan_shapes_similarity(bytea) IS
 
 REVOKE EXECUTE ON FUNCTION @extschema@.dag_bulk_record_trajectories(jsonb[]),
     @extschema@.dag_record_trajectory(bigint, jsonb, double precision, double precision, text) FROM PUBLIC;
+
+-- Estimates
+
+CREATE FUNCTION @extschema@.dag_estimate(query text,
+    OUT metric text, OUT postgres_estimate double precision, OUT neural_estimate double precision,
+    OUT confidence double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_estimate_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000 ROWS 10;
+COMMENT ON FUNCTION @extschema@.dag_estimate(text) IS
+    'Row counts of a statement''s plan and its latency, as PostgreSQL estimates them and as learned models do';
+
+CREATE FUNCTION @extschema@.dag_row_model_quality(
+    OUT executions bigint, OUT counts bigint,
+    OUT postgres_median_q_error double precision, OUT postgres_p95_q_error double precision,
+    OUT model_median_q_error double precision, OUT model_p95_q_error double precision,
+    OUT within_interval double precision)
+RETURNS record
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+    SELECT count(*), coalesce(sum(t.predicted_counts), 0),
+        pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY t.estimate_q_error),
+        pg_catalog.percentile_cont(0.95) WITHIN GROUP (ORDER BY t.estimate_q_error),
+        pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY t.model_q_error),
+        pg_catalog.percentile_cont(0.95) WITHIN GROUP (ORDER BY t.model_q_error),
+        sum(t.held_counts)::double precision / nullif(sum(t.predicted_counts), 0)
+    FROM @extschema@.dag_trajectories AS t
+    WHERE t.model_q_error IS NOT NULL;
+END;
+COMMENT ON FUNCTION @extschema@.dag_row_model_quality() IS
+    'How near the row model and PostgreSQL came to the row counts of relations that had never been counted';
 
 -- What changes learning is for superusers and whom they grant it to: it runs with the owner's rights on the tables.
 REVOKE EXECUTE ON FUNCTION @extschema@.dag_learn_now(), @extschema@.dag_reset_learning(boolean, boolean) FROM PUBLIC;

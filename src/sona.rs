@@ -137,6 +137,10 @@ pub(crate) fn memory_bytes() -> Option<usize> {
 
 /// Runs `work` on the session's engine, which is renewed when a newer one was published and `waited_ms` is worth it.
 fn with_engine<R>(waited_ms: f64, work: impl FnOnce(&mut DagSonaEngine) -> R) -> Option<R> {
+    // Looked at first: a new extension forgets what the old one learned.
+    if !catalog::has_extension() {
+        return None;
+    }
     let database = catalog::database();
     SESSION.with_borrow_mut(|session| {
         let version = snapshots::version(database);
@@ -155,14 +159,15 @@ fn renew(session: &mut Option<Session>, database: u32) {
         trajectory_capacity: 1,
         ..settings::sona()
     };
-    let published = snapshots::read(database)
-        .and_then(|(version, state)| Some((version, DagSonaEngine::from_state(config, &state).ok()?)));
-    let (version, engine) = match published {
-        Some((version, engine)) => (version, Some(engine)),
-        None => (0, DagSonaEngine::new(config).ok()),
+    let published = snapshots::read(database);
+    let version = published.as_ref().map_or(0, |(version, _)| *version);
+    // Nothing is what there is after it was forgotten.
+    let engine = match published {
+        Some((_, state)) if !state.is_empty() => DagSonaEngine::from_state(config, &state),
+        _ => DagSonaEngine::new(config),
     };
     // What this session learned itself is worth more than nothing.
-    if let Some(engine) = engine.filter(|_| version > 0 || session.is_none()) {
+    if let Some(engine) = engine.ok().filter(|_| version > 0 || session.is_none()) {
         *session = Some(Session {
             database,
             version,

@@ -1,5 +1,6 @@
 //! What the catalog and the statistics system know of tables, databases and our own extension.
 
+use engine::cardinality::{hash_bytes, hash_words};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -187,6 +188,17 @@ pub(super) fn relation_name(relid: pg_sys::Oid) -> Option<String> {
         let name = pg_sys::get_rel_name(relid);
         (!name.is_null()).then(|| core::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
     }
+}
+
+/// A table's name with its schema, hashed: the same after a dump and restore. `None` when it is gone.
+pub(super) fn relation_hash(relid: pg_sys::Oid) -> Option<u64> {
+    // SAFETY: syscache lookups; a schema's name is a palloc'ed C string or null.
+    let schema = unsafe {
+        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relid));
+        (!schema.is_null()).then(|| hash_bytes(core::ffi::CStr::from_ptr(schema).to_bytes()))?
+    };
+    let table = relation_name(relid)?;
+    Some(hash_words([schema, hash_bytes(table.as_bytes())]))
 }
 
 /// Whether the current user may see other users' statements, as in pg_stat_statements.

@@ -22,6 +22,7 @@ pub(crate) mod catalog;
 pub(crate) mod statement;
 pub(crate) mod expression;
 pub(crate) mod level;
+pub(crate) mod sub_join;
 pub(crate) mod join_search;
 pub(crate) mod plan_tree;
 pub(crate) mod plan_state;

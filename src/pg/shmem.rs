@@ -47,7 +47,7 @@ pub(crate) struct Sizes {
     pub(crate) databases: usize,
     pub(crate) trajectories: usize,
     pub(crate) arms: usize,
-    /// Bytes of a snapshot.
+    /// Bytes of a snapshot of either kind.
     pub(crate) snapshot: usize,
 }
 
@@ -58,7 +58,7 @@ impl Sizes {
             + Table::<Database>::bytes(self.databases)
             + Ring::<Trajectory>::bytes(self.trajectories)
             + Table::<Arms>::bytes(self.arms)
-            + Snapshots::bytes(self.snapshot)
+            + 2 * Snapshots::bytes(self.snapshot)
             + size_of::<Counters>()
     }
 }
@@ -98,6 +98,7 @@ pub(crate) struct Shared {
     pub(crate) ring: Ring<Trajectory>,
     pub(crate) arms: Table<Arms>,
     pub(crate) snapshots: Snapshots,
+    pub(crate) row_models: Snapshots,
     pub(crate) counters: &'static Counters,
 }
 
@@ -184,7 +185,8 @@ unsafe extern "C-unwind" fn startup() {
             ),
             arms: Table::create(c"ruvector_dag arms", sizes.arms, of(3), &peaks.arms),
             ring: Ring::create(c"ruvector_dag ring", sizes.trajectories, &peaks.ring),
-            snapshots: Snapshots::create(sizes.snapshot, &peaks.snapshots),
+            snapshots: Snapshots::create(c"ruvector_dag snapshots", sizes.snapshot, &peaks.snapshots),
+            row_models: Snapshots::create(c"ruvector_dag row models", sizes.snapshot, &peaks.row_models),
             counters: &*counters,
         }));
         pg_sys::LWLockRelease(lock);

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// Databases that can have a snapshot at a time; the one written longest ago makes room.
 pub(crate) const SLOTS: usize = 4;
-const NAME: &CStr = c"ruvector_dag snapshots";
 /// How often a reader that was disturbed tries again.
 const TRIES: usize = 3;
 
@@ -37,11 +36,11 @@ impl Snapshots {
 
     /// # Safety
     /// As `structure`.
-    pub(super) unsafe fn create(slot: usize, peak: &'static AtomicU64) -> Self {
+    pub(super) unsafe fn create(name: &CStr, slot: usize, peak: &'static AtomicU64) -> Self {
         // SAFETY: the memory is as long as `bytes` says, aligned to cache lines, lives as long as the server, and zeroed
         // words are valid heads and words; all access is by atomics.
         unsafe {
-            let memory = structure(NAME, Self::bytes(slot));
+            let memory = structure(name, Self::bytes(slot));
             let words = memory.add(SLOTS * size_of::<Head>()).cast::<AtomicU64>();
             Self {
                 heads: core::slice::from_raw_parts(memory.cast(), SLOTS),
@@ -72,17 +71,29 @@ impl Snapshots {
             .map_or(0, |at| self.heads[at].version.load(Ordering::Acquire))
     }
 
-    /// Replaces a database's snapshot; false when it is too long, or just written by somebody else.
+    /// Whether a database has a snapshot.
+    pub(crate) fn has(&self, database: u32) -> bool {
+        self.place(database)
+            .is_some_and(|at| self.heads[at].length.load(Ordering::Relaxed) > 0)
+    }
+
+    /// Replaces a database's snapshot; false when it is empty or too long, or just written by somebody else.
     pub(crate) fn publish(&self, database: u32, bytes: &[u8]) -> bool {
         let oldest = || {
             let age = |at: &usize| self.heads[*at].version.load(Ordering::Relaxed);
             (0..SLOTS).min_by_key(age).unwrap_or(0)
         };
-        let free = || self.place(0);
-        if bytes.len() > self.capacity() {
+        let is_free = |head: &Head| head.length.load(Ordering::Relaxed) == 0;
+        let free = || self.heads.iter().position(is_free);
+        if bytes.is_empty() || bytes.len() > self.capacity() {
             return false;
         }
         let at = self.place(database).or_else(free).unwrap_or_else(oldest);
+        self.write(at, database, bytes)
+    }
+
+    /// Replaces what is in a slot; false when somebody else just does.
+    fn write(&self, at: usize, database: u32, bytes: &[u8]) -> bool {
         let head = &self.heads[at];
         let newest = self
             .heads
@@ -142,9 +153,12 @@ impl Snapshots {
         Usage::of(Self::bytes(self.capacity()), used, 1, self.peak)
     }
 
-    /// Empties a database's slot.
+    /// Empties a database's slot. Who had a copy of it finds that it is out of date.
     pub(crate) fn forget(&self, database: u32) {
-        if let Some(at) = self.place(database) {
+        if let Some(at) = self.place(database)
+            && !self.write(at, database, &[])
+        {
+            // Written just now from what is forgotten.
             self.heads[at].database.store(0, Ordering::Relaxed);
         }
     }

@@ -7,6 +7,7 @@ pub(crate) mod statements;
 pub(crate) mod arms;
 pub(crate) mod ring;
 pub(crate) mod snapshots;
+pub(crate) mod row_models;
 pub(crate) mod databases;
 pub(crate) mod counters;
 
@@ -36,7 +37,7 @@ pub(crate) fn is_available() -> bool {
 }
 
 /// A quarter of the setting each for the ring, row counts, statement classes, of whose part a sixteenth is for the arms of
-/// attention, and snapshots of what the worker learned.
+/// attention, and snapshots of what the worker learned, half of them row models.
 fn sizes() -> Sizes {
     let bytes = settings::shared_memory_bytes();
     Sizes {
@@ -47,7 +48,7 @@ fn sizes() -> Sizes {
         statements: bytes / 4 / 16 * 15 / (size_of::<Statement>() + 16),
         arms: bytes / 4 / 16 / (size_of::<Arms>() + 16),
         databases: DATABASES,
-        snapshot: bytes / 4 / crate::pg::snapshots::SLOTS,
+        snapshot: bytes / 8 / crate::pg::snapshots::SLOTS,
     }
 }
 
@@ -65,6 +66,7 @@ pub(crate) fn usage() -> Vec<(&'static str, Usage)> {
         ("trajectory_ring", shared.ring.usage()),
         ("attention_arms", shared.arms.usage()),
         ("snapshots", shared.snapshots.usage()),
+        ("row_models", shared.row_models.usage()),
         ("databases", shared.databases.usage()),
         ("counters", fixed(size_of::<counters::Counters>())),
         ("locks", fixed(lock_bytes())),

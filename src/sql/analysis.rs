@@ -2,7 +2,6 @@
 
 use crate::attention;
 use crate::error::{from_engine, invalid_argument, not_preloaded, or_raise};
-use crate::observe::knowledge::Remembered;
 use crate::observe::planned::{self, Planned};
 use crate::pg::ereport::{Report, sqlstate};
 use crate::pg::operators::OperatorView;
@@ -94,7 +93,7 @@ fn dag_embedding(query: &str, mechanism: &str) -> Vec<f32> {
 
 fn embedding(query: &str, mechanism: &str) -> Result<Vec<f32>, Report> {
     let weighed = weigh(query, mechanism)?;
-    let dag = weighed.as_planned()?;
+    let dag = dag_of(&weighed.planned)?;
     let scores = attention::scores(&dag, weighed.choice);
     let embedding = PlanEmbedding::new(&dag, &scores).map_err(from_engine)?;
     Ok(embedding.into())
@@ -144,16 +143,6 @@ pub(super) fn weigh(query: &str, mechanism: &str) -> Result<Weighed, Report> {
 }
 
 impl Weighed {
-    /// The plan as it is before it runs, without what was learned.
-    pub(super) fn as_planned(&self) -> Result<QueryDag, Report> {
-        dag_of(&self.planned)
-    }
-
-    /// What the loop knows of the statement.
-    pub(super) fn remembered(&self) -> Option<&Remembered> {
-        self.planned.remembered.as_deref()
-    }
-
     /// An operator's share of the plan's cost, in [0, 1].
     pub(super) fn share_of_cost(&self, id: OperatorId) -> f64 {
         let total: f64 = self.dag.nodes().map(|node| self.dag.self_cost(node.id)).sum();
@@ -205,7 +194,8 @@ fn counted_dag(planned: &Planned, known: &Knowledge<'_>) -> Result<QueryDag, Rep
     graph(planned, &runs.collect())
 }
 
-fn dag_of(planned: &Planned) -> Result<QueryDag, Report> {
+/// The graph of a plan, out of estimates alone.
+pub(super) fn dag_of(planned: &Planned) -> Result<QueryDag, Report> {
     graph(planned, &HashMap::new())
 }
 

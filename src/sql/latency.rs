@@ -1,8 +1,9 @@
 //! How long a statement is expected to take, and `dag_prewarm_patterns`, which makes a session know it early.
 
-use super::analysis::weigh;
+use super::analysis::dag_of;
 use crate::attention;
 use crate::error::{from_engine, not_preloaded, or_raise};
+use crate::observe::planned::{self, Planned};
 use crate::pg::ereport::Report;
 use crate::shmem;
 use crate::sona::{self, Described, Foreseen};
@@ -12,26 +13,21 @@ use engine::trajectory::{reward, type_attention};
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern};
 
-/// What is known of the latency of a statement, planned as it would be now, before it runs; none before anything is
-/// known.
-pub(super) fn latency_estimate(query: &str) -> Result<Option<Foreseen>, Report> {
-    let weighed = weigh(query, "auto")?;
-    let dag = weighed.as_planned()?;
-    let remembered = weighed.remembered();
-    let class = remembered.map(|remembered| remembered.statement.class);
-    // As an execution of it is embedded.
-    let scores = attention::scores(&dag, attention::choose(&dag, class));
+/// What is known of the latency of a statement before it runs; none before anything is, or when it is left alone.
+pub(super) fn latency_estimate(planned: &Planned) -> Result<Option<Foreseen>, Report> {
+    let Some(remembered) = planned.remembered.as_deref() else {
+        return Ok(None);
+    };
+    let statement = &remembered.statement;
+    let dag = dag_of(planned)?;
+    // As its executions are embedded.
+    let scores = attention::scores(&dag, attention::choose(&dag, Some(statement.class)));
     let embedding = PlanEmbedding::new(&dag, &scores).map_err(from_engine)?;
-    let total_cost = dag.nodes().next().map_or(0.0, |result| result.total_cost);
     let query = LatencyQuery {
-        statement: class.unwrap_or(0),
-        template: remembered.map_or(0, |remembered| remembered.statement.queryid as u64),
-        decision: remembered.map_or(0, |remembered| {
-            Described::decision(remembered.cutoff, remembered.facts.shape)
-        }),
-        log_cost: reward::log_of_positive(
-            remembered.map_or(total_cost, |remembered| remembered.facts.total_cost),
-        ),
+        statement: statement.class,
+        template: statement.queryid as u64,
+        decision: Described::decision(remembered.cutoff, remembered.facts.shape),
+        log_cost: reward::log_of_positive(remembered.facts.total_cost),
     };
     Ok(sona::predict(&query, &embedding, &type_attention(&dag, &scores)))
 }
@@ -51,7 +47,10 @@ fn prewarm(query: Option<&str>) -> Result<WarmRow, Report> {
     if !shmem::is_available() {
         return Err(not_preloaded());
     }
-    let foreseen = query.map(latency_estimate).transpose()?;
+    let foreseen = match query {
+        Some(query) => Some(latency_estimate(&planned::plan(query)?)?),
+        None => None,
+    };
     let is_known =
         |foreseen: Foreseen| foreseen.has_pattern || foreseen.prediction.source == Source::Recalled;
     Ok((

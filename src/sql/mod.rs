@@ -12,6 +12,7 @@
 
 mod config;
 mod analysis;
+mod estimate;
 mod attention;
 mod latency;
 mod learning;

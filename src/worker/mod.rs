@@ -4,7 +4,7 @@
 //! what backends learned and loads it after a restart; on a standby it only reads.
 
 use crate::settings;
-use crate::shmem::{corrections, databases, ring, snapshots, statements};
+use crate::shmem::{corrections, databases, ring, row_models, snapshots, statements};
 
 mod launcher;
 mod learner;
@@ -15,6 +15,7 @@ pub(crate) mod executions;
 pub(crate) mod known;
 pub(crate) mod recording;
 pub(crate) mod sona;
+mod rows;
 
 pub(crate) use learner::{Lesson, learn_now};
 pub(crate) use persist::forget;
@@ -37,6 +38,7 @@ pub(crate) fn forget_shared(database: u32) {
     statements::reset(database);
     ring::reset(database);
     snapshots::reset(database);
+    row_models::reset(database);
 }
 
 /// The launcher's process.

@@ -78,7 +78,7 @@ pub(crate) fn with_learned<R>(work: impl FnOnce(&mut Learned) -> (R, bool)) -> R
     let (mut learned, revision) = take(database);
     let (result, is_changed) = work(&mut learned);
     let revision = if is_changed {
-        let revision = revision + 1;
+        let revision = next_revision(revision);
         save(&learned, revision);
         let snapshot = Rc::new(for_sessions(&learned.engine));
         transaction_end::call(Box::new(move |is_committed| match is_committed {
@@ -92,6 +92,11 @@ pub(crate) fn with_learned<R>(work: impl FnOnce(&mut Learned) -> (R, bool)) -> R
     };
     KEPT.set(Some((database, revision, learned)));
     result
+}
+
+/// Counts on from the clock, so that a row never has the revision of one that was there before it was forgotten.
+pub(super) fn next_revision(revision: i64) -> i64 {
+    catalog::now().max(revision + 1)
 }
 
 /// What is known, locked until the transaction ends, and the revision of its row; 0 without one.
@@ -257,6 +262,7 @@ pub(crate) fn learn() -> Learning {
         learning.constraints = learned.engine.ewc().constraints().count();
         (learning, executions > 0)
     });
+    super::rows::learn();
     databases::set_learned(database, catalog::seconds());
     learning
 }
@@ -293,7 +299,7 @@ fn is_idle() -> bool {
 
 /// Publishes what was learned earlier, after a start.
 pub(super) fn publish(database: u32) {
-    if snapshots::version(database) == 0
+    if !snapshots::has(database)
         && let Ok(Some(stored)) = stored_unlocked()
         && let Ok(engine) = DagSonaEngine::from_state(settings::sona(), &stored)
     {

@@ -13,7 +13,8 @@ use testkit::{Cluster, Server};
 
 const EXECUTIONS: &str = "SELECT count(*) FROM ruvector.dag_trajectories";
 const REVISION: &str = "SELECT coalesce(max(revision), 0) FROM ruvector.dag_state WHERE part = 'sona'";
-const LEARNED_UP_TO: &str = "SELECT coalesce(max(learned_up_to), 0) FROM ruvector.dag_state WHERE part = 'sona'";
+const LEARNED_UP_TO: &str =
+    "SELECT coalesce(max(learned_up_to), 0) FROM ruvector.dag_state WHERE part = 'sona'";
 /// Patterns that a session knows.
 const PATTERNS: &str = "SELECT patterns_loaded FROM ruvector.dag_prewarm_patterns('{}')";
 
@@ -50,7 +51,8 @@ fn goes_on(client: &mut Client) -> Result<()> {
     learn(client, 10..13)?;
     wait_for("more to be learned", || {
         client.batch_execute("SELECT ruvector.dag_learn_now()")?;
-        let is_more = count(client, LEARNED_UP_TO)? >= learned_up_to + 3 && count(client, REVISION)? > revision;
+        let is_more =
+            count(client, LEARNED_UP_TO)? >= learned_up_to + 3 && count(client, REVISION)? > revision;
         Ok(is_more.then_some(()))
     })
 }
@@ -101,7 +103,11 @@ fn a_dump_carries_what_is_learned() -> Result<()> {
     };
     let before = known(&mut client)?;
     client.batch_execute("CREATE DATABASE restored")?;
-    let mut dump = cluster.program("pg_dump").arg("postgres").stdout(Stdio::piped()).spawn()?;
+    let mut dump = cluster
+        .program("pg_dump")
+        .arg("postgres")
+        .stdout(Stdio::piped())
+        .spawn()?;
     let restore = cluster
         .program("psql")
         .args(["--quiet", "--set=ON_ERROR_STOP=1", "restored"])
@@ -190,7 +196,9 @@ const TEMPLATES: &str = "CREATE FUNCTION slow(n int) RETURNS int COST 1 STABLE L
 fn run_templates(client: &mut Client, constants: std::ops::Range<i32>) -> Result<()> {
     for n in constants {
         client.simple_query(&format!("SELECT count(slow(i)) FROM s WHERE a = {n}"))?;
-        client.simple_query(&format!("SELECT count(abs(i)) FROM s WHERE a <> {n} AND i % 2 = 0"))?;
+        client.simple_query(&format!(
+            "SELECT count(abs(i)) FROM s WHERE a <> {n} AND i % 2 = 0"
+        ))?;
     }
     Ok(())
 }
@@ -232,7 +240,10 @@ fn what_is_expected_of_new_constants_comes_true() -> Result<()> {
     run_templates(&mut cluster.client("postgres")?, 200..210)?;
     write_down(&mut client)?;
     let after = error_after(&mut client, trained_up_to)?;
-    assert!(after < before, "{after} times off after learning, {before} before");
+    assert!(
+        after < before,
+        "{after} times off after learning, {before} before"
+    );
     assert!(after < 2.0, "{after} times off after learning");
     Ok(())
 }
@@ -279,7 +290,9 @@ fn a_new_extension_begins_anew() -> Result<()> {
 fn private_bytes(pid: i32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find(|line| line.starts_with("RssAnon:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1)).context("no RssAnon")?;
+    let kilobytes = line
+        .and_then(|line| line.split_whitespace().nth(1))
+        .context("no RssAnon")?;
     Ok(kilobytes.parse::<u64>()? << 10)
 }
 

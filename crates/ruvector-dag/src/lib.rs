@@ -35,6 +35,7 @@
 
 mod error;
 mod ids;
+mod frame;
 pub mod dag;
 pub mod cost;
 pub mod mincut;
