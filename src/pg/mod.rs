@@ -16,6 +16,7 @@ pub(crate) mod shmem;
 pub(crate) mod snapshots;
 pub(crate) mod own_settings;
 pub(crate) mod transaction_end;
+pub(crate) mod interrupts;
 pub(crate) mod background_worker;
 pub(crate) mod catalog;
 pub(crate) mod statement;

@@ -7,7 +7,7 @@
 use super::snapshots::Snapshots;
 use super::{compat, raw};
 use crate::shmem::counters::Counters;
-use crate::shmem::layout::{Arms, Correction, Database, Statement, Trajectory};
+use crate::shmem::layout::{Arms, Correction, Database, Statement, Trajectory, Use};
 use core::ffi::CStr;
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -37,6 +37,8 @@ unsafe impl Plain for Database {}
 unsafe impl Plain for Trajectory {}
 // SAFETY: numbers and arrays of numbers.
 unsafe impl Plain for Arms {}
+// SAFETY: numbers.
+unsafe impl Plain for Use {}
 
 /// How many of each, decided once from the settings.
 #[derive(Clone, Copy)]
@@ -46,6 +48,7 @@ pub(crate) struct Sizes {
     pub(crate) databases: usize,
     pub(crate) trajectories: usize,
     pub(crate) arms: usize,
+    pub(crate) uses: usize,
     /// Bytes of a snapshot.
     pub(crate) snapshot: usize,
 }
@@ -57,6 +60,7 @@ impl Sizes {
             + Table::<Database>::bytes(self.databases)
             + Ring::<Trajectory>::bytes(self.trajectories)
             + Table::<Arms>::bytes(self.arms)
+            + Table::<Use>::bytes(self.uses)
             + Snapshots::bytes(self.snapshot)
             + size_of::<Counters>()
     }
@@ -70,6 +74,7 @@ pub(crate) struct Shared {
     pub(crate) databases: Table<Database>,
     pub(crate) ring: Ring<Trajectory>,
     pub(crate) arms: Table<Arms>,
+    pub(crate) uses: Table<Use>,
     pub(crate) snapshots: Snapshots,
     pub(crate) counters: &'static Counters,
 }
@@ -108,7 +113,7 @@ pub(super) fn reserve() {
     // SAFETY: called at the moment PostgreSQL takes such requests.
     unsafe {
         pg_sys::RequestAddinShmemSpace(sizes.bytes());
-        pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 4 * PARTITIONS as i32);
+        pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 5 * PARTITIONS as i32);
     }
 }
 
@@ -147,6 +152,7 @@ unsafe extern "C-unwind" fn startup() {
                 locks.add(2 * PARTITIONS),
             ),
             arms: Table::create(c"ruvector_dag arms", sizes.arms, locks.add(3 * PARTITIONS)),
+            uses: Table::create(c"ruvector_dag uses", sizes.uses, locks.add(4 * PARTITIONS)),
             ring: Ring::create(c"ruvector_dag ring", sizes.trajectories),
             snapshots: Snapshots::create(sizes.snapshot),
             counters: &*counters,

@@ -4,7 +4,7 @@
 //! what backends learned and loads it after a restart; on a standby it only reads.
 
 use crate::settings;
-use crate::shmem::{corrections, databases, ring, snapshots, statements};
+use crate::shmem::{corrections, databases, ring, snapshots, statements, uses};
 
 mod launcher;
 mod learner;
@@ -13,6 +13,7 @@ mod rewards;
 mod load;
 pub(crate) mod executions;
 pub(crate) mod sona;
+pub(crate) mod patterns;
 
 pub(crate) use learner::{Lesson, learn_now};
 pub(crate) use persist::forget;
@@ -35,6 +36,7 @@ pub(crate) fn forget_shared(database: u32) {
     statements::reset(database);
     ring::reset(database);
     snapshots::reset(database);
+    uses::reset(database);
 }
 
 /// The launcher's process.
