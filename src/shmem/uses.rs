@@ -37,13 +37,15 @@ pub(crate) fn of_database(database: u32) -> Vec<Use> {
 pub(crate) fn settle(taken: &[Use]) {
     let Some(shared) = shared() else { return };
     for taken in taken {
-        shared.uses.update(place(taken.database, taken.pattern), |known| match known {
-            Some(known) => Update::Put(Use {
-                count: known.count.saturating_sub(taken.count),
-                ..known
-            }),
-            None => Update::Keep,
-        });
+        shared
+            .uses
+            .update(place(taken.database, taken.pattern), |known| match known {
+                Some(known) => Update::Put(Use {
+                    count: known.count.saturating_sub(taken.count),
+                    ..known
+                }),
+                None => Update::Keep,
+            });
     }
     shared.uses.remove_if(|_, known| known.count == 0);
 }

@@ -14,4 +14,6 @@ mod config;
 mod analysis;
 mod attention;
 mod learning;
+mod patterns;
+mod state;
 mod decisions;

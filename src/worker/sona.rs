@@ -137,13 +137,21 @@ pub(crate) fn with_known<R>(
         (Some((_, revision, learned)), Some(row)) if row.stored.revision == revision => (revision, learned),
         (_, Some(row)) => {
             let revision = row.stored.revision;
-            (revision, Learned::read(row.stored).map_err(|error| unreadable(&error))?)
+            (
+                revision,
+                Learned::read(row.stored).map_err(|error| unreadable(&error))?,
+            )
         }
         (_, None) => (0, Learned::new(OwnSettings::default(), 0)),
     };
     let result = work(&learned, saved_at);
     KEPT.set(Some((database, revision, learned)));
     Ok(result)
+}
+
+/// Forgets what this process keeps, since it is not what is stored.
+pub(crate) fn let_go() {
+    KEPT.set(None);
 }
 
 /// A row as it is read without a lock.
@@ -283,11 +291,6 @@ impl Learned {
             }));
         }
         count
-    }
-
-    /// What the owner set.
-    pub(crate) fn own_settings(&self) -> OwnSettings {
-        self.own
     }
 
     /// Sets what differs from the server's settings.
