@@ -520,5 +520,136 @@ END;
 COMMENT ON FUNCTION @extschema@.dag_row_model_quality() IS
     'How near the row model and PostgreSQL came to the row counts of relations that had never been counted';
 
+-- Patterns
+
+CREATE FUNCTION @extschema@.dag_store_pattern(
+    pattern_vector real[], pattern_metadata jsonb, quality_score double precision) RETURNS bigint
+AS 'MODULE_PATHNAME', 'dag_store_pattern_wrapper'
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_store_pattern(real[], jsonb, double precision) IS
+    'Stores a pattern and returns its number';
+
+CREATE FUNCTION @extschema@.dag_query_patterns(
+    query_vector real[], k integer DEFAULT 5, similarity_threshold double precision DEFAULT 0.7,
+    OUT pattern_id bigint, OUT similarity real, OUT quality_score double precision, OUT metadata jsonb,
+    OUT usage_count bigint, OUT last_used timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_query_patterns_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 5;
+COMMENT ON FUNCTION @extschema@.dag_query_patterns(real[], integer, double precision) IS
+    'The patterns nearest to an embedding, which counts as a use of each';
+
+CREATE FUNCTION @extschema@.dag_list_patterns(
+    OUT pattern_id bigint, OUT centroid real[], OUT member_count bigint, OUT quality_score double precision,
+    OUT quality_deviation double precision, OUT verdict text, OUT confidence double precision, OUT decision bigint,
+    OUT decision_gain double precision, OUT predicted_ms double precision, OUT usage_count bigint,
+    OUT last_used timestamptz, OUT created_at timestamptz, OUT is_pinned boolean, OUT metadata jsonb)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_list_patterns_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 100;
+COMMENT ON FUNCTION @extschema@.dag_list_patterns() IS
+    'All patterns of this database';
+
+CREATE VIEW @extschema@.dag_patterns AS SELECT * FROM @extschema@.dag_list_patterns();
+GRANT SELECT ON @extschema@.dag_patterns TO PUBLIC;
+COMMENT ON VIEW @extschema@.dag_patterns IS 'All patterns of this database';
+
+CREATE FUNCTION @extschema@.dag_pattern_clusters(
+    OUT cluster_id bigint, OUT centroid real[], OUT member_count bigint, OUT avg_quality double precision,
+    OUT representative_query text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_pattern_clusters_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000 ROWS 100;
+COMMENT ON FUNCTION @extschema@.dag_pattern_clusters() IS
+    'The patterns with the query identifier of the remembered execution nearest to each';
+
+CREATE FUNCTION @extschema@.dag_consolidate_patterns(target_clusters integer DEFAULT 100,
+    OUT clusters_before bigint, OUT clusters_after bigint, OUT patterns_merged bigint,
+    OUT consolidation_time_ms double precision, OUT silhouette double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_consolidate_patterns_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_consolidate_patterns(integer) IS
+    'Merges patterns until at most so many are left';
+
+CREATE FUNCTION @extschema@.dag_recompute_clusters(algorithm text DEFAULT 'kmeans_pp',
+    OUT old_clusters bigint, OUT new_clusters bigint, OUT silhouette_score double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_recompute_clusters_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_recompute_clusters(text) IS
+    'Finds the patterns anew in the executions that are kept';
+
+CREATE FUNCTION @extschema@.dag_reset_pattern_quality(pattern_ids bigint[] DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'dag_reset_pattern_quality_wrapper'
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_reset_pattern_quality(bigint[]) IS
+    'Forgets what was learned about patterns, all of them by default, and keeps the patterns; returns of how many';
+
+CREATE FUNCTION @extschema@.dag_forget(pattern_id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'dag_forget_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_forget(bigint) IS
+    'Forgets a pattern';
+
+CREATE FUNCTION @extschema@.dag_pin(pattern_id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'dag_pin_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_pin(bigint) IS
+    'Keeps a pattern whatever happens';
+
+CREATE FUNCTION @extschema@.dag_unpin(pattern_id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'dag_unpin_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_unpin(bigint) IS
+    'Lets a pattern fade and go like any other';
+
+CREATE FUNCTION @extschema@.dag_ewc_constraints(
+    OUT parameter_name text, OUT fisher_importance double precision, OUT optimal_value double precision,
+    OUT last_updated timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_ewc_constraints_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 4096;
+COMMENT ON FUNCTION @extschema@.dag_ewc_constraints() IS
+    'The learned parameters that earlier workloads protect';
+
+CREATE FUNCTION @extschema@.dag_configure_sona(
+    micro_lora_rank integer DEFAULT 2, base_lora_rank integer DEFAULT 8, ewc_lambda double precision DEFAULT 2000,
+    pattern_clusters integer DEFAULT 100) RETURNS void
+AS 'MODULE_PATHNAME', 'dag_configure_sona_wrapper'
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_configure_sona(integer, integer, double precision, integer) IS
+    'Sets how this database learns; what is NULL follows the settings of the server';
+
+CREATE FUNCTION @extschema@.dag_export_state() RETURNS bytea
+AS 'MODULE_PATHNAME', 'dag_export_state_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_export_state() IS
+    'All that the learning system knows of this database, to be imported elsewhere';
+
+CREATE FUNCTION @extschema@.dag_import_state(state bytea,
+    OUT patterns_imported bigint, OUT trajectories_imported bigint, OUT clusters_restored bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_import_state_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_import_state(bytea) IS
+    'Replaces what the learning system knows of this database by what was exported elsewhere';
+
+CREATE FUNCTION @extschema@.dag_dream(budget interval,
+    OUT queryid bigint, OUT class bigint, OUT decision bigint, OUT predicted_ms double precision,
+    OUT deviation double precision, OUT phi double precision, OUT expected_gain_ms double precision,
+    OUT time_limit_ms double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_dream_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 100;
+COMMENT ON FUNCTION @extschema@.dag_dream(interval) IS
+    'One deep cycle of learning now: trains, replays, and returns the trials that are worth their time';
+
+REVOKE EXECUTE ON FUNCTION @extschema@.dag_store_pattern(real[], jsonb, double precision),
+    @extschema@.dag_consolidate_patterns(integer), @extschema@.dag_recompute_clusters(text),
+    @extschema@.dag_reset_pattern_quality(bigint[]), @extschema@.dag_forget(bigint), @extschema@.dag_pin(bigint),
+    @extschema@.dag_unpin(bigint), @extschema@.dag_configure_sona(integer, integer, double precision, integer),
+    @extschema@.dag_export_state(), @extschema@.dag_import_state(bytea), @extschema@.dag_dream(interval) FROM PUBLIC;
+
 -- What changes learning is for superusers and whom they grant it to: it runs with the owner's rights on the tables.
 REVOKE EXECUTE ON FUNCTION @extschema@.dag_learn_now(), @extschema@.dag_reset_learning(boolean, boolean) FROM PUBLIC;

@@ -156,6 +156,23 @@ pub(super) fn storage(relid: pg_sys::Oid) -> Option<u32> {
     }
 }
 
+/// The role that owns the extension's tables; `None` without them.
+pub(super) fn tables_owner() -> Option<pg_sys::Oid> {
+    // SAFETY: C strings; catalog lookups inside the current transaction, the tuple is read before it is released.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"ruvector".as_ptr(), true);
+        let table = pg_sys::get_relname_relid(c"dag_state".as_ptr(), schema);
+        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+        let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(table));
+        if tuple.is_null() {
+            return None;
+        }
+        let owner = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>()).relowner;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(owner)
+    }
+}
+
 /// Rows inserted, updated and deleted in a table since its statistics began.
 pub(crate) fn modifications(relid: u32) -> u64 {
     let now = Instant::now();

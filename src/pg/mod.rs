@@ -17,6 +17,7 @@ pub(crate) mod snapshots;
 mod ring;
 pub(crate) mod own_settings;
 pub(crate) mod transaction_end;
+pub(crate) mod interrupts;
 pub(crate) mod background_worker;
 pub(crate) mod catalog;
 pub(crate) mod statement;

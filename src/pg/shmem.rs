@@ -8,7 +8,7 @@ use super::ring::Ring;
 use super::snapshots::Snapshots;
 use super::{compat, raw};
 use crate::shmem::counters::{Counters, Peaks};
-use crate::shmem::layout::{Arms, Correction, Database, Statement, Trajectory};
+use crate::shmem::layout::{Arms, Correction, Database, Statement, Trajectory, Use};
 use core::ffi::CStr;
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -20,7 +20,7 @@ const WAYS: usize = 8;
 /// Locks per table.
 const PARTITIONS: usize = 32;
 /// Locks of all tables.
-const LOCKS: usize = 4 * PARTITIONS;
+const LOCKS: usize = 5 * PARTITIONS;
 const TRANCHE: &CStr = c"ruvector_dag";
 
 /// Data that may lie in shared memory.
@@ -38,6 +38,8 @@ unsafe impl Plain for Database {}
 unsafe impl Plain for Trajectory {}
 // SAFETY: numbers and arrays of numbers.
 unsafe impl Plain for Arms {}
+// SAFETY: numbers.
+unsafe impl Plain for Use {}
 
 /// How many of each, decided once from the settings.
 #[derive(Clone, Copy)]
@@ -47,6 +49,7 @@ pub(crate) struct Sizes {
     pub(crate) databases: usize,
     pub(crate) trajectories: usize,
     pub(crate) arms: usize,
+    pub(crate) uses: usize,
     /// Bytes of a snapshot of either kind.
     pub(crate) snapshot: usize,
 }
@@ -58,6 +61,7 @@ impl Sizes {
             + Table::<Database>::bytes(self.databases)
             + Ring::<Trajectory>::bytes(self.trajectories)
             + Table::<Arms>::bytes(self.arms)
+            + Table::<Use>::bytes(self.uses)
             + 2 * Snapshots::bytes(self.snapshot)
             + size_of::<Counters>()
     }
@@ -97,6 +101,7 @@ pub(crate) struct Shared {
     pub(crate) databases: Table<Database>,
     pub(crate) ring: Ring<Trajectory>,
     pub(crate) arms: Table<Arms>,
+    pub(crate) uses: Table<Use>,
     pub(crate) snapshots: Snapshots,
     pub(crate) row_models: Snapshots,
     pub(crate) counters: &'static Counters,
@@ -184,6 +189,7 @@ unsafe extern "C-unwind" fn startup() {
                 &peaks.databases,
             ),
             arms: Table::create(c"ruvector_dag arms", sizes.arms, of(3), &peaks.arms),
+            uses: Table::create(c"ruvector_dag uses", sizes.uses, of(4), &peaks.uses),
             ring: Ring::create(c"ruvector_dag ring", sizes.trajectories, &peaks.ring),
             snapshots: Snapshots::create(c"ruvector_dag snapshots", sizes.snapshot, &peaks.snapshots),
             row_models: Snapshots::create(c"ruvector_dag row models", sizes.snapshot, &peaks.row_models),

@@ -45,6 +45,7 @@ pub(crate) struct Peaks {
     pub(crate) statements: AtomicU64,
     pub(crate) databases: AtomicU64,
     pub(crate) arms: AtomicU64,
+    pub(crate) uses: AtomicU64,
     pub(crate) ring: AtomicU64,
     pub(crate) snapshots: AtomicU64,
     pub(crate) row_models: AtomicU64,

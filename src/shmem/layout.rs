@@ -73,6 +73,20 @@ pub(crate) struct Arms {
     pub(crate) arms: PatternArms,
 }
 
+/// Uses of a pattern that the learner has not taken over yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
+pub(crate) struct Use {
+    /// The pattern's number.
+    pub(crate) pattern: u64,
+    /// OID of the database.
+    pub(crate) database: u32,
+    /// How often.
+    pub(crate) count: u32,
+    /// When it was used last.
+    pub(crate) last_at: i64,
+}
+
 /// Bytes of plan (the engine's binary form) that fit into one slot of the ring; larger plans leave it empty.
 pub(crate) const PLAN_BYTES: usize = 3840;
 

@@ -5,6 +5,7 @@ pub(crate) mod layout;
 pub(crate) mod corrections;
 pub(crate) mod statements;
 pub(crate) mod arms;
+pub(crate) mod uses;
 pub(crate) mod ring;
 pub(crate) mod snapshots;
 pub(crate) mod row_models;
@@ -18,6 +19,8 @@ use layout::{Arms, Correction, Statement, Trajectory};
 
 /// Databases that can have the extension at a time.
 const DATABASES: usize = 1024;
+/// Patterns whose uses wait for the learner at a time; those used longest ago are forgotten first.
+const USES: usize = 4096;
 
 /// Asks for shared memory, or warns that the library was not preloaded and returns false.
 pub(crate) fn init() -> bool {
@@ -47,6 +50,7 @@ fn sizes() -> Sizes {
         corrections: bytes / 4 / (size_of::<Correction>() + 16),
         statements: bytes / 4 / 16 * 15 / (size_of::<Statement>() + 16),
         arms: bytes / 4 / 16 / (size_of::<Arms>() + 16),
+        uses: USES,
         databases: DATABASES,
         snapshot: bytes / 8 / crate::pg::snapshots::SLOTS,
     }
@@ -65,6 +69,7 @@ pub(crate) fn usage() -> Vec<(&'static str, Usage)> {
         ("statement_classes", shared.statements.usage()),
         ("trajectory_ring", shared.ring.usage()),
         ("attention_arms", shared.arms.usage()),
+        ("pattern_uses", shared.uses.usage()),
         ("snapshots", shared.snapshots.usage()),
         ("row_models", shared.row_models.usage()),
         ("databases", shared.databases.usage()),

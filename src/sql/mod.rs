@@ -19,4 +19,6 @@ mod learning;
 mod memory;
 mod shapes;
 mod trajectories;
+mod patterns;
+mod state;
 mod decisions;

@@ -3,7 +3,7 @@
 use super::attention::graph;
 use super::learning::may_learn;
 use crate::attention;
-use crate::error::{from_engine, invalid_argument, learning_failed, or_raise};
+use crate::error::{from_engine, invalid_argument, or_raise};
 use crate::pg::ereport::{Report, sqlstate};
 use crate::pg::own_settings;
 use crate::settings;
@@ -146,8 +146,9 @@ fn overflow(count: usize, most: usize) -> Report {
 /// When each pattern that is kept was found first.
 #[pg_extern]
 fn dag_patterns_found() -> SetOfIterator<'static, TimestampWithTimeZone> {
-    let found = settings::paused(|| own_settings::within(known::patterns_found_at));
-    let found = or_raise(found.map_err(|error| learning_failed(error.to_string())));
+    let found = or_raise(settings::paused(|| {
+        own_settings::within(known::patterns_found_at)
+    }));
     SetOfIterator::new(
         found
             .into_iter()

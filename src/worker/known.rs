@@ -1,19 +1,17 @@
 //! What the worker learned, read without waiting for whoever is changing it.
 
 use super::sona;
-use crate::settings;
-use engine::learning::DagSonaEngine;
+use crate::pg::ereport::Report;
 use pgrx::spi::SpiResult;
 
 /// When each pattern that is kept was found first, in microseconds of PostgreSQL's clock.
-pub(crate) fn patterns_found_at() -> SpiResult<Vec<i64>> {
-    let engine =
-        sona::stored_unlocked()?.and_then(|state| DagSonaEngine::from_state(settings::sona(), &state).ok());
-    let patterns = engine.as_ref().map_or(&[][..], |engine| engine.bank().patterns());
-    Ok(patterns
-        .iter()
-        .filter_map(|pattern| i64::try_from(pattern.created_us).ok())
-        .collect())
+pub(crate) fn patterns_found_at() -> Result<Vec<i64>, Report> {
+    sona::with_known(|known, _| {
+        let patterns = known.engine.bank().patterns().iter();
+        patterns
+            .filter_map(|pattern| i64::try_from(pattern.created_us).ok())
+            .collect()
+    })
 }
 
 /// Bytes of what is stored in this database, and of these of what is in use: the rest could not be read.

@@ -4,7 +4,7 @@
 //! what backends learned and loads it after a restart; on a standby it only reads.
 
 use crate::settings;
-use crate::shmem::{corrections, databases, ring, row_models, snapshots, statements};
+use crate::shmem::{corrections, databases, ring, row_models, snapshots, statements, uses};
 
 mod launcher;
 mod learner;
@@ -16,6 +16,7 @@ pub(crate) mod known;
 pub(crate) mod recording;
 pub(crate) mod sona;
 mod rows;
+pub(crate) mod patterns;
 
 pub(crate) use learner::{Lesson, learn_now};
 pub(crate) use persist::forget;
@@ -39,6 +40,7 @@ pub(crate) fn forget_shared(database: u32) {
     ring::reset(database);
     snapshots::reset(database);
     row_models::reset(database);
+    uses::reset(database);
 }
 
 /// The launcher's process.
