@@ -25,7 +25,12 @@ CREATE TABLE @extschema@.dag_trajectories (
     plan bytea,
     total_cost double precision NOT NULL,
     embedding real[],
-    expected_ms double precision
+    expected_ms double precision,
+    sub_joins bytea,
+    model_q_error double precision,
+    estimate_q_error double precision,
+    predicted_counts integer,
+    held_counts integer
 );
 CREATE INDEX dag_trajectories_ended_at_idx ON @extschema@.dag_trajectories (ended_at);
 COMMENT ON TABLE @extschema@.dag_trajectories IS 'Executions that were learned from, newest dag_max_trajectories of them';
@@ -80,6 +85,8 @@ CREATE TABLE @extschema@.dag_state (
     settings jsonb NOT NULL,
     saved_at timestamptz NOT NULL
 );
+-- Such bytes don't compress: the attempt takes its time, and as much memory again.
+ALTER TABLE @extschema@.dag_state ALTER COLUMN state SET STORAGE EXTERNAL;
 COMMENT ON TABLE @extschema@.dag_state IS 'What the worker learned, as versioned and checksummed bytes';
 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_state', '');
@@ -129,8 +136,9 @@ BEGIN ATOMIC
         (SELECT count(*) FROM @extschema@.dag_trajectories),
         max(value) FILTER (WHERE measure = 'avg_improvement'),
         (SELECT sum(round(c.hit_rate * c.invocations))::bigint FROM @extschema@.dag_attention_counts() AS c),
-        -- A learning rate and the network are not there yet: nothing to report.
-        NULL::double precision, false,
+        max(value) FILTER (WHERE measure = 'learning_rate'),
+        -- The network is not there yet.
+        false,
         CASE WHEN current_setting('ruvector.neural_dag_enabled')::boolean
             THEN current_setting('ruvector.dag_mode') ELSE 'off' END,
         max(value) FILTER (WHERE measure = 'corrections')::bigint,
@@ -385,6 +393,263 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@.dag_trajectory_history(tstzrange, double precision, integer) IS
     'Executions that were learned from, the newest first';
+
+-- Trajectories and memory
+
+CREATE FUNCTION @extschema@.dag_record_trajectory(
+    query_hash bigint, dag_structure jsonb, execution_time_ms double precision, improvement_ratio double precision,
+    attention_mechanism text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'dag_record_trajectory_wrapper'
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_record_trajectory(bigint, jsonb, double precision, double precision, text) IS
+    'Writes an execution down that was measured elsewhere, to learn from';
+
+CREATE FUNCTION @extschema@.dag_bulk_record_trajectories(trajectories jsonb[]) RETURNS integer
+AS 'MODULE_PATHNAME', 'dag_bulk_record_trajectories_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 10000;
+COMMENT ON FUNCTION @extschema@.dag_bulk_record_trajectories(jsonb[]) IS
+    'Writes executions down that were measured elsewhere, all or none; answers how many';
+
+CREATE FUNCTION @extschema@.dag_patterns_found() RETURNS SETOF timestamptz
+AS 'MODULE_PATHNAME', 'dag_patterns_found_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER COST 10000 ROWS 100;
+COMMENT ON FUNCTION @extschema@.dag_patterns_found() IS 'When each pattern that is kept was found first';
+
+CREATE FUNCTION @extschema@.dag_trajectory_trends(window_size interval DEFAULT '1 hour',
+    OUT window_start timestamptz, OUT trajectory_count bigint, OUT avg_improvement double precision,
+    OUT best_mechanism text, OUT pattern_discoveries bigint, OUT avg_prediction_error double precision)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL RESTRICTED COST 10000 ROWS 100
+BEGIN ATOMIC
+    WITH executions AS (
+        SELECT pg_catalog.date_bin(window_size, t.ended_at, '2000-01-01 00:00:00+00') AS at, t.improvement_ratio,
+            t.attention_mechanism,
+            CASE WHEN t.execution_ms > 0 AND t.expected_ms > 0 AND t.expected_ms < 'Infinity' AND NOT t.is_cut_off
+                THEN abs(ln(t.execution_ms) - ln(t.expected_ms)) END AS prediction_error
+        FROM @extschema@.dag_trajectories AS t),
+    windows AS (
+        SELECT e.at, count(*) AS trajectories, avg(e.improvement_ratio) AS improvement, avg(e.prediction_error) AS error
+        FROM executions AS e GROUP BY e.at),
+    best AS (
+        SELECT DISTINCT ON (e.at) e.at, e.attention_mechanism
+        FROM executions AS e WHERE e.attention_mechanism IS NOT NULL AND e.improvement_ratio IS NOT NULL
+        GROUP BY e.at, e.attention_mechanism
+        ORDER BY e.at, avg(e.improvement_ratio) DESC, count(*) DESC, e.attention_mechanism),
+    found AS (
+        SELECT pg_catalog.date_bin(window_size, f.at, '2000-01-01 00:00:00+00') AS at, count(*) AS patterns
+        FROM @extschema@.dag_patterns_found() AS f (at) GROUP BY 1)
+    SELECT w.at, w.trajectories, w.improvement, b.attention_mechanism, coalesce(f.patterns, 0), w.error
+    FROM windows AS w LEFT JOIN best AS b ON b.at = w.at LEFT JOIN found AS f ON f.at = w.at
+    ORDER BY w.at;
+END;
+COMMENT ON FUNCTION @extschema@.dag_trajectory_trends(interval) IS
+    'Executions, improvement, patterns and the error of predictions over time';
+
+CREATE FUNCTION @extschema@.dag_prewarm(query text, OUT is_known boolean, OUT patterns bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_prewarm_wrapper'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_prewarm(text) IS
+    'Loads what is learned into the session, and looks a statement up if one is given';
+
+CREATE FUNCTION @extschema@.dag_prewarm_patterns(representative_queries text[],
+    OUT patterns_loaded bigint, OUT cache_hit_rate double precision)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 1
+BEGIN ATOMIC
+    SELECT max(w.patterns), avg(w.is_known::integer)::double precision
+    FROM unnest(pg_catalog.array_append(representative_queries, NULL::text)) AS q (query), @extschema@.dag_prewarm(q.query) AS w;
+END;
+COMMENT ON FUNCTION @extschema@.dag_prewarm_patterns(text[]) IS
+    'Loads what is learned into the session, and tells for which share of some statements there is something';
+
+CREATE FUNCTION @extschema@.dag_memory_usage(
+    OUT component text, OUT allocated_bytes bigint, OUT used_bytes bigint, OUT peak_bytes bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_memory_usage_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 11;
+COMMENT ON FUNCTION @extschema@.dag_memory_usage() IS
+    'Bytes taken by each part of shared memory, by this session and by what is stored in this database';
+
+CREATE FUNCTION @extschema@.dag_plan_fingerprint() RETURNS bytea
+AS 'MODULE_PATHNAME', 'dag_plan_fingerprint_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100000;
+COMMENT ON FUNCTION @extschema@.dag_plan_fingerprint() IS
+    'The shapes of this database''s plans at a glance, to compare with another server or moment';
+
+CREATE FUNCTION @extschema@.dag_plan_shapes_similarity(other bytea,
+    OUT shapes bigint, OUT other_shapes bigint, OUT similarity double precision, OUT overlap double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_plan_shapes_similarity_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_plan_shapes_similarity(bytea) IS
+    'How alike the shapes of this database''s plans are to those of another server or moment';
+
+REVOKE EXECUTE ON FUNCTION @extschema@.dag_bulk_record_trajectories(jsonb[]),
+    @extschema@.dag_record_trajectory(bigint, jsonb, double precision, double precision, text) FROM PUBLIC;
+
+-- Estimates
+
+CREATE FUNCTION @extschema@.dag_estimate(query text,
+    OUT metric text, OUT postgres_estimate double precision, OUT neural_estimate double precision,
+    OUT confidence double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_estimate_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000 ROWS 10;
+COMMENT ON FUNCTION @extschema@.dag_estimate(text) IS
+    'Row counts of a statement''s plan and its latency, as PostgreSQL estimates them and as learned models do';
+
+CREATE FUNCTION @extschema@.dag_row_model_quality(
+    OUT executions bigint, OUT counts bigint,
+    OUT postgres_median_q_error double precision, OUT postgres_p95_q_error double precision,
+    OUT model_median_q_error double precision, OUT model_p95_q_error double precision,
+    OUT within_interval double precision)
+RETURNS record
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+    SELECT count(*), coalesce(sum(t.predicted_counts), 0),
+        pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY t.estimate_q_error),
+        pg_catalog.percentile_cont(0.95) WITHIN GROUP (ORDER BY t.estimate_q_error),
+        pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY t.model_q_error),
+        pg_catalog.percentile_cont(0.95) WITHIN GROUP (ORDER BY t.model_q_error),
+        sum(t.held_counts)::double precision / nullif(sum(t.predicted_counts), 0)
+    FROM @extschema@.dag_trajectories AS t
+    WHERE t.model_q_error IS NOT NULL;
+END;
+COMMENT ON FUNCTION @extschema@.dag_row_model_quality() IS
+    'How near the row model and PostgreSQL came to the row counts of relations that had never been counted';
+
+-- Patterns
+
+CREATE FUNCTION @extschema@.dag_store_pattern(
+    pattern_vector real[], pattern_metadata jsonb, quality_score double precision) RETURNS bigint
+AS 'MODULE_PATHNAME', 'dag_store_pattern_wrapper'
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_store_pattern(real[], jsonb, double precision) IS
+    'Stores a pattern and returns its number';
+
+CREATE FUNCTION @extschema@.dag_query_patterns(
+    query_vector real[], k integer DEFAULT 5, similarity_threshold double precision DEFAULT 0.7,
+    OUT pattern_id bigint, OUT similarity real, OUT quality_score double precision, OUT metadata jsonb,
+    OUT usage_count bigint, OUT last_used timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_query_patterns_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 5;
+COMMENT ON FUNCTION @extschema@.dag_query_patterns(real[], integer, double precision) IS
+    'The patterns nearest to an embedding, which counts as a use of each';
+
+CREATE FUNCTION @extschema@.dag_list_patterns(
+    OUT pattern_id bigint, OUT centroid real[], OUT member_count bigint, OUT quality_score double precision,
+    OUT quality_deviation double precision, OUT verdict text, OUT confidence double precision, OUT decision bigint,
+    OUT decision_gain double precision, OUT predicted_ms double precision, OUT usage_count bigint,
+    OUT last_used timestamptz, OUT created_at timestamptz, OUT is_pinned boolean, OUT metadata jsonb)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_list_patterns_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 100;
+COMMENT ON FUNCTION @extschema@.dag_list_patterns() IS
+    'All patterns of this database';
+
+CREATE VIEW @extschema@.dag_patterns AS SELECT * FROM @extschema@.dag_list_patterns();
+GRANT SELECT ON @extschema@.dag_patterns TO PUBLIC;
+COMMENT ON VIEW @extschema@.dag_patterns IS 'All patterns of this database';
+
+CREATE FUNCTION @extschema@.dag_pattern_clusters(
+    OUT cluster_id bigint, OUT centroid real[], OUT member_count bigint, OUT avg_quality double precision,
+    OUT representative_query text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_pattern_clusters_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000 ROWS 100;
+COMMENT ON FUNCTION @extschema@.dag_pattern_clusters() IS
+    'The patterns with the query identifier of the remembered execution nearest to each';
+
+CREATE FUNCTION @extschema@.dag_consolidate_patterns(target_clusters integer DEFAULT 100,
+    OUT clusters_before bigint, OUT clusters_after bigint, OUT patterns_merged bigint,
+    OUT consolidation_time_ms double precision, OUT silhouette double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_consolidate_patterns_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_consolidate_patterns(integer) IS
+    'Merges patterns until at most so many are left';
+
+CREATE FUNCTION @extschema@.dag_recompute_clusters(algorithm text DEFAULT 'kmeans_pp',
+    OUT old_clusters bigint, OUT new_clusters bigint, OUT silhouette_score double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_recompute_clusters_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_recompute_clusters(text) IS
+    'Finds the patterns anew in the executions that are kept';
+
+CREATE FUNCTION @extschema@.dag_reset_pattern_quality(pattern_ids bigint[] DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'dag_reset_pattern_quality_wrapper'
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_reset_pattern_quality(bigint[]) IS
+    'Forgets what was learned about patterns, all of them by default, and keeps the patterns; returns of how many';
+
+CREATE FUNCTION @extschema@.dag_forget(pattern_id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'dag_forget_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_forget(bigint) IS
+    'Forgets a pattern';
+
+CREATE FUNCTION @extschema@.dag_pin(pattern_id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'dag_pin_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_pin(bigint) IS
+    'Keeps a pattern whatever happens';
+
+CREATE FUNCTION @extschema@.dag_unpin(pattern_id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'dag_unpin_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_unpin(bigint) IS
+    'Lets a pattern fade and go like any other';
+
+CREATE FUNCTION @extschema@.dag_ewc_constraints(
+    OUT parameter_name text, OUT fisher_importance double precision, OUT optimal_value double precision,
+    OUT last_updated timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_ewc_constraints_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 4096;
+COMMENT ON FUNCTION @extschema@.dag_ewc_constraints() IS
+    'The learned parameters that earlier workloads protect';
+
+CREATE FUNCTION @extschema@.dag_configure_sona(
+    micro_lora_rank integer DEFAULT 2, base_lora_rank integer DEFAULT 8, ewc_lambda double precision DEFAULT 2000,
+    pattern_clusters integer DEFAULT 100) RETURNS void
+AS 'MODULE_PATHNAME', 'dag_configure_sona_wrapper'
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_configure_sona(integer, integer, double precision, integer) IS
+    'Sets how this database learns; what is NULL follows the settings of the server';
+
+CREATE FUNCTION @extschema@.dag_export_state() RETURNS bytea
+AS 'MODULE_PATHNAME', 'dag_export_state_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED SECURITY DEFINER COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_export_state() IS
+    'All that the learning system knows of this database, to be imported elsewhere';
+
+CREATE FUNCTION @extschema@.dag_import_state(state bytea,
+    OUT patterns_imported bigint, OUT trajectories_imported bigint, OUT clusters_restored bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_import_state_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_import_state(bytea) IS
+    'Replaces what the learning system knows of this database by what was exported elsewhere';
+
+CREATE FUNCTION @extschema@.dag_dream(budget interval,
+    OUT queryid bigint, OUT class bigint, OUT decision bigint, OUT predicted_ms double precision,
+    OUT deviation double precision, OUT phi double precision, OUT expected_gain_ms double precision,
+    OUT time_limit_ms double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_dream_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 100;
+COMMENT ON FUNCTION @extschema@.dag_dream(interval) IS
+    'One deep cycle of learning now: trains, replays, and returns the trials that are worth their time';
+
+REVOKE EXECUTE ON FUNCTION @extschema@.dag_store_pattern(real[], jsonb, double precision),
+    @extschema@.dag_consolidate_patterns(integer), @extschema@.dag_recompute_clusters(text),
+    @extschema@.dag_reset_pattern_quality(bigint[]), @extschema@.dag_forget(bigint), @extschema@.dag_pin(bigint),
+    @extschema@.dag_unpin(bigint), @extschema@.dag_configure_sona(integer, integer, double precision, integer),
+    @extschema@.dag_export_state(), @extschema@.dag_import_state(bytea), @extschema@.dag_dream(interval) FROM PUBLIC;
 
 -- What changes learning is for superusers and whom they grant it to: it runs with the owner's rights on the tables.
 REVOKE EXECUTE ON FUNCTION @extschema@.dag_learn_now(), @extschema@.dag_reset_learning(boolean, boolean) FROM PUBLIC;

@@ -35,6 +35,36 @@ pub(crate) fn disabled() -> Report {
     }
 }
 
+/// No pattern has this number (RV003).
+pub(crate) fn pattern_not_found(pattern: i64) -> Report {
+    Report {
+        sqlstate: sqlstate(b"RV003"),
+        message: format!("there is no pattern {pattern}"),
+        detail: None,
+        hint: Some("Patterns that became near-equal are merged; the view dag_patterns shows all.".to_owned()),
+    }
+}
+
+/// An argument must not be NULL.
+pub(crate) fn null_argument(name: &str) -> Report {
+    Report {
+        sqlstate: sqlstate(b"22004"),
+        message: format!("{name} must not be NULL"),
+        detail: None,
+        hint: None,
+    }
+}
+
+/// An argument is larger than is taken.
+pub(crate) fn too_large(what: &str, bytes: usize, limit: usize) -> Report {
+    Report {
+        sqlstate: sqlstate(b"54000"),
+        message: format!("{what} of {bytes} bytes, more than {limit}"),
+        detail: None,
+        hint: None,
+    }
+}
+
 /// A learning cycle did not succeed (RV004).
 pub(crate) fn learning_failed(reason: String) -> Report {
     Report {
@@ -49,6 +79,7 @@ pub(crate) fn learning_failed(reason: String) -> Report {
 pub(crate) fn from_engine(error: engine::Error) -> Report {
     let code = match error {
         engine::Error::UnknownMechanism { .. } => b"RV002",
+        engine::Error::PatternsFull { .. } => b"53400",
         _ => b"22023",
     };
     Report {

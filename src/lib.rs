@@ -10,6 +10,7 @@ mod hooks;
 mod plan;
 mod attention;
 mod sona;
+mod row_model;
 mod steer;
 mod observe;
 mod worker;

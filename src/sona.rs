@@ -98,21 +98,49 @@ fn post(engine: &mut DagSonaEngine, trajectory: Trajectory) -> Option<f64> {
     is_informed.then(|| learned.expected.log_latency.exp())
 }
 
-/// The latency to expect of a plan; none before anything is known.
+/// Cosine from which a plan is of a pattern.
+const NEAR: f32 = 0.9;
+
+/// What is known of a plan before it runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Foreseen {
+    pub(crate) prediction: LatencyPrediction,
+    /// Whether it is of a pattern.
+    pub(crate) has_pattern: bool,
+}
+
+/// What is known of a plan; none before anything is.
 pub(crate) fn predict(
     query: &LatencyQuery,
     embedding: &PlanEmbedding,
     types: &[(OperatorType, f32)],
-) -> Option<LatencyPrediction> {
+) -> Option<Foreseen> {
     with_engine(f64::INFINITY, |engine| {
         let is_informed = !engine.executions().is_empty();
-        is_informed.then(|| engine.predict(query, embedding, types))
+        is_informed.then(|| Foreseen {
+            prediction: engine.predict(query, embedding, types),
+            has_pattern: !engine.bank().search(embedding, 1, NEAR).is_empty(),
+        })
     })
     .flatten()
 }
 
+/// Patterns that the session knows, after it took over what is new.
+pub(crate) fn patterns() -> usize {
+    with_engine(f64::INFINITY, |engine| engine.bank().len()).unwrap_or(0)
+}
+
+/// Bytes of what the session knows; none before it needed anything.
+pub(crate) fn memory_bytes() -> Option<usize> {
+    SESSION.with_borrow(|session| session.as_ref().map(|session| session.engine.memory_bytes()))
+}
+
 /// Runs `work` on the session's engine, which is renewed when a newer one was published and `waited_ms` is worth it.
 fn with_engine<R>(waited_ms: f64, work: impl FnOnce(&mut DagSonaEngine) -> R) -> Option<R> {
+    // Looked at first: a new extension forgets what the old one learned.
+    if !catalog::has_extension() {
+        return None;
+    }
     let database = catalog::database();
     SESSION.with_borrow_mut(|session| {
         let version = snapshots::version(database);
@@ -131,14 +159,15 @@ fn renew(session: &mut Option<Session>, database: u32) {
         trajectory_capacity: 1,
         ..settings::sona()
     };
-    let published = snapshots::read(database)
-        .and_then(|(version, state)| Some((version, DagSonaEngine::from_state(config, &state).ok()?)));
-    let (version, engine) = match published {
-        Some((version, engine)) => (version, Some(engine)),
-        None => (0, DagSonaEngine::new(config).ok()),
+    let published = snapshots::read(database);
+    let version = published.as_ref().map_or(0, |(version, _)| *version);
+    // Nothing is what there is after it was forgotten.
+    let engine = match published {
+        Some((_, state)) if !state.is_empty() => DagSonaEngine::from_state(config, &state),
+        _ => DagSonaEngine::new(config),
     };
     // What this session learned itself is worth more than nothing.
-    if let Some(engine) = engine.filter(|_| version > 0 || session.is_none()) {
+    if let Some(engine) = engine.ok().filter(|_| version > 0 || session.is_none()) {
         *session = Some(Session {
             database,
             version,

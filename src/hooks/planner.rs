@@ -4,7 +4,7 @@
 //! back is read and remembered for its execution. Each planning has a frame; the innermost one is on top.
 
 use crate::observe::knowledge::{self, Remembered};
-use crate::observe::session;
+use crate::observe::{learn, session};
 use crate::pg::catalog;
 use crate::pg::level::Level;
 use crate::pg::plan_tree::{self, PlanFacts};
@@ -131,7 +131,8 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> bool {
     let Some(Some(frame)) = FRAMES.with_borrow_mut(Vec::pop) else {
         return true;
     };
-    let facts = plan_tree::read(planned, &frame.levels);
+    let with_sketches = IS_INSPECTING.get() || learn::wants_sub_joins(frame.evidence.calls);
+    let facts = plan_tree::read(planned, &frame.levels, with_sketches);
     if !frame.spare.is_null() && !frame.evidence.worth_running(facts.shape) {
         shmem::statements::settle(frame.statement.class, frame.choice.cutoff);
         AGAIN.set(Some(frame));

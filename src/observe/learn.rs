@@ -4,11 +4,13 @@ use super::knowledge::Remembered;
 use super::session;
 use super::trajectory::{self, Executed};
 use super::watch::Watch;
-use crate::pg::{catalog, plan_state, plan_tree::Counted};
+use crate::pg::plan_tree::{Counted, PlanFacts};
+use crate::pg::sub_join::Sketched;
+use crate::pg::{catalog, plan_state};
 use crate::settings;
 use crate::shmem::{corrections, corrections::Observation, counters, statements};
 use crate::steer::rows;
-use engine::cardinality::is_material;
+use engine::cardinality::{CountedSketch, SetCount, is_material};
 use pgrx::pg_sys;
 use std::collections::{HashMap, HashSet};
 
@@ -25,6 +27,8 @@ pub(super) struct Lesson {
     is_surprise: bool,
     /// The sequence numbers of surprising counts that were not known, the most attended first.
     news: Vec<u64>,
+    /// The counts for the row model.
+    pub(super) counts: Vec<CountedSketch>,
 }
 
 impl Lesson {
@@ -35,6 +39,7 @@ impl Lesson {
         is_news: false,
         is_surprise: false,
         news: Vec::new(),
+        counts: Vec::new(),
     };
 
     /// The cutoff up to which only the more attended half of the news is applied; 0 without two of them.
@@ -50,6 +55,8 @@ impl Lesson {
 const COUNTED_RUNS: u64 = 1;
 /// Of the further ones, one in so many: counting rows costs a few per cent of a long execution.
 const COUNTED_EVERY: u64 = 16;
+/// First executions of a class that may have new counts for the row model.
+const SKETCHED_RUNS: u64 = 4;
 /// Belief in a count from which on it needs no new one.
 const SURE: f64 = 0.9;
 
@@ -59,6 +66,11 @@ pub(crate) fn wants_all_counts(class: u64) -> bool {
         let calls = known.evidence.calls;
         calls < COUNTED_RUNS || calls % COUNTED_EVERY == 0
     })
+}
+
+/// Whether the row model is to learn from the next execution of a class that ran this often.
+pub(crate) fn wants_sub_joins(calls: u64) -> bool {
+    calls < SKETCHED_RUNS || calls.is_multiple_of(COUNTED_EVERY)
 }
 
 /// The plan nodes whose rows the next execution should count: all that produce a relation, or those not known yet.
@@ -143,6 +155,9 @@ fn learn_counts(
     if complete.iter().filter(|(node, _)| is_unknown(node)).count() > 1 {
         sort_by_attention(&mut complete, executed, remembered.statement.class);
     }
+    if may_write {
+        lesson.counts = sub_joins(&remembered.facts, &complete);
+    }
     for (node, run) in complete {
         lesson.counted += 1;
         lesson.max_q_error = lesson.max_q_error.max(q_error(node, run));
@@ -159,6 +174,29 @@ fn learn_counts(
         }
     }
     lesson
+}
+
+/// What the row model is to learn: per query level each relation once.
+fn sub_joins(facts: &PlanFacts, complete: &[(&Counted, &plan_state::NodeRun)]) -> Vec<CountedSketch> {
+    let of_level = |(at, known): (usize, &Sketched)| {
+        let counts = complete.iter().filter_map(|(node, run)| {
+            let place = node.sketched.filter(|place| place.sketch == at)?;
+            Some(SetCount {
+                set: place.set,
+                estimate: place.estimate,
+                rows: run.rows,
+                is_first: rows::learned(&node.subject).is_none(),
+            })
+        });
+        let mut counts: Vec<SetCount> = counts.collect();
+        counts.sort_by_key(|count| count.set);
+        counts.dedup_by_key(|count| count.set);
+        (!counts.is_empty()).then(|| CountedSketch {
+            sketch: known.sketch.clone(),
+            counts,
+        })
+    };
+    facts.sketches.iter().enumerate().filter_map(of_level).collect()
 }
 
 fn q_error(node: &Counted, run: &plan_state::NodeRun) -> f64 {

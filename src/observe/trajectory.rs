@@ -7,10 +7,11 @@ use crate::pg::operators::OperatorView;
 use crate::pg::plan_state::NodeRun;
 use crate::pg::{catalog, operators};
 use crate::plan;
-use crate::shmem::layout::{PLAN_BYTES, Trajectory};
+use crate::shmem::layout::{PLAN_BYTES, SUB_JOIN_BYTES, Trajectory};
 use crate::shmem::{counters, ring, statements};
 use crate::sona::{self, Described};
 use engine::attention::Choice;
+use engine::cardinality::CountedSketch;
 use engine::decision::PlanEvidence;
 use engine::embedding::{DIMENSIONS, PlanEmbedding};
 use engine::trajectory::type_attention;
@@ -76,11 +77,27 @@ pub(super) fn send(executed: Option<&Executed>, watch: &Watch, lesson: &Lesson, 
         embedding: [0.0; DIMENSIONS],
         plan_length: 0,
         plan: [0; PLAN_BYTES],
+        sub_joins_length: 0,
+        sub_joins: [0; SUB_JOIN_BYTES],
     };
+    attach_counts(&mut trajectory, lesson);
     if let Some(executed) = executed {
         attach_plan(&mut trajectory, executed);
     }
     ring::push(&trajectory);
+}
+
+fn attach_counts(trajectory: &mut Trajectory, lesson: &Lesson) {
+    if lesson.counts.is_empty() {
+        return;
+    }
+    let binary = CountedSketch::to_binary(&lesson.counts);
+    if binary.len() <= SUB_JOIN_BYTES {
+        trajectory.sub_joins[..binary.len()].copy_from_slice(&binary);
+        trajectory.sub_joins_length = binary.len() as u32;
+    } else {
+        counters::add_sub_joins_dropped(1);
+    }
 }
 
 fn attach_plan(trajectory: &mut Trajectory, executed: &Executed) {

@@ -1,5 +1,6 @@
 //! What the catalog and the statistics system know of tables, databases and our own extension.
 
+use engine::cardinality::{hash_bytes, hash_words};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -24,6 +25,12 @@ pub(crate) fn database() -> u32 {
 pub(crate) fn user() -> u32 {
     // SAFETY: no arguments; fails only outside a session.
     unsafe { pg_sys::GetUserId() }.to_u32()
+}
+
+/// Who called a function that runs with its owner's rights: the session's user, or who SET ROLE made it.
+pub(crate) fn caller() -> u32 {
+    // SAFETY: as `user`.
+    unsafe { pg_sys::GetOuterUserId() }.to_u32()
 }
 
 /// Now, as PostgreSQL counts it.
@@ -149,6 +156,23 @@ pub(super) fn storage(relid: pg_sys::Oid) -> Option<u32> {
     }
 }
 
+/// The role that owns the extension's tables; `None` without them.
+pub(super) fn tables_owner() -> Option<pg_sys::Oid> {
+    // SAFETY: C strings; catalog lookups inside the current transaction, the tuple is read before it is released.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"ruvector".as_ptr(), true);
+        let table = pg_sys::get_relname_relid(c"dag_state".as_ptr(), schema);
+        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+        let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(table));
+        if tuple.is_null() {
+            return None;
+        }
+        let owner = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>()).relowner;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(owner)
+    }
+}
+
 /// Rows inserted, updated and deleted in a table since its statistics began.
 pub(crate) fn modifications(relid: u32) -> u64 {
     let now = Instant::now();
@@ -181,6 +205,17 @@ pub(super) fn relation_name(relid: pg_sys::Oid) -> Option<String> {
         let name = pg_sys::get_rel_name(relid);
         (!name.is_null()).then(|| core::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
     }
+}
+
+/// A table's name with its schema, hashed: the same after a dump and restore. `None` when it is gone.
+pub(super) fn relation_hash(relid: pg_sys::Oid) -> Option<u64> {
+    // SAFETY: syscache lookups; a schema's name is a palloc'ed C string or null.
+    let schema = unsafe {
+        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relid));
+        (!schema.is_null()).then(|| hash_bytes(core::ffi::CStr::from_ptr(schema).to_bytes()))?
+    };
+    let table = relation_name(relid)?;
+    Some(hash_words([schema, hash_bytes(table.as_bytes())]))
 }
 
 /// Whether the current user may see other users' statements, as in pg_stat_statements.

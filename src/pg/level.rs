@@ -32,21 +32,21 @@ pub(crate) struct Subject {
 
 /// A base relation's tables.
 #[derive(Debug, Default, Clone)]
-struct Storage {
-    rtindex: usize,
+pub(super) struct Storage {
+    pub(super) rtindex: usize,
     tables: Vec<u32>,
-    table_rows: f64,
+    pub(super) table_rows: f64,
 }
 
 /// A query level.
 #[derive(Debug)]
 pub(crate) struct Level {
-    root: *mut pg_sys::PlannerInfo,
-    graph: RelationGraph,
+    pub(super) root: *mut pg_sys::PlannerInfo,
+    pub(super) graph: RelationGraph,
     positions: Vec<u8>,
-    bases: Vec<Storage>,
-    children: HashMap<usize, (Subject, usize)>,
-    estimates: HashMap<Part, f64>,
+    pub(super) bases: Vec<Storage>,
+    pub(super) children: HashMap<usize, (Subject, usize)>,
+    pub(super) estimates: HashMap<Part, f64>,
 }
 
 impl Level {
@@ -78,7 +78,7 @@ impl Level {
     }
 
     /// The relation lives in planning memory, not in this struct; callers hold one at a time.
-    unsafe fn relation<'p>(&self, rtindex: usize) -> Option<&'p mut pg_sys::RelOptInfo> {
+    pub(super) unsafe fn relation<'p>(&self, rtindex: usize) -> Option<&'p mut pg_sys::RelOptInfo> {
         // SAFETY: the array has `simple_rel_array_size` entries, null where there is no relation.
         unsafe {
             let within = rtindex < list::index((*self.root).simple_rel_array_size);
@@ -86,7 +86,7 @@ impl Level {
         }
     }
 
-    unsafe fn range_table_entry<'p>(&self, rtindex: usize) -> &'p pg_sys::RangeTblEntry {
+    pub(super) unsafe fn range_table_entry<'p>(&self, rtindex: usize) -> &'p pg_sys::RangeTblEntry {
         // SAFETY: the array has an entry wherever the relation array has one.
         unsafe { &**(*self.root).simple_rte_array.add(rtindex) }
     }
@@ -185,18 +185,10 @@ impl Level {
                 let table_rows = rel.tuples.max(0.0);
                 self.bases[parent].tables.push(entry.relid.to_u32());
                 self.bases[parent].table_rows += table_rows;
-                let mut alone = vec![u8::MAX; self.positions.len()];
-                alone[rtindex] = 0;
-                let (source, clauses) = (self.source(rtindex, rel), restrictions(rel, &alone));
-                let (Some(source), Some(clauses), false) = (source, clauses, entry.inh) else {
+                let graph = self.child_graph(rtindex, rel).filter(|_| !entry.inh);
+                let Some(key) = graph.and_then(|graph| graph.base_key(0)) else {
                     continue;
                 };
-                let mut graph = RelationGraph::new();
-                graph.add_relation(Relation {
-                    source: Some(source),
-                    clauses,
-                });
-                let Some(key) = graph.base_key(0) else { continue };
                 let subject = Subject {
                     key,
                     tables: vec![entry.relid.to_u32()],
@@ -209,6 +201,25 @@ impl Level {
                 base.tables.dedup();
             }
         }
+    }
+
+    /// The graph of a child alone; `None` when it can't be described.
+    pub(super) unsafe fn child_graph(
+        &self,
+        rtindex: usize,
+        rel: &pg_sys::RelOptInfo,
+    ) -> Option<RelationGraph> {
+        let mut alone = vec![u8::MAX; self.positions.len()];
+        *alone.get_mut(rtindex)? = 0;
+        let mut graph = RelationGraph::new();
+        // SAFETY: the planner's arrays.
+        unsafe {
+            graph.add_relation(Relation {
+                source: Some(self.source(rtindex, rel)?),
+                clauses: restrictions(rel, &alone)?,
+            });
+        }
+        Some(graph)
     }
 
     /// The position of the base relation that a child is expanded from.
@@ -314,7 +325,7 @@ impl Level {
     }
 
     /// The positions of a set of range-table indexes; outer joins' own indexes (16 and later) have none.
-    unsafe fn set_of(&self, relids: *mut pg_sys::Bitmapset) -> RelationSet {
+    pub(super) unsafe fn set_of(&self, relids: *mut pg_sys::Bitmapset) -> RelationSet {
         // SAFETY: by the caller's promise.
         unsafe { list::members(relids) }
             .filter_map(|rtindex| self.position(rtindex))

@@ -3,7 +3,8 @@
 //! Our statements name their tables with the schema, but operators and functions are found by `search_path`, which
 //! the owner of a database may set for everybody who connects, so also for a worker with a superuser's rights.
 
-use core::ffi::CStr;
+use super::catalog;
+use core::ffi::{CStr, c_int};
 use pgrx::pg_sys;
 
 /// Set wherever our SQL runs.
@@ -57,5 +58,23 @@ pub(crate) fn within<R>(work: impl FnOnce() -> R) -> R {
     let result = work();
     // SAFETY: the level opened above.
     unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    result
+}
+
+/// The same with the rights of the owner of our tables, for functions that also have to know who calls them: SECURITY
+/// DEFINER would hide that. An error gives the caller's rights back with its (sub)transaction.
+pub(crate) fn within_as_owner<R>(work: impl FnOnce() -> R) -> R {
+    let Some(owner) = catalog::tables_owner() else {
+        return within(work);
+    };
+    let (mut caller, mut context): (pg_sys::Oid, c_int) = (pg_sys::InvalidOid, 0);
+    // SAFETY: the pointers are to variables that outlive the call; the role exists, it owns a table.
+    unsafe {
+        pg_sys::GetUserIdAndSecContext(&mut caller, &mut context);
+        pg_sys::SetUserIdAndSecContext(owner, context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as c_int);
+    }
+    let result = within(work);
+    // SAFETY: what was read above.
+    unsafe { pg_sys::SetUserIdAndSecContext(caller, context) };
     result
 }

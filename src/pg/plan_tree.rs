@@ -6,9 +6,11 @@
 
 use super::level::{Level, Part, Subject};
 use super::list;
+use super::sub_join::{Sketched, SketchedSet};
 use engine::cardinality::hash_words;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
+use std::collections::HashMap;
 
 /// Marks our item among a plan's invalidation items: no catalog cache has a negative number, so it never matches, and
 /// it is copied with the plan (into the plan cache, too).
@@ -23,6 +25,8 @@ pub(crate) struct Counted {
     pub(crate) estimated: f64,
     /// What it was planned with: the estimate, or the learned count.
     pub(crate) planned: f64,
+    /// What the row model is told of it, if it is to be told.
+    pub(crate) sketched: Option<SketchedSet>,
 }
 
 /// What is remembered of a plan until it runs.
@@ -34,16 +38,21 @@ pub(crate) struct PlanFacts {
     /// Parallel workers take part.
     pub(crate) is_parallel: bool,
     pub(crate) counted: Vec<Counted>,
+    /// The query levels of what is counted; empty when nobody asks.
+    pub(crate) sketches: Vec<Sketched>,
 }
 
-/// Reads a finished plan against the levels it was planned from.
-pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level]) -> PlanFacts {
+/// Reads a finished plan against the levels it was planned from, with sketches of them if asked for.
+pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level], with_sketches: bool) -> PlanFacts {
     // SAFETY: the planner's result, complete and in memory; planning memory is still alive.
     unsafe {
         let mut reader = Reader {
             levels,
             entries: entries(stmt, levels),
             counted: Vec::new(),
+            with_sketches,
+            sketches: Vec::new(),
+            sketched: HashMap::new(),
         };
         let (mut shape, _) = reader.node((*stmt).planTree);
         for subplan in list::pointers::<pg_sys::Plan>((*stmt).subplans) {
@@ -55,6 +64,7 @@ pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level]) -> PlanFact
             total_cost: (*(*stmt).planTree).total_cost,
             is_parallel: (*stmt).parallelModeNeeded,
             counted: reader.counted,
+            sketches: reader.sketches,
         }
     }
 }
@@ -79,6 +89,10 @@ struct Reader<'l> {
     levels: &'l [Level],
     entries: Vec<(u32, Option<Place>)>,
     counted: Vec<Counted>,
+    with_sketches: bool,
+    sketches: Vec<Sketched>,
+    /// Where the sketch of a level, or of a child in it, is.
+    sketched: HashMap<(usize, Option<usize>), usize>,
 }
 
 impl Reader<'_> {
@@ -192,12 +206,35 @@ impl Reader<'_> {
         };
         // SAFETY: a valid plan node.
         let plan_node_id = unsafe { (*plan).plan_node_id };
+        let sketched = self.sketch(number, part);
         self.counted.push(Counted {
             plan_node_id,
             subject,
             estimated,
             planned,
+            sketched,
         });
+    }
+
+    fn sketch(&mut self, number: usize, part: Part) -> Option<SketchedSet> {
+        let level = self.levels.get(number).filter(|_| self.with_sketches)?;
+        let (child, set) = match part {
+            Part::Set(set) => (None, set),
+            Part::Child(rtindex) => (Some(rtindex), 1),
+        };
+        let sketch = match self.sketched.get(&(number, child)) {
+            Some(&known) => known,
+            None => {
+                self.sketches.push(level.sketch(child)?);
+                self.sketched.insert((number, child), self.sketches.len() - 1);
+                self.sketches.len() - 1
+            }
+        };
+        Some(SketchedSet {
+            sketch,
+            set,
+            estimate: level.uncorrected(part)?,
+        })
     }
 }
 

@@ -1,25 +1,26 @@
-//! Shared memory for plain data: a table keyed by 64 bits, a ring, and atomics.
+//! Shared memory for plain data: a table keyed by 64 bits, a ring (`ring`), snapshots (`snapshots`) and atomics.
 //!
 //! Fixed at server start. A table is set-associative: a key belongs to one bucket of eight entries, and the least
 //! recently used one makes room. A partition of buckets has one LWLock; values are copied in and out under it, so nothing
-//! unwinds, allocates or raises an error while it is held. The ring has no lock: each slot's state word says whose it is.
+//! unwinds, allocates or raises an error while it is held.
 
+use super::ring::Ring;
 use super::snapshots::Snapshots;
 use super::{compat, raw};
-use crate::shmem::counters::Counters;
-use crate::shmem::layout::{Arms, Correction, Database, Statement, Trajectory};
+use crate::shmem::counters::{Counters, Peaks};
+use crate::shmem::layout::{Arms, Correction, Database, Statement, Trajectory, Use};
 use core::ffi::CStr;
 use pgrx::pg_sys;
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Entries per bucket.
 const WAYS: usize = 8;
 /// Locks per table.
 const PARTITIONS: usize = 32;
-/// Slots a writer of the ring looks at before it gives up.
-const PROBES: usize = 8;
+/// Locks of all tables.
+const LOCKS: usize = 5 * PARTITIONS;
 const TRANCHE: &CStr = c"ruvector_dag";
 
 /// Data that may lie in shared memory.
@@ -37,6 +38,8 @@ unsafe impl Plain for Database {}
 unsafe impl Plain for Trajectory {}
 // SAFETY: numbers and arrays of numbers.
 unsafe impl Plain for Arms {}
+// SAFETY: numbers.
+unsafe impl Plain for Use {}
 
 /// How many of each, decided once from the settings.
 #[derive(Clone, Copy)]
@@ -46,7 +49,8 @@ pub(crate) struct Sizes {
     pub(crate) databases: usize,
     pub(crate) trajectories: usize,
     pub(crate) arms: usize,
-    /// Bytes of a snapshot.
+    pub(crate) uses: usize,
+    /// Bytes of a snapshot of either kind.
     pub(crate) snapshot: usize,
 }
 
@@ -57,9 +61,36 @@ impl Sizes {
             + Table::<Database>::bytes(self.databases)
             + Ring::<Trajectory>::bytes(self.trajectories)
             + Table::<Arms>::bytes(self.arms)
-            + Snapshots::bytes(self.snapshot)
+            + Table::<Use>::bytes(self.uses)
+            + 2 * Snapshots::bytes(self.snapshot)
             + size_of::<Counters>()
     }
+}
+
+/// Bytes of a part of shared memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    pub(crate) allocated: usize,
+    pub(crate) used: usize,
+    /// The most that was used since the server started.
+    pub(crate) peak: usize,
+}
+
+impl Usage {
+    /// Of so many things of a size, and the most there were, which is noted.
+    pub(super) fn of(allocated: usize, count: usize, size: usize, peak: &AtomicU64) -> Self {
+        let before = peak.fetch_max(count as u64, Ordering::Relaxed) as usize;
+        Self {
+            allocated,
+            used: count * size,
+            peak: before.max(count) * size,
+        }
+    }
+}
+
+/// Bytes of the locks.
+pub(crate) fn lock_bytes() -> usize {
+    LOCKS * size_of::<pg_sys::LWLockPadded>()
 }
 
 /// Everything shared.
@@ -70,7 +101,9 @@ pub(crate) struct Shared {
     pub(crate) databases: Table<Database>,
     pub(crate) ring: Ring<Trajectory>,
     pub(crate) arms: Table<Arms>,
+    pub(crate) uses: Table<Use>,
     pub(crate) snapshots: Snapshots,
+    pub(crate) row_models: Snapshots,
     pub(crate) counters: &'static Counters,
 }
 
@@ -108,7 +141,7 @@ pub(super) fn reserve() {
     // SAFETY: called at the moment PostgreSQL takes such requests.
     unsafe {
         pg_sys::RequestAddinShmemSpace(sizes.bytes());
-        pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 4 * PARTITIONS as i32);
+        pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), LOCKS as i32);
     }
 }
 
@@ -134,21 +167,32 @@ unsafe extern "C-unwind" fn startup() {
         (*counters)
             .sequence
             .fetch_max(u64::try_from(clock).unwrap_or(0), Ordering::Relaxed);
+        let peaks: &'static Peaks = &(*counters).peaks;
+        let of = |table: usize| locks.add(table * PARTITIONS);
         SHARED.set(Some(Shared {
-            corrections: Table::create(c"ruvector_dag corrections", sizes.corrections, locks),
+            corrections: Table::create(
+                c"ruvector_dag corrections",
+                sizes.corrections,
+                of(0),
+                &peaks.corrections,
+            ),
             statements: Table::create(
                 c"ruvector_dag statements",
                 sizes.statements,
-                locks.add(PARTITIONS),
+                of(1),
+                &peaks.statements,
             ),
             databases: Table::create(
                 c"ruvector_dag databases",
                 sizes.databases,
-                locks.add(2 * PARTITIONS),
+                of(2),
+                &peaks.databases,
             ),
-            arms: Table::create(c"ruvector_dag arms", sizes.arms, locks.add(3 * PARTITIONS)),
-            ring: Ring::create(c"ruvector_dag ring", sizes.trajectories),
-            snapshots: Snapshots::create(sizes.snapshot),
+            arms: Table::create(c"ruvector_dag arms", sizes.arms, of(3), &peaks.arms),
+            uses: Table::create(c"ruvector_dag uses", sizes.uses, of(4), &peaks.uses),
+            ring: Ring::create(c"ruvector_dag ring", sizes.trajectories, &peaks.ring),
+            snapshots: Snapshots::create(c"ruvector_dag snapshots", sizes.snapshot, &peaks.snapshots),
+            row_models: Snapshots::create(c"ruvector_dag row models", sizes.snapshot, &peaks.row_models),
             counters: &*counters,
         }));
         pg_sys::LWLockRelease(lock);
@@ -184,6 +228,8 @@ pub(crate) struct Table<V> {
     entries: *mut Entry<V>,
     buckets: usize,
     locks: *mut pg_sys::LWLockPadded,
+    /// The most entries there were, as far as it was noted.
+    peak: &'static AtomicU64,
     values: PhantomData<V>,
 }
 
@@ -208,13 +254,19 @@ impl<V: Plain> Table<V> {
         capacity.div_ceil(WAYS) * WAYS * size_of::<Entry<V>>()
     }
 
-    unsafe fn create(name: &CStr, capacity: usize, locks: *mut pg_sys::LWLockPadded) -> Self {
+    unsafe fn create(
+        name: &CStr,
+        capacity: usize,
+        locks: *mut pg_sys::LWLockPadded,
+        peak: &'static AtomicU64,
+    ) -> Self {
         // SAFETY: by the caller's promise; shared memory is aligned to cache lines.
         let entries = unsafe { structure(name, Self::bytes(capacity)) }.cast();
         Self {
             entries,
             buckets: capacity.div_ceil(WAYS),
             locks,
+            peak,
             values: PhantomData,
         }
     }
@@ -292,6 +344,20 @@ impl<V: Plain> Table<V> {
         found
     }
 
+    /// What it takes. Entries get fewer only by being removed, so that the peak is known when it is noted before that.
+    pub(crate) fn usage(&self) -> Usage {
+        let count = |entries: &mut [Entry<V>]| entries.iter().filter(|entry| entry.key != 0).count();
+        let used = (0..self.buckets)
+            .map(|bucket| self.locked(bucket, pg_sys::LWLockMode::LW_SHARED, count))
+            .sum();
+        Usage::of(
+            Self::bytes(self.capacity()),
+            used,
+            size_of::<Entry<V>>(),
+            self.peak,
+        )
+    }
+
     /// Removes what `unwanted` picks and returns how many. `unwanted` must not raise, allocate or wait.
     pub(crate) fn remove_if(&self, unwanted: impl Fn(u64, &V) -> bool) -> usize {
         let remove = |entries: &mut [Entry<V>]| {
@@ -300,6 +366,7 @@ impl<V: Plain> Table<V> {
                 .filter(|entry| entry.key != 0 && unwanted(entry.key, &entry.value));
             gone.map(|entry| entry.key = 0).count()
         };
+        self.usage();
         (0..self.buckets)
             .map(|bucket| self.locked(bucket, pg_sys::LWLockMode::LW_EXCLUSIVE, remove))
             .sum()
@@ -323,111 +390,4 @@ fn tick() -> u64 {
     SHARED
         .get()
         .map_or(0, |shared| shared.counters.tick.fetch_add(1, Ordering::Relaxed))
-}
-
-const FREE: u32 = 0;
-const WRITING: u32 = 1;
-const READY: u32 = 2;
-const DRAINING: u32 = 3;
-
-#[repr(C)]
-struct Slot<T> {
-    state: AtomicU32,
-    value: T,
-}
-
-/// A fixed number of slots on the way from backends to workers.
-pub(crate) struct Ring<T> {
-    slots: *mut Slot<T>,
-    capacity: usize,
-    values: PhantomData<T>,
-}
-
-impl<T> Clone for Ring<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Ring<T> {}
-
-impl<T: Plain> Ring<T> {
-    fn bytes(capacity: usize) -> usize {
-        capacity * size_of::<Slot<T>>()
-    }
-
-    unsafe fn create(name: &CStr, capacity: usize) -> Self {
-        Self {
-            // SAFETY: by the caller's promise.
-            slots: unsafe { structure(name, Self::bytes(capacity)) }.cast(),
-            capacity,
-            values: PhantomData,
-        }
-    }
-
-    fn slot(&self, at: usize) -> *mut Slot<T> {
-        // SAFETY: the remainder is within the ring.
-        unsafe { self.slots.add(at % self.capacity) }
-    }
-
-    fn state(&self, at: usize) -> &AtomicU32 {
-        // SAFETY: slots live as long as the server.
-        unsafe { &(*self.slot(at)).state }
-    }
-
-    fn claim(&self, at: usize, from: u32, to: u32) -> bool {
-        self.state(at)
-            .compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-    }
-
-    /// Hands a value over; false, at once, when there is no room.
-    pub(crate) fn push(&self, cursor: &AtomicU64, value: &T) -> bool {
-        let start = cursor.fetch_add(1, Ordering::Relaxed) as usize % self.capacity;
-        let Some(at) = (start..start + PROBES).find(|&at| self.claim(at, FREE, WRITING)) else {
-            return false;
-        };
-        // SAFETY: this process alone holds the slot while it is WRITING.
-        unsafe { (&raw mut (*self.slot(at)).value).write(*value) };
-        self.state(at).store(READY, Ordering::Release);
-        true
-    }
-
-    /// Whether a value that `wanted` picks waits.
-    pub(crate) fn any(&self, wanted: impl Fn(&T) -> bool) -> bool {
-        (0..self.capacity).any(|at| {
-            // SAFETY: a READY slot is not written; if it is taken meanwhile the answer is out of date, not wrong data.
-            self.state(at).load(Ordering::Acquire) == READY && wanted(unsafe { &(*self.slot(at)).value })
-        })
-    }
-
-    /// Takes up to `limit` values that `wanted` picks. Their slots stay taken until they are released or given back.
-    pub(crate) fn take(&self, limit: usize, wanted: impl Fn(&T) -> bool) -> Vec<(usize, T)> {
-        let mut taken = Vec::new();
-        for at in 0..self.capacity {
-            if taken.len() >= limit {
-                break;
-            }
-            if self.claim(at, READY, DRAINING) {
-                // SAFETY: this process alone holds the slot while it is DRAINING.
-                let value = unsafe { (*self.slot(at)).value };
-                if wanted(&value) {
-                    taken.push((at, value));
-                } else {
-                    self.state(at).store(READY, Ordering::Release);
-                }
-            }
-        }
-        taken
-    }
-
-    /// Frees slots whose values are safe elsewhere.
-    pub(crate) fn release(&self, slots: impl Iterator<Item = usize>) {
-        slots.for_each(|at| self.state(at).store(FREE, Ordering::Release));
-    }
-
-    /// Puts values back that could not be saved.
-    pub(crate) fn give_back(&self, slots: impl Iterator<Item = usize>) {
-        slots.for_each(|at| self.state(at).store(READY, Ordering::Release));
-    }
 }

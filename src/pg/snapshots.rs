@@ -3,13 +3,12 @@
 //! A slot is a sequence lock over atomic words: its version is odd while it is written. A reader copies the words and takes
 //! the copy only when the version has not changed meanwhile, so that neither side ever waits for the other.
 
-use super::shmem::structure;
+use super::shmem::{Usage, structure};
 use core::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// Databases that can have a snapshot at a time; the one written longest ago makes room.
 pub(crate) const SLOTS: usize = 4;
-const NAME: &CStr = c"ruvector_dag snapshots";
 /// How often a reader that was disturbed tries again.
 const TRIES: usize = 3;
 
@@ -26,6 +25,8 @@ struct Head {
 pub(crate) struct Snapshots {
     heads: &'static [Head],
     words: &'static [AtomicU64],
+    /// The most bytes there were.
+    peak: &'static AtomicU64,
 }
 
 impl Snapshots {
@@ -35,15 +36,16 @@ impl Snapshots {
 
     /// # Safety
     /// As `structure`.
-    pub(super) unsafe fn create(slot: usize) -> Self {
+    pub(super) unsafe fn create(name: &CStr, slot: usize, peak: &'static AtomicU64) -> Self {
         // SAFETY: the memory is as long as `bytes` says, aligned to cache lines, lives as long as the server, and zeroed
         // words are valid heads and words; all access is by atomics.
         unsafe {
-            let memory = structure(NAME, Self::bytes(slot));
+            let memory = structure(name, Self::bytes(slot));
             let words = memory.add(SLOTS * size_of::<Head>()).cast::<AtomicU64>();
             Self {
                 heads: core::slice::from_raw_parts(memory.cast(), SLOTS),
                 words: core::slice::from_raw_parts(words, SLOTS * (slot / 8)),
+                peak,
             }
         }
     }
@@ -69,17 +71,29 @@ impl Snapshots {
             .map_or(0, |at| self.heads[at].version.load(Ordering::Acquire))
     }
 
-    /// Replaces a database's snapshot; false when it is too long, or just written by somebody else.
+    /// Whether a database has a snapshot.
+    pub(crate) fn has(&self, database: u32) -> bool {
+        self.place(database)
+            .is_some_and(|at| self.heads[at].length.load(Ordering::Relaxed) > 0)
+    }
+
+    /// Replaces a database's snapshot; false when it is empty or too long, or just written by somebody else.
     pub(crate) fn publish(&self, database: u32, bytes: &[u8]) -> bool {
         let oldest = || {
             let age = |at: &usize| self.heads[*at].version.load(Ordering::Relaxed);
             (0..SLOTS).min_by_key(age).unwrap_or(0)
         };
-        let free = || self.place(0);
-        if bytes.len() > self.capacity() {
+        let is_free = |head: &Head| head.length.load(Ordering::Relaxed) == 0;
+        let free = || self.heads.iter().position(is_free);
+        if bytes.is_empty() || bytes.len() > self.capacity() {
             return false;
         }
         let at = self.place(database).or_else(free).unwrap_or_else(oldest);
+        self.write(at, database, bytes)
+    }
+
+    /// Replaces what is in a slot; false when somebody else just does.
+    fn write(&self, at: usize, database: u32, bytes: &[u8]) -> bool {
         let head = &self.heads[at];
         let newest = self
             .heads
@@ -106,6 +120,7 @@ impl Snapshots {
         // Above all others, so that the least version is the oldest.
         let next = newest.unwrap_or(0).max(version) / 2 * 2 + 2;
         head.version.store(next, Ordering::Release);
+        self.usage();
         true
     }
 
@@ -130,9 +145,20 @@ impl Snapshots {
         None
     }
 
-    /// Empties a database's slot.
+    /// What it takes: the peak is noted with each snapshot.
+    pub(crate) fn usage(&self) -> Usage {
+        let is_taken = |head: &&Head| head.database.load(Ordering::Relaxed) != 0;
+        let length = |head: &Head| size_of::<Head>() + head.length.load(Ordering::Relaxed) as usize;
+        let used = self.heads.iter().filter(is_taken).map(length).sum();
+        Usage::of(Self::bytes(self.capacity()), used, 1, self.peak)
+    }
+
+    /// Empties a database's slot. Who had a copy of it finds that it is out of date.
     pub(crate) fn forget(&self, database: u32) {
-        if let Some(at) = self.place(database) {
+        if let Some(at) = self.place(database)
+            && !self.write(at, database, &[])
+        {
+            // Written just now from what is forgotten.
             self.heads[at].database.store(0, Ordering::Relaxed);
         }
     }

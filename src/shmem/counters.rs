@@ -25,6 +25,7 @@ pub(crate) struct Counters {
     replanned: AtomicU64,
     trajectories_written: AtomicU64,
     trajectories_dropped: AtomicU64,
+    sub_joins_dropped: AtomicU64,
     worker_cycles: AtomicU64,
     internal_errors: AtomicU64,
     embeddings: AtomicU64,
@@ -32,6 +33,22 @@ pub(crate) struct Counters {
     instant_learnings: AtomicU64,
     instant_nanoseconds: AtomicU64,
     attention: [Attention; CHOICES],
+    /// Of the other parts of shared memory.
+    pub(crate) peaks: Peaks,
+}
+
+/// The most that was in use at a time: entries of tables, slots of the ring, bytes of snapshots.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct Peaks {
+    pub(crate) corrections: AtomicU64,
+    pub(crate) statements: AtomicU64,
+    pub(crate) databases: AtomicU64,
+    pub(crate) arms: AtomicU64,
+    pub(crate) uses: AtomicU64,
+    pub(crate) ring: AtomicU64,
+    pub(crate) snapshots: AtomicU64,
+    pub(crate) row_models: AtomicU64,
 }
 
 /// Attention mechanisms and their ensemble.
@@ -108,6 +125,7 @@ counters! {
     add_replanned replanned "plannings repeated because the plan is known to be slower",
     add_trajectories_written trajectories_written "executions written to dag_trajectories",
     add_trajectories_dropped trajectories_dropped "executions dropped because the ring was full",
+    add_sub_joins_dropped sub_joins_dropped "executions whose counts were too many for the row model to be told",
     add_worker_cycles worker_cycles "cycles of the workers",
     add_internal_errors internal_errors "failures of our own that were swallowed",
     add_embeddings embeddings "plans of executions made to embeddings",

@@ -73,8 +73,25 @@ pub(crate) struct Arms {
     pub(crate) arms: PatternArms,
 }
 
+/// Uses of a pattern that the learner has not taken over yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
+pub(crate) struct Use {
+    /// The pattern's number.
+    pub(crate) pattern: u64,
+    /// OID of the database.
+    pub(crate) database: u32,
+    /// How often.
+    pub(crate) count: u32,
+    /// When it was used last.
+    pub(crate) last_at: i64,
+}
+
 /// Bytes of plan (the engine's binary form) that fit into one slot of the ring; larger plans leave it empty.
 pub(crate) const PLAN_BYTES: usize = 3840;
+
+/// Bytes of counted sub-joins that fit into one slot of the ring; what is longer is dropped.
+pub(crate) const SUB_JOIN_BYTES: usize = 2048;
 
 /// One execution, on its way from a backend to the worker.
 #[derive(Debug, Clone, Copy)]
@@ -120,6 +137,10 @@ pub(crate) struct Trajectory {
     pub(crate) plan_length: u32,
     /// The executed plan in the engine's binary form.
     pub(crate) plan: [u8; PLAN_BYTES],
+    /// Length of `sub_joins`.
+    pub(crate) sub_joins_length: u32,
+    /// Counts for the row model, in the engine's binary form.
+    pub(crate) sub_joins: [u8; SUB_JOIN_BYTES],
 }
 
 /// A database that has the extension.

@@ -5,18 +5,22 @@ pub(crate) mod layout;
 pub(crate) mod corrections;
 pub(crate) mod statements;
 pub(crate) mod arms;
+pub(crate) mod uses;
 pub(crate) mod ring;
 pub(crate) mod snapshots;
+pub(crate) mod row_models;
 pub(crate) mod databases;
 pub(crate) mod counters;
 
 pub(crate) use crate::pg::shmem::is_preloading;
-use crate::pg::shmem::{Sizes, request, shared};
+use crate::pg::shmem::{Sizes, Usage, lock_bytes, request, shared};
 use crate::settings;
 use layout::{Arms, Correction, Statement, Trajectory};
 
 /// Databases that can have the extension at a time.
 const DATABASES: usize = 1024;
+/// Patterns whose uses wait for the learner at a time; those used longest ago are forgotten first.
+const USES: usize = 4096;
 
 /// Asks for shared memory, or warns that the library was not preloaded and returns false.
 pub(crate) fn init() -> bool {
@@ -36,7 +40,7 @@ pub(crate) fn is_available() -> bool {
 }
 
 /// A quarter of the setting each for the ring, row counts, statement classes, of whose part a sixteenth is for the arms of
-/// attention, and snapshots of what the worker learned.
+/// attention, and snapshots of what the worker learned, half of them row models.
 fn sizes() -> Sizes {
     let bytes = settings::shared_memory_bytes();
     Sizes {
@@ -46,7 +50,30 @@ fn sizes() -> Sizes {
         corrections: bytes / 4 / (size_of::<Correction>() + 16),
         statements: bytes / 4 / 16 * 15 / (size_of::<Statement>() + 16),
         arms: bytes / 4 / 16 / (size_of::<Arms>() + 16),
+        uses: USES,
         databases: DATABASES,
-        snapshot: bytes / 4 / crate::pg::snapshots::SLOTS,
+        snapshot: bytes / 8 / crate::pg::snapshots::SLOTS,
     }
+}
+
+/// Each part of shared memory and what it takes.
+pub(crate) fn usage() -> Vec<(&'static str, Usage)> {
+    let Some(shared) = shared() else { return Vec::new() };
+    let fixed = |bytes| Usage {
+        allocated: bytes,
+        used: bytes,
+        peak: bytes,
+    };
+    vec![
+        ("corrections", shared.corrections.usage()),
+        ("statement_classes", shared.statements.usage()),
+        ("trajectory_ring", shared.ring.usage()),
+        ("attention_arms", shared.arms.usage()),
+        ("pattern_uses", shared.uses.usage()),
+        ("snapshots", shared.snapshots.usage()),
+        ("row_models", shared.row_models.usage()),
+        ("databases", shared.databases.usage()),
+        ("counters", fixed(size_of::<counters::Counters>())),
+        ("locks", fixed(lock_bytes())),
+    ]
 }

@@ -2,9 +2,14 @@
 
 use crate::pg::shmem::shared;
 
-/// The version of a database's snapshot, which grows with each change; 0 without one.
+/// The version of a database's snapshot, which grows with each change, also when it is forgotten; 0 before the first.
 pub(crate) fn version(database: u32) -> u64 {
     shared().map_or(0, |shared| shared.snapshots.version(database))
+}
+
+/// Whether a database has a snapshot.
+pub(crate) fn has(database: u32) -> bool {
+    shared().is_some_and(|shared| shared.snapshots.has(database))
 }
 
 /// Bytes a snapshot may have.

@@ -194,7 +194,8 @@ fn counted_dag(planned: &Planned, known: &Knowledge<'_>) -> Result<QueryDag, Rep
     graph(planned, &runs.collect())
 }
 
-fn dag_of(planned: &Planned) -> Result<QueryDag, Report> {
+/// The graph of a plan, out of estimates alone.
+pub(super) fn dag_of(planned: &Planned) -> Result<QueryDag, Report> {
     graph(planned, &HashMap::new())
 }
 

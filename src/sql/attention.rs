@@ -281,14 +281,18 @@ fn configure(mechanism: &str, params: serde_json::Value) -> Result<serde_json::V
 
 /// The weights of a graph's operators by a mechanism with its default parameters.
 fn given(mechanism: MechanismId, dag: &JsonB) -> Vec<f64> {
-    let scores = || -> Result<AttentionScores, Report> {
-        let dag = match &dag.0 {
-            explained @ serde_json::Value::Array(_) => QueryDag::from_explain_json(&explained.to_string()),
-            own => QueryDag::from_json(own),
-        };
-        Ok(mechanism.with_defaults().forward(&dag.map_err(from_engine)?))
-    };
+    let scores =
+        || -> Result<AttentionScores, Report> { Ok(mechanism.with_defaults().forward(&graph(&dag.0)?)) };
     or_raise(scores()).as_slice().to_vec()
+}
+
+/// A graph as JSON of the engine or of EXPLAIN.
+pub(super) fn graph(dag: &serde_json::Value) -> Result<QueryDag, Report> {
+    let read = match dag {
+        explained @ serde_json::Value::Array(_) => QueryDag::from_explain_json(&explained.to_string()),
+        own => QueryDag::from_json(own),
+    };
+    read.map_err(from_engine)
 }
 
 /// [`MechanismId::Topological`] on a graph, as JSON of the engine or of EXPLAIN.

@@ -3,6 +3,7 @@
 use crate::error::{not_preloaded, or_raise};
 use crate::pg::catalog;
 use crate::pg::ereport::Report;
+use crate::settings;
 use crate::shmem::{self, corrections, counters, databases, statements};
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern};
@@ -36,6 +37,7 @@ fn measures() -> Result<Vec<(String, Option<f64>)>, Report> {
         "is_loaded".to_owned(),
         Some(f64::from(u8::from(databases::is_loaded(database)))),
     ));
+    measures.push(("learning_rate".to_owned(), Some(settings::learning_rate())));
     measures.push(("avg_improvement".to_owned(), average_improvement(&classes)));
     Ok(measures)
 }

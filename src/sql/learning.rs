@@ -33,6 +33,12 @@ fn dag_learn_now() -> TableIterator<
 }
 
 fn learn_now() -> Result<worker::Lesson, Report> {
+    may_learn()?;
+    Ok(settings::paused(worker::learn_now))
+}
+
+/// Whether anything can be learned here and now.
+pub(super) fn may_learn() -> Result<(), Report> {
     if !shmem::is_available() {
         return Err(not_preloaded());
     }
@@ -44,7 +50,7 @@ fn learn_now() -> Result<worker::Lesson, Report> {
             "a standby only reads what its primary learned".to_owned(),
         ));
     }
-    Ok(settings::paused(worker::learn_now))
+    Ok(())
 }
 
 /// Forgets what was learned in this database; what is preserved stays in shared memory and in the tables.

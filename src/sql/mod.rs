@@ -12,6 +12,13 @@
 
 mod config;
 mod analysis;
+mod estimate;
 mod attention;
+mod latency;
 mod learning;
+mod memory;
+mod shapes;
+mod trajectories;
+mod patterns;
+mod state;
 mod decisions;

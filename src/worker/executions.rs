@@ -9,16 +9,47 @@ use pgrx::Spi;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
-const AFTER: &str = "SELECT trajectory_id, class, queryid, cutoff, plan_shape, ended_at, execution_ms, baseline_ms, \
-     is_cut_off, total_cost, attention_mechanism, embedding, plan FROM ruvector.dag_trajectories \
-     WHERE trajectory_id > $1 ORDER BY trajectory_id LIMIT $2";
+/// The columns that [`execution`] reads, before the plan.
+const COLUMNS: &str = "trajectory_id, class, queryid, cutoff, plan_shape, ended_at, execution_ms, baseline_ms, \
+     is_cut_off, total_cost, attention_mechanism, embedding";
+
+const PLANS: &str = "SELECT DISTINCT ON (plan_shape) plan FROM ruvector.dag_trajectories WHERE plan IS NOT NULL \
+     ORDER BY plan_shape, trajectory_id DESC";
 
 /// Executions after the numbered one, oldest first, with their numbers; what has no embedding teaches nothing here.
 pub(super) fn after(id: i64, limit: i64) -> SpiResult<Vec<(i64, Option<Trajectory>)>> {
+    let after = format!(
+        "SELECT {COLUMNS}, plan FROM ruvector.dag_trajectories WHERE trajectory_id > $1 ORDER BY trajectory_id LIMIT $2"
+    );
     Spi::connect(|client| {
-        let rows = client.select(AFTER, None, &[id.into(), limit.into()])?;
+        let rows = client.select(&after, None, &[id.into(), limit.into()])?;
         rows.map(|row| Ok((row.get::<i64>(1)?.unwrap_or(id), execution(&row)?)))
             .collect()
+    })
+}
+
+/// The plans of the executions that the current user sees, one of each shape.
+pub(crate) fn plans() -> SpiResult<Vec<QueryDag>> {
+    let plan = |row: SpiHeapTupleData<'_>| row.get::<Vec<u8>>(1);
+    let plans: Vec<Option<Vec<u8>>> = Spi::connect(|client| {
+        let rows = client.select(PLANS, None, &[])?;
+        rows.map(plan).collect::<SpiResult<_>>()
+    })?;
+    Ok(plans
+        .into_iter()
+        .flatten()
+        .filter_map(|plan| QueryDag::from_binary(&plan).ok())
+        .collect())
+}
+
+/// All executions that are kept, oldest first, without their operators.
+pub(super) fn kept() -> SpiResult<Vec<Trajectory>> {
+    let kept = format!(
+        "SELECT {COLUMNS}, NULL::bytea FROM ruvector.dag_trajectories WHERE embedding IS NOT NULL ORDER BY trajectory_id"
+    );
+    Spi::connect(|client| {
+        let rows = client.select(&kept, None, &[])?;
+        rows.filter_map(|row| execution(&row).transpose()).collect()
     })
 }
 

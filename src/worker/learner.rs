@@ -1,6 +1,6 @@
 //! One worker's life, and the same cycle inside a session that asks for it.
 
-use super::{earned, load, persist, rewards, sona};
+use super::{earned, load, persist, rewards, rows, sona};
 use crate::pg::{background_worker, catalog, own_settings};
 use crate::shmem::{counters, databases, ring};
 use std::time::{Duration, Instant};
@@ -42,6 +42,7 @@ pub(super) fn run(database: u32) {
     } else {
         background_worker::transaction(|| load::earlier_knowledge(database));
         background_worker::transaction(|| locked(|| sona::publish(database)));
+        background_worker::transaction(|| locked(|| rows::publish(database)));
         if !catalog::is_standby() {
             drain(database);
             background_worker::transaction(|| locked(|| sona::learn_when_due(database)));

@@ -5,7 +5,7 @@
 
 use crate::pg::threads;
 use crate::settings;
-use crate::shmem::{corrections, databases, ring, snapshots, statements};
+use crate::shmem::{corrections, databases, ring, row_models, snapshots, statements, uses};
 
 mod launcher;
 mod learner;
@@ -14,7 +14,11 @@ mod rewards;
 mod load;
 mod earned;
 pub(crate) mod executions;
+pub(crate) mod known;
+pub(crate) mod recording;
 pub(crate) mod sona;
+mod rows;
+pub(crate) mod patterns;
 
 pub(crate) use learner::{Lesson, learn_now};
 pub(crate) use persist::forget;
@@ -40,6 +44,8 @@ pub(crate) fn forget_shared(database: u32) {
     statements::reset(database);
     ring::reset(database);
     snapshots::reset(database);
+    row_models::reset(database);
+    uses::reset(database);
 }
 
 /// The launcher's process.

@@ -145,13 +145,14 @@ pub(super) fn trajectories(entries: &[(usize, Trajectory)]) -> usize {
     for (_, entry) in entries {
         let known = |number: f64| (!number.is_nan()).then_some(number);
         let plan = &entry.plan[..entry.plan_length as usize];
+        let sub_joins = &entry.sub_joins[..entry.sub_joins_length as usize];
         let is_embedded = entry.is_embedded != 0;
         let mechanism = is_embedded.then(|| attention::name_at(entry.attention as usize));
         run(
             "INSERT INTO ruvector.dag_trajectories (queryid, class, plan_shape, cutoff, userid, ended_at, execution_ms, \
              baseline_ms, max_q_error, counted_relations, corrected_relations, is_cut_off, plan, \
-             total_cost, attention_mechanism, embedding, expected_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+             total_cost, attention_mechanism, embedding, expected_ms, sub_joins) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
             &[
                 entry.queryid.into(),
                 bits(entry.class).into(),
@@ -170,6 +171,7 @@ pub(super) fn trajectories(entries: &[(usize, Trajectory)]) -> usize {
                 mechanism.into(),
                 is_embedded.then(|| entry.embedding.to_vec()).into(),
                 known(entry.expected_ms).into(),
+                (!sub_joins.is_empty()).then(|| sub_joins.to_vec()).into(),
             ],
         );
     }
@@ -184,11 +186,7 @@ pub(super) fn tidy() {
          WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = r.oid))",
         &[],
     );
-    run(
-        "DELETE FROM ruvector.dag_trajectories WHERE trajectory_id <= \
-         (SELECT trajectory_id FROM ruvector.dag_trajectories ORDER BY trajectory_id DESC OFFSET $1 LIMIT 1)",
-        &[(settings::max_trajectories() as i64).into()],
-    );
+    tidy_trajectories();
     run(
         "DELETE FROM ruvector.dag_corrections WHERE relation_key IN \
          (SELECT relation_key FROM ruvector.dag_corrections ORDER BY measured_at DESC OFFSET $1)",
@@ -202,6 +200,15 @@ pub(super) fn tidy() {
     );
 }
 
+/// Removes the oldest executions beyond the limit.
+pub(super) fn tidy_trajectories() {
+    run(
+        "DELETE FROM ruvector.dag_trajectories WHERE trajectory_id <= \
+         (SELECT trajectory_id FROM ruvector.dag_trajectories ORDER BY trajectory_id DESC OFFSET $1 LIMIT 1)",
+        &[(settings::max_trajectories() as i64).into()],
+    );
+}
+
 /// Empties the tables in the transaction under way: the evidence of statements always, row counts (`patterns`) and
 /// executions if asked to.
 pub(crate) fn forget(patterns: bool, trajectories: bool) {
@@ -212,6 +219,7 @@ pub(crate) fn forget(patterns: bool, trajectories: bool) {
         if patterns {
             run("DELETE FROM ruvector.dag_corrections", &[]);
             super::sona::forget();
+            super::rows::forget();
         }
         if trajectories {
             run("DELETE FROM ruvector.dag_trajectories", &[]);

@@ -5,13 +5,16 @@
 //! last. Sessions get a copy in shared memory.
 
 use super::executions;
-use crate::pg::{catalog, threads, transaction_end};
+use crate::error::learning_failed;
+use crate::pg::ereport::Report;
+use crate::pg::{catalog, interrupts, threads, transaction_end};
 use crate::settings;
-use crate::shmem::{databases, snapshots};
+use crate::shmem::{databases, snapshots, uses};
 use engine::learning::coordinator::{Due, LoopCoordinator, Situation};
-use engine::learning::{BackgroundReport, DagSonaEngine, DeepReport, SonaConfig};
+use engine::learning::{BackgroundReport, DagSonaEngine, DeepReport, Execution, SonaConfig};
 use pgrx::Spi;
-use pgrx::spi::SpiResult;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::spi::{SpiHeapTupleData, SpiResult};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -79,7 +82,7 @@ pub(crate) fn with_learned<R>(work: impl FnOnce(&mut Learned) -> (R, bool)) -> R
     let (mut learned, revision) = take(database);
     let (result, is_changed) = work(&mut learned);
     let revision = if is_changed {
-        let revision = revision + 1;
+        let revision = next_revision(revision);
         save(&learned, revision);
         let snapshot = Rc::new(for_sessions(&learned.engine));
         transaction_end::call(Box::new(move |is_committed| match is_committed {
@@ -95,45 +98,114 @@ pub(crate) fn with_learned<R>(work: impl FnOnce(&mut Learned) -> (R, bool)) -> R
     result
 }
 
+/// Counts on from the clock, so that a row never has the revision of one that was there before it was forgotten.
+pub(super) fn next_revision(revision: i64) -> i64 {
+    catalog::now().max(revision + 1)
+}
+
 /// What is known, locked until the transaction ends, and the revision of its row; 0 without one.
 fn take(database: u32) -> (Learned, i64) {
-    let stored = match stored() {
+    let kept = KEPT.take().filter(|(kept, ..)| *kept == database);
+    let revision = kept.as_ref().map_or(-1, |(_, revision, _)| *revision);
+    let stored = match stored(revision) {
         Ok(stored) => stored,
         Err(error) => pgrx::error!("ruvector_dag could not read what was learned: {error}"),
     };
-    let kept = KEPT.take().filter(|(kept, revision, _)| {
-        *kept == database && *revision == stored.as_ref().map_or(0, |stored| stored.revision)
-    });
-    match (kept, stored) {
-        (Some((_, revision, mut learned)), _) => {
+    let current = stored.as_ref().map_or(0, |stored| stored.revision);
+    match (kept.filter(|_| revision == current), stored) {
+        (Some((_, _, mut learned)), _) => {
             learned.configure();
             (learned, revision)
         }
-        (None, Some(stored)) => {
-            let revision = stored.revision;
-            (Learned::of(stored), revision)
-        }
+        (None, Some(stored)) => (Learned::of(stored), current),
         (None, None) => (Learned::new(OwnSettings::default(), 0), 0),
     }
 }
 
-fn stored() -> SpiResult<Option<Stored>> {
-    Spi::connect_mut(|client| {
-        let rows = client.update(
-            "SELECT state, learned_up_to, revision, settings::text FROM ruvector.dag_state WHERE part = $1 FOR UPDATE",
+/// Runs `work` on what is known in the current database and on when it was saved, without a lock and without changing
+/// anything.
+pub(crate) fn with_known<R>(
+    work: impl FnOnce(&Learned, Option<TimestampWithTimeZone>) -> R,
+) -> Result<R, Report> {
+    let database = catalog::database();
+    let kept = KEPT.take().filter(|(kept, ..)| *kept == database);
+    let revision = kept.as_ref().map_or(-1, |(_, revision, _)| *revision);
+    let unreadable = |error: &dyn std::fmt::Display| {
+        learning_failed(format!("what was learned earlier can't be read: {error}"))
+    };
+    let row = newer_than(revision).map_err(|error| unreadable(&error))?;
+    let saved_at = row.as_ref().and_then(|row| row.saved_at);
+    let (revision, learned) = match (kept, row) {
+        (Some((_, revision, learned)), Some(row)) if row.stored.revision == revision => (revision, learned),
+        (_, Some(row)) => {
+            let revision = row.stored.revision;
+            (
+                revision,
+                Learned::read(row.stored).map_err(|error| unreadable(&error))?,
+            )
+        }
+        (_, None) => (0, Learned::new(OwnSettings::default(), 0)),
+    };
+    let result = work(&learned, saved_at);
+    KEPT.set(Some((database, revision, learned)));
+    Ok(result)
+}
+
+/// Forgets what this process keeps, since it is not what is stored.
+pub(crate) fn let_go() {
+    KEPT.set(None);
+}
+
+/// A row as it is read without a lock.
+struct Row {
+    /// Without its state when it is the one that is known.
+    stored: Stored,
+    saved_at: Option<TimestampWithTimeZone>,
+}
+
+fn newer_than(revision: i64) -> SpiResult<Option<Row>> {
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT CASE WHEN revision <> $2 THEN state END, learned_up_to, revision, settings::text, saved_at \
+             FROM ruvector.dag_state WHERE part = $1",
             Some(1),
-            &[PART.into()],
+            &[PART.into(), revision.into()],
         )?;
-        let Some(row) = rows.into_iter().next() else {
-            return Ok(None);
-        };
+        let row = rows.into_iter().next();
+        row.map(|row| {
+            let saved_at = row.get(5)?;
+            Ok(Row {
+                stored: Stored::of(&row)?,
+                saved_at,
+            })
+        })
+        .transpose()
+    })
+}
+
+impl Stored {
+    /// From the columns state, learned_up_to, revision, settings.
+    fn of(row: &SpiHeapTupleData<'_>) -> SpiResult<Self> {
         let own = row.get::<String>(4)?.unwrap_or_default();
-        Ok(Some(Stored {
+        Ok(Self {
             state: row.get::<Vec<u8>>(1)?.unwrap_or_default(),
             learned_up_to: row.get::<i64>(2)?.unwrap_or(0),
             revision: row.get::<i64>(3)?.unwrap_or(0),
             own: serde_json::from_str(&own).unwrap_or_default(),
-        }))
+        })
+    }
+}
+
+/// The row, locked; without its state when it is the one that is known.
+fn stored(known: i64) -> SpiResult<Option<Stored>> {
+    Spi::connect_mut(|client| {
+        let rows = client.update(
+            "SELECT CASE WHEN revision <> $2 THEN state END, learned_up_to, revision, settings::text \
+             FROM ruvector.dag_state WHERE part = $1 FOR UPDATE",
+            Some(1),
+            &[PART.into(), known.into()],
+        )?;
+        rows.into_iter().next().map(|row| Stored::of(&row)).transpose()
     })
 }
 
@@ -169,16 +241,20 @@ impl Learned {
         }
     }
 
+    fn read(stored: Stored) -> Result<Self, engine::Error> {
+        let config = stored.own.over(settings::sona());
+        Ok(Self {
+            engine: DagSonaEngine::from_state(config, &stored.state)?,
+            learned_up_to: stored.learned_up_to,
+            own: stored.own,
+        })
+    }
+
     /// What can't be read is kept aside, under another name, and learning begins anew.
     fn of(stored: Stored) -> Self {
-        let config = stored.own.over(settings::sona());
-        match DagSonaEngine::from_state(config, &stored.state) {
-            Ok(engine) => {
-                let mut learned = Self {
-                    engine,
-                    learned_up_to: stored.learned_up_to,
-                    own: stored.own,
-                };
+        let own = stored.own;
+        match Self::read(stored) {
+            Ok(mut learned) => {
                 learned.configure();
                 learned
             }
@@ -191,7 +267,7 @@ impl Learned {
                     "UPDATE ruvector.dag_state SET part = part || ' refused ' || now()::text WHERE part = $1",
                     &[PART.into()],
                 );
-                Self::new(stored.own, 0)
+                Self::new(own, 0)
             }
         }
     }
@@ -203,9 +279,22 @@ impl Learned {
         }
     }
 
-    /// What the owner set.
-    pub(crate) fn own_settings(&self) -> OwnSettings {
-        self.own
+    /// Takes over the uses of patterns that were noted since the last time; answers how many patterns were used.
+    pub(crate) fn take_uses(&mut self, database: u32) -> usize {
+        let noted = uses::of_database(database);
+        let count = noted.len();
+        for noted in &noted {
+            let at = u64::try_from(noted.last_at).unwrap_or(0);
+            (0..noted.count).for_each(|_| _ = self.engine.bank_mut().record_use(noted.pattern, at));
+        }
+        if count > 0 {
+            transaction_end::call(Box::new(move |is_committed| {
+                if is_committed {
+                    uses::settle(&noted);
+                }
+            }));
+        }
+        count
     }
 
     /// Sets what differs from the server's settings.
@@ -240,6 +329,7 @@ pub(crate) fn learn() -> Learning {
             Err(error) => pgrx::error!("ruvector_dag could not read executions: {error}"),
         };
         let executions = new.len();
+        let used = learned.take_uses(database);
         for (id, execution) in new {
             learned.learned_up_to = id;
             if let Some(execution) = execution {
@@ -252,8 +342,9 @@ pub(crate) fn learn() -> Learning {
         }
         learning.patterns = learned.engine.bank().len();
         learning.constraints = learned.engine.ewc().constraints().count();
-        (learning, executions > 0)
+        (learning, executions + used > 0)
     });
+    super::rows::learn();
     databases::set_learned(database, catalog::seconds());
     learning
 }
@@ -306,21 +397,29 @@ fn is_free() -> bool {
     matches!(free, Ok(Some(true)))
 }
 
-/// Loop C for this long.
-pub(crate) fn dream(budget: Duration) -> DeepReport {
-    let report = with_learned(|learned| {
+/// Loop C for this long, or until the statement is cancelled; what it did is then undone.
+pub(crate) fn dream(budget: Duration) -> (DeepReport, Vec<Execution>) {
+    let dreamt = with_learned(|learned| {
         let begun = Instant::now();
-        let clock = || u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let clock = || match interrupts::is_asked_to_stop() {
+            // No budget lasts until then, so that the engine ends its work.
+            true => u64::MAX,
+            false => u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        };
         let budget = u64::try_from(budget.as_micros()).unwrap_or(u64::MAX);
-        (learned.engine.deep_learn(clock, budget, DREAMS), true)
+        let report = learned.engine.deep_learn(clock, budget, DREAMS);
+        if interrupts::is_asked_to_stop() {
+            interrupts::raise();
+        }
+        ((report, learned.engine.executions().to_vec()), true)
     });
     databases::set_dreamt(catalog::database(), catalog::seconds());
-    report
+    dreamt
 }
 
 /// Publishes what was learned earlier, after a start.
 pub(super) fn publish(database: u32) {
-    if snapshots::version(database) == 0
+    if !snapshots::has(database)
         && let Ok(Some(stored)) = stored_unlocked()
         && let Ok(engine) = DagSonaEngine::from_state(settings::sona(), &stored)
     {
@@ -345,6 +444,11 @@ fn stored_unlocked() -> SpiResult<Option<Vec<u8>>> {
     })
 }
 
+/// Bytes of the engine that this process keeps; none when it keeps none.
+pub(crate) fn kept_bytes() -> Option<usize> {
+    KEPT.with_borrow(|kept| kept.as_ref().map(|(_, _, learned)| learned.engine.memory_bytes()))
+}
+
 /// The engine's clock: microseconds of PostgreSQL's.
 pub(crate) fn microseconds() -> u64 {
     u64::try_from(catalog::now()).unwrap_or(0)
@@ -355,4 +459,5 @@ pub(crate) fn forget() {
     KEPT.set(None);
     super::persist::run("DELETE FROM ruvector.dag_state WHERE part = $1", &[PART.into()]);
     snapshots::reset(catalog::database());
+    uses::reset(catalog::database());
 }

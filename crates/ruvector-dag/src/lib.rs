@@ -98,6 +98,7 @@
 
 mod error;
 mod ids;
+mod frame;
 pub mod dag;
 pub mod cost;
 pub mod mincut;

@@ -75,7 +75,7 @@ impl Term {
         }
     }
 
-    fn hash(&self, colour: &dyn Fn(usize) -> u64) -> u64 {
+    pub(super) fn hash(&self, colour: &dyn Fn(usize) -> u64) -> u64 {
         match self {
             Term::Column { relation, attribute } => {
                 hash_words([tag::COLUMN, colour(*relation), *attribute as u64])
@@ -98,6 +98,40 @@ impl Term {
                 let as_written = hash_words([tag::CALL, *operator, left, right]);
                 as_written.min(hash_words([tag::CALL, *commutator, right, left]))
             }
+        }
+    }
+}
+
+impl Term {
+    /// The same with all that has no columns alike: clauses that differ in constants only have one template.
+    pub(super) fn without_constants(&self) -> Term {
+        let all = |operands: &[Term]| operands.iter().map(Term::without_constants).collect();
+        match self {
+            Term::Column { .. } => self.clone(),
+            Term::Leaf(_) => Term::Leaf(0),
+            Term::Call(call, operands) => Term::Call(*call, all(operands)),
+            Term::Bag(bag, operands) => Term::Bag(*bag, all(operands)),
+            Term::Commuting {
+                operator,
+                commutator,
+                operands,
+            } => Term::Commuting {
+                operator: *operator,
+                commutator: *commutator,
+                operands: Box::new([operands[0].without_constants(), operands[1].without_constants()]),
+            },
+        }
+    }
+
+    /// Relation and attribute of each column, as often as it occurs.
+    pub(super) fn columns(&self) -> Vec<(usize, i16)> {
+        match self {
+            Term::Column { relation, attribute } => vec![(*relation, *attribute)],
+            Term::Leaf(_) => Vec::new(),
+            Term::Call(_, operands) | Term::Bag(_, operands) => {
+                operands.iter().flat_map(Term::columns).collect()
+            }
+            Term::Commuting { operands, .. } => operands.iter().flat_map(Term::columns).collect(),
         }
     }
 }
@@ -131,11 +165,11 @@ pub struct OuterJoin {
 /// The relations of one query level and what connects them.
 #[derive(Debug, Clone, Default)]
 pub struct RelationGraph {
-    relations: Vec<Relation>,
+    pub(super) relations: Vec<Relation>,
     colours: Vec<u64>,
-    clauses: Vec<(RelationSet, Term)>,
-    equivalences: Vec<Vec<(RelationSet, Term)>>,
-    outer_joins: Vec<OuterJoin>,
+    pub(super) clauses: Vec<(RelationSet, Term)>,
+    pub(super) equivalences: Vec<Vec<(RelationSet, Term)>>,
+    pub(super) outer_joins: Vec<OuterJoin>,
     opaque: RelationSet,
 }
 
@@ -293,7 +327,7 @@ fn member(position: usize) -> RelationSet {
 }
 
 /// The positions in a set, ascending.
-fn positions(set: RelationSet) -> impl Iterator<Item = usize> {
+pub(super) fn positions(set: RelationSet) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(set), |rest| Some(rest & rest.wrapping_sub(1)))
         .take_while(|rest| *rest != 0)
         .map(|rest| rest.trailing_zeros() as usize)

@@ -12,12 +12,18 @@ mod regression;
 mod neighbours;
 mod uncertainty;
 mod row_model;
+mod row_state;
+mod sketch;
+mod counts;
 
+pub use counts::{CountedSketch, SetCount};
 pub use identity::{OuterJoin, Relation, RelationGraph, RelationKey, RelationSet, Term};
 pub(crate) use mixing::mix;
 pub use mixing::{hash_bytes, hash_words};
 pub use regression::{Belief, FeatureRegression, MAX_CAPACITY};
 pub use row_model::{RowModel, RowModelConfig, RowPrediction};
+pub use row_state::ROW_MODEL_VERSION;
+pub use sketch::{JoinSketch, TableFacts};
 pub use template::{BaseRelation, ClauseEstimate, Feature, JoinClass, MAX_FEATURES, PriorVariances, SubJoin};
 pub use trust::{blend, is_material, trust};
 pub use uncertainty::Calibration;

@@ -221,6 +221,32 @@ impl FeatureRegression {
         shares.sum()
     }
 
+    /// The same of the `count` parts used last: the others are marginalized out.
+    pub(super) fn of_latest(&self, count: usize) -> Self {
+        let mut latest: Vec<usize> = (0..self.slots.len()).collect();
+        latest.sort_by_key(|&slot| std::cmp::Reverse(self.slots.get(slot).map(|held| held.used)));
+        latest.truncate(count);
+        latest.sort_unstable();
+        let held = latest.iter().filter_map(|&slot| self.slots.get(slot));
+        let slots: Vec<Slot> = held.copied().collect();
+        let places = slots.iter().zip(0..).map(|(held, place)| (held.id, place));
+        // Ascending, so that what is left of the diagonal stays there.
+        let covariance = latest.iter().flat_map(|&slot| {
+            let before = latest.iter().take_while(move |other| **other <= slot);
+            before.map(move |&other| self.row(slot).get(other).copied().unwrap_or(0.0))
+        });
+        Self {
+            covariance: covariance.collect(),
+            weights: latest
+                .iter()
+                .filter_map(|&slot| self.weights.get(slot).copied())
+                .collect(),
+            places: places.collect(),
+            slots,
+            ..*self
+        }
+    }
+
     fn row(&self, slot: usize) -> &[f64] {
         let start = triangle(slot);
         self.covariance.get(start..start + slot + 1).unwrap_or(&[])

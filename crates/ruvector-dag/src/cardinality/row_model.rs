@@ -153,6 +153,15 @@ impl RowModel {
         }
     }
 
+    /// The same without neighbours and with only the `parts` used last.
+    pub(super) fn reduced(&self, parts: usize) -> Self {
+        Self {
+            regression: self.regression.of_latest(parts),
+            memory: GraphMemory::new(self.config.neighbours),
+            ..self.clone()
+        }
+    }
+
     fn noise(&self, sub_join: &SubJoin) -> f64 {
         let joins = sub_join.relations.len().saturating_sub(1) as f64;
         self.config.noise + joins * self.config.noise_per_join

@@ -34,7 +34,7 @@ mod tag {
 }
 
 /// A clause that restricts one base relation.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ClauseEstimate {
     /// The clause without constants and without the alias: table, columns, operators, hashed.
     pub template: u64,
@@ -43,7 +43,7 @@ pub struct ClauseEstimate {
 }
 
 /// A base relation of a sub-join.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct BaseRelation {
     /// The table, hashed.
     pub table: u64,
@@ -55,7 +55,7 @@ pub struct BaseRelation {
 
 /// Columns joined with one another inside the sub-join: the members of an equivalence class, or the sides of any other
 /// join clause.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct JoinClass {
     /// 0 for equality; otherwise the join clause without constants, hashed.
     pub kind: u64,

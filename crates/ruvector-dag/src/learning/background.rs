@@ -7,7 +7,7 @@ use super::model::{LatencyModel, LatencyQuery, Source};
 use super::training::{Training, is_held_out, train_validated};
 use crate::embedding::PlanEmbedding;
 use crate::patterns::Pattern;
-use crate::patterns::kmeans::{MAX_ITERATIONS, kmeans_pp};
+use crate::patterns::kmeans::{Clustering, MAX_ITERATIONS, kmeans_pp};
 use crate::trajectory::Trajectory;
 use std::collections::BTreeMap;
 
@@ -89,6 +89,16 @@ impl DagSonaEngine {
     fn find_patterns(&mut self, trajectories: &[&Trajectory], now_us: u64) -> usize {
         let points: Vec<&PlanEmbedding> = trajectories.iter().map(|seen| &seen.embedding).collect();
         let clustering = kmeans_pp(&points, self.config.clusters, self.config.seed, MAX_ITERATIONS);
+        self.store_patterns(trajectories, &clustering, now_us)
+    }
+
+    /// Stores a pattern per cluster of trajectories; answers how many.
+    pub(super) fn store_patterns(
+        &mut self,
+        trajectories: &[&Trajectory],
+        clustering: &Clustering,
+        now_us: u64,
+    ) -> usize {
         let mut found = 0;
         for (centroid, members) in clustering.centroids.iter().zip(clustering.members()) {
             let members: Vec<&Trajectory> = members

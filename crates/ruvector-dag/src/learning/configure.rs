@@ -5,8 +5,10 @@ use super::base_lora::BaseLora;
 use super::config::SonaConfig;
 use super::engine::{DagSonaEngine, ewc_config};
 use super::ewc::EwcPlusPlus;
+use super::memory::Execution;
 use super::micro_lora::MicroLora;
 use crate::Error;
+use crate::embedding::DIMENSIONS;
 
 impl DagSonaEngine {
     /// Takes other settings over. What was learned stays, but for adapters of another rank, which begin anew, and what
@@ -35,33 +37,38 @@ impl DagSonaEngine {
         Ok(())
     }
 
-    /// All that is learned in at most so many bytes, for those who only predict: executions go, the oldest first, until
-    /// it fits; then patterns, the least worthy first. Empty when nothing of it fits.
+    /// All that is learned in at most so many bytes, for those who only predict: of the executions half of what is left goes
+    /// at a time, the oldest first, and of the patterns a quarter, the least worthy first, until it fits. Empty when
+    /// nothing of it fits.
     pub fn to_state_within(&self, bytes: usize) -> Vec<u8> {
-        let mut config = self.config;
-        let mut state = self.to_state();
-        let mut smaller = None;
-        while state.len() > bytes {
-            // Executions and patterns are nearly all of it.
-            let engine = smaller.as_ref().unwrap_or(self);
-            config.memory_capacity = engine.executions().len() / 2;
-            config.pattern_capacity = engine.bank().len() * 3 / 4;
-            if config.memory_capacity == 0 || config.pattern_capacity == 0 {
+        // Embeddings are most of it: more of them than this can't fit.
+        let most = bytes / (DIMENSIONS * size_of::<f32>());
+        let mut newest: Vec<&Execution> = self.executions().iter().collect();
+        newest.sort_by_key(|execution| std::cmp::Reverse(execution.at_us));
+        let mut worthiest = self.bank.by_worth();
+        worthiest.reverse();
+        loop {
+            if newest.len() + worthiest.len() <= most {
+                let state = self.state_of(newest.clone(), worthiest.clone());
+                if state.len() <= bytes {
+                    return state;
+                }
+            }
+            if newest.is_empty() && worthiest.is_empty() {
                 return Vec::new();
             }
-            let Ok(engine) = Self::from_state(config, &state) else {
-                return Vec::new();
-            };
-            state = engine.to_state();
-            smaller = Some(engine);
+            newest.truncate(newest.len() / 2);
+            worthiest.truncate(worthiest.len() * 3 / 4);
         }
-        state
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embedding::PlanEmbedding;
+    use crate::patterns::Pattern;
+    use crate::trajectory::TrajectoryBuilder;
 
     #[test]
     fn another_rank_begins_anew_and_nothing_else_does() {
@@ -90,5 +97,27 @@ mod tests {
         assert_eq!(engine.config().clusters, 7);
         assert!(engine.to_state_within(10).is_empty());
         assert_eq!(engine.to_state_within(usize::MAX), engine.to_state());
+    }
+
+    #[test]
+    fn what_fits_is_the_newest_and_the_worthiest() {
+        let mut engine = DagSonaEngine::new(SonaConfig::default()).expect("defaults");
+        for at in 0..40u32 {
+            let mut numbers = [0.0; DIMENSIONS];
+            numbers[at as usize] = 1.0;
+            let embedding = PlanEmbedding::normalised(&numbers).expect("not zero");
+            let run = TrajectoryBuilder::new(u64::from(at), 0, embedding.clone()).build(1.0, u64::from(at));
+            engine.post_query(run);
+            let pattern = Pattern::new(embedding, 1 + at, 0.5, 0.1, 1);
+            engine.bank_mut().store(pattern).expect("room");
+        }
+        let whole = engine.to_state().len();
+        let state = engine.to_state_within(whole / 2);
+        assert!(!state.is_empty() && state.len() <= whole / 2);
+        let smaller = DagSonaEngine::from_state(SonaConfig::default(), &state).expect("a state");
+        assert_eq!(smaller.executions().len(), 20);
+        assert!(smaller.executions().iter().all(|known| known.at_us >= 20));
+        let sizes: Vec<u32> = smaller.bank().patterns().iter().map(|known| known.size).collect();
+        assert_eq!(sizes.iter().min(), Some(&11));
     }
 }

@@ -17,7 +17,7 @@ const FAR: f64 = 0.3;
 /// Least deviation of a prediction: that of repeating the same run.
 const LEAST_DEVIATION: f64 = 0.05;
 
-/// log latency = mean + slope · (log cost − mean), by least squares, fed one by one (Welford 1962).
+/// log latency = mean + slope · (log cost − mean), by ridge regression, fed one by one (Welford 1962).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct CostLine {
     count: f64,
@@ -30,6 +30,8 @@ pub(super) struct CostLine {
 impl CostLine {
     /// Observations after which the oldest begin to be forgotten.
     const MEMORY: f64 = 10_000.0;
+    /// The slope is drawn to 0 as by this much of squared offsets of log cost (ridge regression).
+    const FLAT: f64 = 1.0;
 
     /// Adds an observation: natural logarithms of cost and latency. What is not finite is left out.
     pub(super) fn add(&mut self, log_cost: f64, log_latency: f64) {
@@ -55,18 +57,15 @@ impl CostLine {
         self.mean_latency + self.slope() * (log_cost - self.mean_cost)
     }
 
-    /// What a doubling of the cost adds, in doublings.
+    /// What a doubling of the cost adds, in doublings. A few executions of nearly equal costs say nothing about it.
     pub(super) fn slope(&self) -> f64 {
-        if self.moments[0] > 0.0 {
-            self.moments[1] / self.moments[0]
-        } else {
-            0.0
-        }
+        self.moments[1] / (self.moments[0] + Self::FLAT)
     }
 
     /// The standard deviation of what the line misses.
     pub(super) fn deviation(&self) -> f64 {
-        let left = self.moments[2] - self.slope() * self.moments[1];
+        let slope = self.slope();
+        let left = self.moments[2] - slope * (2.0 * self.moments[1] - slope * self.moments[0]);
         (left.max(0.0) / self.count.max(1.0)).sqrt()
     }
 

@@ -21,13 +21,16 @@ use super::ewc::EwcPlusPlus;
 use super::latency::CostLine;
 use super::memory::{Execution, ExecutionMemory};
 use crate::Error;
-use crate::cardinality::hash_bytes;
+use crate::frame::{Frame, malformed, read};
 use crate::patterns::Pattern;
 use serde::{Deserialize, Serialize};
 
-const MAGIC: [u8; 4] = *b"RVSL";
 /// The version that is written, the newest that is read.
 pub const STATE_VERSION: u8 = 2;
+const FRAME: Frame = Frame {
+    magic: *b"RVSL",
+    newest: STATE_VERSION,
+};
 
 #[derive(Serialize, Deserialize)]
 struct Version1 {
@@ -35,7 +38,7 @@ struct Version1 {
     executions: Vec<Execution>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Version2 {
     line: CostLine,
     executions: Vec<Execution>,
@@ -43,6 +46,18 @@ struct Version2 {
     adapters: PlanAdapters,
     ewc: EwcPlusPlus,
     patterns: Vec<Pattern>,
+    boosts: Vec<(u64, f32)>,
+}
+
+/// The same as it is written, without a copy of what is most of the memory.
+#[derive(Serialize)]
+struct Stored2<'e> {
+    line: &'e CostLine,
+    executions: Vec<&'e Execution>,
+    calibrations: &'e [Calibration; 4],
+    adapters: &'e PlanAdapters,
+    ewc: &'e EwcPlusPlus,
+    patterns: Vec<&'e Pattern>,
     boosts: Vec<(u64, f32)>,
 }
 
@@ -62,59 +77,25 @@ impl Version1 {
     }
 }
 
-fn malformed(what: &'static str) -> Error {
-    Error::MalformedState { what }
-}
-
-fn checksum(version: u8, body: &[u8]) -> u64 {
-    hash_bytes(body) ^ hash_bytes(&[version])
-}
-
-fn framed(version: u8, body: &[u8]) -> Vec<u8> {
-    let checksum = checksum(version, body).to_le_bytes();
-    [MAGIC.as_slice(), &[version], &checksum, body].concat()
-}
-
-/// Version and body of a whole state.
-fn unframed(bytes: &[u8]) -> Result<(u8, &[u8]), Error> {
-    let rest = bytes.strip_prefix(&MAGIC).ok_or(malformed("other bytes"))?;
-    let (&version, rest) = rest.split_first().ok_or(malformed("cut short"))?;
-    if version > STATE_VERSION {
-        let newest = STATE_VERSION;
-        return Err(Error::NewerState {
-            given: version,
-            newest,
-        });
-    }
-    let (sum, body) = rest.split_first_chunk().ok_or(malformed("cut short"))?;
-    if u64::from_le_bytes(*sum) != checksum(version, body) {
-        return Err(malformed("damaged"));
-    }
-    Ok((version, body))
-}
-
-fn read<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Error> {
-    match postcard::take_from_bytes(body) {
-        Ok((state, [])) => Ok(state),
-        Ok(_) => Err(malformed("more than a state")),
-        Err(_) => Err(malformed("not what its version holds")),
-    }
-}
-
 impl DagSonaEngine {
     /// All that is learned.
     pub fn to_state(&self) -> Vec<u8> {
-        let state = Version2 {
-            line: self.model.line,
-            executions: self.model.memory.executions().to_vec(),
-            calibrations: self.model.calibrations.clone(),
-            adapters: self.model.adapters.clone(),
-            ewc: self.ewc.clone(),
-            patterns: self.bank.patterns().to_vec(),
+        let executions = self.model.memory.executions().iter().collect();
+        self.state_of(executions, self.bank.patterns().iter().collect())
+    }
+
+    /// The state with these executions and patterns alone.
+    pub(super) fn state_of(&self, executions: Vec<&Execution>, patterns: Vec<&Pattern>) -> Vec<u8> {
+        let stored = Stored2 {
+            line: &self.model.line,
+            executions,
+            calibrations: &self.model.calibrations,
+            adapters: &self.model.adapters,
+            ewc: &self.ewc,
+            patterns,
             boosts: self.boosts.iter().map(|(&id, &boost)| (id, boost)).collect(),
         };
-        // Nothing in it is without a binary form.
-        framed(STATE_VERSION, &postcard::to_allocvec(&state).unwrap_or_default())
+        FRAME.wrap(STATE_VERSION, &stored)
     }
 
     /// The state as version 1 wrote it: the line through cost and the executions, for servers that know no more.
@@ -123,7 +104,7 @@ impl DagSonaEngine {
             line: self.model.line,
             executions: self.model.memory.executions().to_vec(),
         };
-        framed(1, &postcard::to_allocvec(&state).unwrap_or_default())
+        FRAME.wrap(1, &state)
     }
 
     /// An engine that knows what was stored. What there is no room for under this configuration goes, the oldest and the
@@ -133,7 +114,7 @@ impl DagSonaEngine {
     /// [`Error::InvalidSetting`] for a setting out of its range, [`Error::NewerState`], [`Error::MalformedState`].
     pub fn from_state(config: SonaConfig, bytes: &[u8]) -> Result<Self, Error> {
         config.validate()?;
-        let (version, body) = unframed(bytes)?;
+        let (version, body) = FRAME.open(bytes)?;
         let state = match version {
             1 => read::<Version1>(body)?.migrated(&config)?,
             STATE_VERSION => read::<Version2>(body)?,

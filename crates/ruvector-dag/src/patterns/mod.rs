@@ -267,19 +267,25 @@ impl ReasoningBank {
             .for_each(|pattern| eviction::decay(pattern, now_us, half_life));
     }
 
+    /// The patterns, the least worthy first, pinned ones last.
+    pub(crate) fn by_worth(&self) -> Vec<&Pattern> {
+        let half_life = self.config.half_life_us;
+        let mut patterns: Vec<&Pattern> = self.patterns.iter().collect();
+        patterns.sort_unstable_by(|a, b| {
+            let worth = eviction::by_worth(a, b, half_life);
+            a.is_pinned.cmp(&b.is_pinned).then(worth)
+        });
+        patterns
+    }
+
     /// Removes the least worthy patterns until at most `limit` are left or all that are left are pinned. Returns the
     /// numbers of those that went, the least worthy first.
     pub fn evict(&mut self, limit: usize) -> Vec<u64> {
         let surplus = self.len().saturating_sub(limit);
-        let half_life = self.config.half_life_us;
-        let mut candidates: Vec<&Pattern> = self
-            .patterns
-            .iter()
-            .filter(|pattern| !pattern.is_pinned)
-            .collect();
-        candidates.sort_unstable_by(|a, b| eviction::by_worth(a, b, half_life));
-        let gone: Vec<u64> = candidates
+        let gone: Vec<u64> = self
+            .by_worth()
             .into_iter()
+            .filter(|pattern| !pattern.is_pinned)
             .take(surplus)
             .map(|pattern| pattern.id)
             .collect();

@@ -100,7 +100,32 @@ pub struct Sketch {
     identity: Hypervector,
 }
 
+/// What the bytes of a sketch begin with, and their version.
+const MAGIC: [u8; 5] = *b"RVPS\x01";
+
 impl Sketch {
+    /// The sketch as bytes, to keep and to send.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Nothing in it is without a binary form.
+        let body = postcard::to_allocvec(self).unwrap_or_default();
+        [MAGIC.as_slice(), &body].concat()
+    }
+
+    /// A sketch that came as bytes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidEmbedding`] for other bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        let what = "the bytes are no sketch of plan shapes";
+        let body = bytes
+            .strip_prefix(&MAGIC)
+            .ok_or(Error::InvalidEmbedding { what })?;
+        match postcard::take_from_bytes::<Self>(body) {
+            Ok((sketch, [])) if sketch.likeness.bits() == sketch.identity.bits() => Ok(sketch),
+            _ => Err(Error::InvalidEmbedding { what }),
+        }
+    }
+
     /// How alike the plans of two sets are as a whole, in [-1, 1]; plans of any two sets share operators, so that it is
     /// rarely below some tenths.
     ///

@@ -1,0 +1,255 @@
+//! All that is learned: settings, what is protected, dreams, moving it between servers.
+
+use crate::error::{
+    disabled, from_engine, invalid_argument, learning_failed, not_preloaded, or_raise, too_large,
+};
+use crate::pg::catalog;
+use crate::pg::ereport::Report;
+use crate::pg::own_settings;
+use crate::settings;
+use crate::shmem::{self, statements};
+use crate::worker::patterns::{change, parameter_name};
+use crate::worker::sona::{self, Learned, OwnSettings, with_known};
+use engine::learning::Execution;
+use engine::learning::dream::Dream;
+use pgrx::datum::{Interval, TimestampWithTimeZone};
+use pgrx::iter::TableIterator;
+use pgrx::{name, pg_extern};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// The most that is imported.
+const IMPORTED_BYTES: usize = 256 << 20;
+/// The longest dream.
+const LONGEST_DREAM_US: i128 = 3_600_000_000;
+
+/// Fails without shared memory.
+pub(super) fn is_readable() -> Result<(), Report> {
+    if shmem::is_available() {
+        Ok(())
+    } else {
+        Err(not_preloaded())
+    }
+}
+
+/// Fails without shared memory and on a standby.
+pub(super) fn is_writable() -> Result<(), Report> {
+    is_readable()?;
+    if catalog::is_standby() {
+        let reason = "a standby only reads what its primary learned";
+        return Err(learning_failed(reason.to_owned()));
+    }
+    Ok(())
+}
+
+/// Who looks.
+pub(super) struct Viewer {
+    user: u32,
+    sees_all: bool,
+}
+
+impl Viewer {
+    /// The current user, asked before the rights change.
+    pub(super) fn current() -> Self {
+        Self {
+            user: catalog::user(),
+            sees_all: catalog::reads_all_stats(),
+        }
+    }
+
+    /// Whether a statement class is the viewer's own, or all are shown.
+    pub(super) fn sees(&self, class: u64) -> bool {
+        self.sees_all || statements::get(class).is_some_and(|known| known.user == self.user)
+    }
+}
+
+/// Sets how this database learns; what is NULL follows the server's settings.
+#[pg_extern]
+fn dag_configure_sona(
+    micro_lora_rank: Option<i32>,
+    base_lora_rank: Option<i32>,
+    ewc_lambda: Option<f64>,
+    pattern_clusters: Option<i32>,
+) {
+    or_raise(configure(
+        micro_lora_rank,
+        base_lora_rank,
+        ewc_lambda,
+        pattern_clusters,
+    ));
+}
+
+fn configure(
+    micro_rank: Option<i32>,
+    base_rank: Option<i32>,
+    lambda: Option<f64>,
+    clusters: Option<i32>,
+) -> Result<(), Report> {
+    is_writable()?;
+    let own = OwnSettings {
+        micro_lora_rank: number("micro_lora_rank", micro_rank, 2)?,
+        base_lora_rank: number("base_lora_rank", base_rank, 64)?,
+        ewc_lambda: lambda
+            .map(|lambda| in_range("ewc_lambda", lambda, (1e-9, 1e9)))
+            .transpose()?,
+        pattern_clusters: number("pattern_clusters", clusters, 10_000)?,
+    };
+    settings::paused(|| change(|learned| learned.set_own_settings(own).map_err(from_engine)))
+}
+
+fn number(name: &str, given: Option<i32>, greatest: i32) -> Result<Option<usize>, Report> {
+    let Some(given) = given else { return Ok(None) };
+    in_range(name, f64::from(given), (1.0, f64::from(greatest)))?;
+    Ok(usize::try_from(given).ok())
+}
+
+fn in_range(name: &str, given: f64, (least, greatest): (f64, f64)) -> Result<f64, Report> {
+    if (least..=greatest).contains(&given) {
+        return Ok(given);
+    }
+    Err(invalid_argument(
+        format!("{name} is out of its range: {given}"),
+        &format!("Use a number from {least} to {greatest}, or NULL for the server's setting."),
+    ))
+}
+
+type ConstraintRow = (String, f64, f64, Option<TimestampWithTimeZone>);
+
+/// The parameters that earlier workloads protect.
+#[pg_extern]
+fn dag_ewc_constraints() -> TableIterator<
+    'static,
+    (
+        name!(parameter_name, String),
+        name!(fisher_importance, f64),
+        name!(optimal_value, f64),
+        name!(last_updated, Option<TimestampWithTimeZone>),
+    ),
+> {
+    TableIterator::new(or_raise(constraints()))
+}
+
+fn constraints() -> Result<Vec<ConstraintRow>, Report> {
+    is_readable()?;
+    settings::paused(|| {
+        own_settings::within(|| {
+            with_known(|learned, saved_at| {
+                let ewc = learned.engine.ewc();
+                let row = |(at, importance, value): (usize, f32, f32)| {
+                    let name = parameter_name(at, ewc.parameters());
+                    (name, f64::from(importance), f64::from(value), saved_at)
+                };
+                ewc.constraints().map(row).collect()
+            })
+        })
+    })
+}
+
+/// All that is learned in this database, as bytes.
+#[pg_extern]
+fn dag_export_state() -> Vec<u8> {
+    or_raise(export())
+}
+
+fn export() -> Result<Vec<u8>, Report> {
+    is_readable()?;
+    settings::paused(|| own_settings::within(|| with_known(|learned, _| learned.engine.to_state())))
+}
+
+/// Puts what was exported elsewhere in the place of what is learned in this database.
+#[pg_extern]
+fn dag_import_state(
+    state: &[u8],
+) -> TableIterator<
+    'static,
+    (
+        name!(patterns_imported, i64),
+        name!(trajectories_imported, i64),
+        name!(clusters_restored, i64),
+    ),
+> {
+    TableIterator::once(or_raise(import(state)))
+}
+
+fn import(state: &[u8]) -> Result<(i64, i64, i64), Report> {
+    is_writable()?;
+    if state.len() > IMPORTED_BYTES {
+        return Err(too_large("a learned state", state.len(), IMPORTED_BYTES));
+    }
+    let replace = |learned: &mut Learned| {
+        learned.replace(state).map_err(|error| Report {
+            hint: Some(
+                "Use what dag_export_state returned on a server of this version or an older one.".to_owned(),
+            ),
+            ..from_engine(error)
+        })?;
+        let bank = learned.engine.bank();
+        // A pattern of one execution was stored, not found.
+        let clusters = bank.patterns().iter().filter(|pattern| pattern.size > 1);
+        let executions = learned.engine.executions().len();
+        Ok((bank.len() as i64, executions as i64, clusters.count() as i64))
+    };
+    settings::paused(|| change(replace))
+}
+
+type DreamRow = (Option<i64>, Option<i64>, i64, f64, f64, f64, f64, f64);
+
+/// One deep cycle now.
+#[pg_extern]
+fn dag_dream(
+    budget: Interval,
+) -> TableIterator<
+    'static,
+    (
+        name!(queryid, Option<i64>),
+        name!(class, Option<i64>),
+        name!(decision, i64),
+        name!(predicted_ms, f64),
+        name!(deviation, f64),
+        name!(phi, f64),
+        name!(expected_gain_ms, f64),
+        name!(time_limit_ms, f64),
+    ),
+> {
+    TableIterator::new(or_raise(dream(&budget)))
+}
+
+fn dream(budget: &Interval) -> Result<Vec<DreamRow>, Report> {
+    is_writable()?;
+    if !settings::is_enabled() {
+        return Err(disabled());
+    }
+    let budget_us = budget.as_micros();
+    if !(1..=LONGEST_DREAM_US).contains(&budget_us) {
+        let message = "the budget of a dream is out of its range".to_owned();
+        return Err(invalid_argument(
+            message,
+            "Use an interval above 0 of up to one hour.",
+        ));
+    }
+    let budget = Duration::from_micros(u64::try_from(budget_us).unwrap_or(0));
+    let viewer = Viewer::current();
+    let (report, executions) = settings::paused(|| {
+        own_settings::within_as_owner(|| catalog::lock_extension().then(|| sona::dream(budget)))
+    })
+    .unwrap_or_default();
+    let known: HashMap<u64, &Execution> = executions.iter().map(|seen| (seen.statement, seen)).collect();
+    let rows = report.dreams.iter();
+    Ok(rows
+        .map(|dream| dream_row(dream, known.get(&dream.statement).copied(), &viewer))
+        .collect())
+}
+
+fn dream_row(dream: &Dream, known: Option<&Execution>, viewer: &Viewer) -> DreamRow {
+    let known = known.filter(|known| viewer.sees(known.statement));
+    (
+        known.map(|known| known.template as i64),
+        known.map(|known| known.statement as i64),
+        dream.decision as i64,
+        dream.log_latency.exp(),
+        dream.deviation,
+        dream.phi,
+        dream.expected_gain_ms,
+        dream.time_limit_ms,
+    )
+}
