@@ -111,9 +111,10 @@ mod tests {
             let pattern = Pattern::new(embedding, 1 + at, 0.5, 0.1, 1);
             engine.bank_mut().store(pattern).expect("room");
         }
-        let whole = engine.to_state().len();
-        let state = engine.to_state_within(whole / 2);
-        assert!(!state.is_empty() && state.len() <= whole / 2);
+        // Too little for the twenty executions and ten patterns that go first; the adapters alone are most of it.
+        let limit = engine.to_state().len() - 25_000;
+        let state = engine.to_state_within(limit);
+        assert!(!state.is_empty() && state.len() <= limit);
         let smaller = DagSonaEngine::from_state(SonaConfig::default(), &state).expect("a state");
         assert_eq!(smaller.executions().len(), 20);
         assert!(smaller.executions().iter().all(|known| known.at_us >= 20));
