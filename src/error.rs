@@ -55,6 +55,16 @@ pub(crate) fn null_argument(name: &str) -> Report {
     }
 }
 
+/// The transaction must not write.
+pub(crate) fn read_only() -> Report {
+    Report {
+        sqlstate: sqlstate(b"25006"),
+        message: "what is learned can't be changed in a read-only transaction".to_owned(),
+        detail: None,
+        hint: None,
+    }
+}
+
 /// An argument is larger than is taken.
 pub(crate) fn too_large(what: &str, bytes: usize, limit: usize) -> Report {
     Report {

@@ -13,7 +13,7 @@ SELECT decision, state, baseline_runs, calls, reason FROM ruvector.dag_decisions
 SELECT run(5, 'SELECT count(*) FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.city = 7 AND c.country = 0');
 SELECT count(*) > 0 AS observed FROM ruvector.dag_decisions() WHERE calls >= 6;
 -- Written down on demand.
-SELECT patterns_updated > 0 AS patterns, new_clusters, ewc_constraints_updated, cycle_time_ms > 0 AS took
+SELECT patterns_updated > 0 AS patterns, new_clusters IS NOT NULL AS clusters, ewc_constraints_updated, cycle_time_ms > 0 AS took
 FROM ruvector.dag_learn_now();
 SELECT count(*) > 0 AS written FROM ruvector.dag_corrections;
 SELECT count(*) > 0 AS history FROM ruvector.dag_trajectory_history();

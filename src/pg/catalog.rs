@@ -103,6 +103,12 @@ pub(crate) fn lock_extension() -> bool {
     }
 }
 
+/// Whether the transaction must not write.
+pub(crate) fn is_read_only() -> bool {
+    // SAFETY: a backend global.
+    unsafe { pg_sys::XactReadOnly }
+}
+
 /// The databases that can be connected to, but templates. Needs a transaction, in any database or in none.
 pub(crate) fn databases() -> Vec<u32> {
     let mut found = Vec::new();

@@ -1,7 +1,7 @@
 //! All that is learned: settings, what is protected, dreams, moving it between servers.
 
 use crate::error::{
-    disabled, from_engine, invalid_argument, learning_failed, not_preloaded, or_raise, too_large,
+    disabled, from_engine, invalid_argument, learning_failed, not_preloaded, or_raise, read_only, too_large,
 };
 use crate::pg::catalog;
 use crate::pg::ereport::Report;
@@ -32,12 +32,15 @@ pub(super) fn is_readable() -> Result<(), Report> {
     }
 }
 
-/// Fails without shared memory and on a standby.
+/// Fails without shared memory, on a standby and in a read-only transaction.
 pub(super) fn is_writable() -> Result<(), Report> {
     is_readable()?;
     if catalog::is_standby() {
         let reason = "a standby only reads what its primary learned";
         return Err(learning_failed(reason.to_owned()));
+    }
+    if catalog::is_read_only() {
+        return Err(read_only());
     }
     Ok(())
 }
