@@ -71,7 +71,7 @@ END$$;
 SELECT attention_mechanism, array_length(embedding, 1) AS numbers FROM ruvector.dag_trajectories
 WHERE attention_mechanism = 'parallel_branch' LIMIT 1;
 -- The statement itself is the most similar one; an unlike one is less so. With one's own rights: others' are not seen.
-SELECT round(similarity::numeric, 3) AS similarity, execution_ms > 0 AS took, executions > 0 AS ran, attention_mechanism
+SELECT round(similarity::numeric, 3) AS similarity, execution_ms > 0 AS took, executions > 0 AS ran
 FROM ruvector.dag_similar_statements('SELECT count(*) FROM customers WHERE city = 11 AND country = 1', 1);
 SELECT count(*) <= 3 AS few, bool_and(similarity BETWEEN -1 AND 1) AS cosines
 FROM ruvector.dag_similar_statements('SELECT * FROM customers c JOIN orders o ON o.customer_id = c.id ORDER BY o.id', 3);
