@@ -318,6 +318,8 @@ pub(crate) struct Learning {
     pub(crate) patterns: usize,
     /// Parameters that are protected.
     pub(crate) constraints: usize,
+    /// More executions wait, which the worker does not leave for the next interval.
+    has_more: bool,
 }
 
 /// Loop B: learns from the executions written down since the last run, in the transaction under way.
@@ -342,10 +344,13 @@ pub(crate) fn learn() -> Learning {
         }
         learning.patterns = learned.engine.bank().len();
         learning.constraints = learned.engine.ewc().constraints().count();
+        learning.has_more = executions as i64 == AT_ONCE;
         (learning, executions + used > 0)
     });
     super::rows::learn();
-    databases::set_learned(database, catalog::seconds());
+    if !learning.has_more {
+        databases::set_learned(database, catalog::seconds());
+    }
     learning
 }
 
