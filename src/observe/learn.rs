@@ -57,6 +57,8 @@ const COUNTED_RUNS: u64 = 1;
 const COUNTED_EVERY: u64 = 16;
 /// First executions of a class that may have new counts for the row model.
 const SKETCHED_RUNS: u64 = 4;
+/// Executions of a plan in which nodes are counted whose counts were never complete.
+const TRIED_RUNS: u32 = 2;
 /// Belief in a count from which on it needs no new one.
 const SURE: f64 = 0.9;
 
@@ -75,15 +77,32 @@ pub(crate) fn wants_sub_joins(calls: u64) -> bool {
 
 /// The plan nodes whose rows the next execution should count: all that produce a relation, or those not known yet.
 pub(crate) fn wanted_counts(plan: &Remembered) -> HashSet<i32> {
-    let wants_all = wants_all_counts(plan.statement.class);
-    let is_unsure =
-        |node: &&Counted| wants_all || rows::learned(&node.subject).is_none_or(|known| known.belief < SURE);
+    let class = plan.statement.class;
+    let wants_all = wants_all_counts(class);
+    let is_new = runs_of(class, plan.facts.shape) < TRIED_RUNS;
+    // What was counted in vain, as the inner side of a nested loop, is counted again with everything else only.
+    let is_unsure = |node: &&Counted| {
+        wants_all
+            || match rows::learned(&node.subject) {
+                Some(known) => known.belief < SURE,
+                None => is_new || rows::was_learned(&node.subject),
+            }
+    };
     plan.facts
         .counted
         .iter()
         .filter(is_unsure)
         .map(|node| node.plan_node_id)
         .collect()
+}
+
+/// Executions of a plan of a class, whole or not.
+fn runs_of(class: u64, shape: u64) -> u32 {
+    let known = statements::get(class);
+    known.map_or(0, |known| {
+        let plan = known.evidence.plan(shape);
+        plan.map_or(0, |plan| plan.runs.saturating_add(plan.cut_off_runs))
+    })
 }
 
 /// Learns from an execution that ended; `is_complete` says whether its whole result was read.

@@ -22,6 +22,11 @@ pub(crate) fn learned(subject: &Subject) -> Option<Learned> {
     Some(Learned { correction, belief })
 }
 
+/// Whether a count of a relation is known, believed or not.
+pub(crate) fn was_learned(subject: &Subject) -> bool {
+    corrections::lookup(catalog::database(), subject.key.0).is_some()
+}
+
 /// Rows changed in these tables since their statistics began.
 pub(crate) fn modifications(tables: &[u32]) -> u64 {
     tables.iter().map(|&table| catalog::modifications(table)).sum()
