@@ -3,7 +3,6 @@
 use super::persist;
 use crate::shmem::arms;
 use engine::attention::PatternArms;
-use pgrx::Spi;
 use pgrx::spi::SpiResult;
 use serde::{Deserialize, Serialize};
 
@@ -37,17 +36,9 @@ pub(super) fn save(database: u32) {
 
 /// Loads it after a start. What can't be read is left, and overwritten with what is earned anew.
 pub(super) fn load(database: u32) -> SpiResult<()> {
-    let bytes = Spi::connect(|client| {
-        let rows = client.select(
-            "SELECT state FROM ruvector.dag_state WHERE part = $1",
-            Some(1),
-            &[PART.into()],
-        )?;
-        rows.into_iter()
-            .next()
-            .map_or(Ok(None), |row| row.get::<Vec<u8>>(1))
-    })?;
-    let Some(bytes) = bytes else { return Ok(()) };
+    let Some(bytes) = persist::state_of(PART)? else {
+        return Ok(());
+    };
     match serde_json::from_slice::<Earned>(&bytes) {
         Ok(earned) if earned.version == VERSION => earned
             .patterns

@@ -7,6 +7,7 @@ use crate::shmem::layout::{Correction, MAX_RELATIONS, Statement, Trajectory};
 use crate::shmem::{corrections as rows, counters, ring, statements as classes};
 use engine::decision::PlanEvidence;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
+use pgrx::spi::SpiResult;
 use pgrx::{Spi, pg_sys};
 use std::rc::Rc;
 
@@ -53,6 +54,20 @@ pub(super) fn run(sql: &str, arguments: &[DatumWithOid<'_>]) {
     if let Err(error) = Spi::run_with_args(sql, arguments) {
         pgrx::error!("ruvector_dag could not write what was learned: {error}");
     }
+}
+
+/// The bytes of a part of `dag_state`, read without a lock; none without that part.
+pub(super) fn state_of(part: &str) -> SpiResult<Option<Vec<u8>>> {
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT state FROM ruvector.dag_state WHERE part = $1",
+            Some(1),
+            &[part.into()],
+        )?;
+        rows.into_iter()
+            .next()
+            .map_or(Ok(None), |row| row.get::<Vec<u8>>(1))
+    })
 }
 
 /// Writes learned row counts.

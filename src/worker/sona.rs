@@ -425,7 +425,7 @@ pub(crate) fn dream(budget: Duration) -> (DeepReport, Vec<Execution>) {
 /// Publishes what was learned earlier, after a start.
 pub(super) fn publish(database: u32) {
     if !snapshots::has(database)
-        && let Ok(Some(stored)) = stored_unlocked()
+        && let Ok(Some(stored)) = super::persist::state_of(PART)
         && let Ok(engine) = DagSonaEngine::from_state(settings::sona(), &stored)
     {
         snapshots::publish(database, &for_sessions(&engine));
@@ -434,19 +434,6 @@ pub(super) fn publish(database: u32) {
 
 fn for_sessions(engine: &DagSonaEngine) -> Vec<u8> {
     engine.to_state_within(snapshots::capacity().min(PUBLISHED))
-}
-
-fn stored_unlocked() -> SpiResult<Option<Vec<u8>>> {
-    Spi::connect(|client| {
-        let rows = client.select(
-            "SELECT state FROM ruvector.dag_state WHERE part = $1",
-            Some(1),
-            &[PART.into()],
-        )?;
-        rows.into_iter()
-            .next()
-            .map_or(Ok(None), |row| row.get::<Vec<u8>>(1))
-    })
 }
 
 /// Bytes of the engine that this process keeps; none when it keeps none.
