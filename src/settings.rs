@@ -175,15 +175,13 @@ fn define_attention() {
         c"Sets the share of choices of a mechanism that are drawn at random in the beginning.",
         c"The share falls with the number of choices. 0 draws none.",
     );
-    let (context, flags) = (GucContext::Userset, GucFlags::default());
-    GucRegistry::define_float_guc(name, short, long, &EXPLORATION, 0.0, 1.0, context, flags);
+    define_real((name, short, long), &EXPLORATION, (0.0, 1.0), GucContext::Userset);
     let (name, short, long): Text = (
         c"ruvector.dag_ucb_c",
         c"Sets how much a mechanism that was rarely chosen is preferred.",
         c"The factor c of UCB1. 0 always chooses the mechanism that earned most.",
     );
-    let (context, flags) = (GucContext::Sighup, GucFlags::default());
-    GucRegistry::define_float_guc(name, short, long, &UCB_C, 0.0, 10.0, context, flags);
+    define_real((name, short, long), &UCB_C, (0.0, 10.0), GucContext::Sighup);
 }
 
 fn define_mincut() {
@@ -199,8 +197,12 @@ fn define_mincut() {
         c"Sets the tension above which the narrowest place of a plan gets the attention.",
         c"Tensions are at least 0 and below 1.",
     );
-    let (context, flags) = (GucContext::Userset, GucFlags::default());
-    GucRegistry::define_float_guc(name, short, long, &MINCUT_THRESHOLD, 0.0, 1.0, context, flags);
+    define_real(
+        (name, short, long),
+        &MINCUT_THRESHOLD,
+        (0.0, 1.0),
+        GucContext::Userset,
+    );
 }
 
 /// A whole number that is set for the server: name, sentences, where, least, greatest.

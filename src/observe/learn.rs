@@ -11,6 +11,7 @@ use crate::settings;
 use crate::shmem::{corrections, corrections::Observation, counters, statements};
 use crate::steer::rows;
 use engine::cardinality::{CountedSketch, SetCount, is_material};
+use engine::decision::StatementEvidence;
 use pgrx::pg_sys;
 use std::collections::{HashMap, HashSet};
 
@@ -64,10 +65,12 @@ const SURE: f64 = 0.9;
 
 /// Whether the next execution of a class should count the rows of all nodes.
 pub(crate) fn wants_all_counts(class: u64) -> bool {
-    statements::get(class).is_none_or(|known| {
-        let calls = known.evidence.calls;
-        calls < COUNTED_RUNS || calls % COUNTED_EVERY == 0
-    })
+    is_for_all_counts(statements::get(class).map(|known| known.evidence).as_ref())
+}
+
+fn is_for_all_counts(evidence: Option<&StatementEvidence>) -> bool {
+    evidence
+        .is_none_or(|evidence| evidence.calls < COUNTED_RUNS || evidence.calls.is_multiple_of(COUNTED_EVERY))
 }
 
 /// Whether the row model is to learn from the next execution of a class that ran this often.
@@ -77,9 +80,10 @@ pub(crate) fn wants_sub_joins(calls: u64) -> bool {
 
 /// The plan nodes whose rows the next execution should count: all that produce a relation, or those not known yet.
 pub(crate) fn wanted_counts(plan: &Remembered) -> HashSet<i32> {
-    let class = plan.statement.class;
-    let wants_all = wants_all_counts(class);
-    let is_new = runs_of(class, plan.facts.shape) < TRIED_RUNS;
+    let evidence = statements::get(plan.statement.class).map(|known| known.evidence);
+    let wants_all = is_for_all_counts(evidence.as_ref());
+    let runs = evidence.map_or(0, |evidence| runs_of(&evidence, plan.facts.shape));
+    let is_new = runs < TRIED_RUNS;
     // What was counted in vain, as the inner side of a nested loop, is counted again with everything else only.
     let is_unsure = |node: &&Counted| {
         wants_all
@@ -96,13 +100,10 @@ pub(crate) fn wanted_counts(plan: &Remembered) -> HashSet<i32> {
         .collect()
 }
 
-/// Executions of a plan of a class, whole or not.
-fn runs_of(class: u64, shape: u64) -> u32 {
-    let known = statements::get(class);
-    known.map_or(0, |known| {
-        let plan = known.evidence.plan(shape);
-        plan.map_or(0, |plan| plan.runs.saturating_add(plan.cut_off_runs))
-    })
+/// Executions of a plan, whole or not.
+fn runs_of(evidence: &StatementEvidence, shape: u64) -> u32 {
+    let plan = evidence.plan(shape);
+    plan.map_or(0, |plan| plan.runs.saturating_add(plan.cut_off_runs))
 }
 
 /// Learns from an execution that ended; `is_complete` says whether its whole result was read.
