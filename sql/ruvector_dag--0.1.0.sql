@@ -11,6 +11,8 @@ CREATE TABLE @extschema@.dag_trajectories (
     class bigint NOT NULL,
     plan_shape bigint NOT NULL,
     cutoff bigint NOT NULL,
+    hints integer NOT NULL DEFAULT 0,
+    is_trial boolean NOT NULL DEFAULT false,
     userid oid NOT NULL,
     ended_at timestamptz NOT NULL,
     execution_ms double precision NOT NULL,
@@ -60,7 +62,8 @@ CREATE TABLE @extschema@.dag_statement_classes (
     corrected_runs bigint NOT NULL,
     is_fresh boolean NOT NULL,
     saved_ms double precision NOT NULL,
-    lost_ms double precision NOT NULL
+    lost_ms double precision NOT NULL,
+    settled bigint[] NOT NULL
 );
 COMMENT ON TABLE @extschema@.dag_statement_classes IS 'Statements with their constants, by hash';
 
@@ -68,6 +71,7 @@ CREATE TABLE @extschema@.dag_plan_shapes (
     class bigint NOT NULL,
     plan_shape bigint NOT NULL,
     cutoff bigint NOT NULL,
+    hints integer NOT NULL,
     runs bigint NOT NULL,
     cut_off_runs bigint NOT NULL,
     lower_bound_ms real NOT NULL,

@@ -80,6 +80,8 @@ static MICRO_LORA_RANK: GucSetting<i32> = GucSetting::<i32>::new(2);
 static BASE_LORA_RANK: GucSetting<i32> = GucSetting::<i32>::new(8);
 static MAX_PATTERNS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static HDC_DIMENSIONS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static EXPLORE_BUDGET: GucSetting<f64> = GucSetting::<f64>::new(0.05);
+static MAX_WORK_MEM_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 static MINCUT_ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MINCUT_THRESHOLD: GucSetting<f64> = GucSetting::<f64>::new(0.5);
 
@@ -90,6 +92,7 @@ type Text = (&'static CStr, &'static CStr, &'static CStr);
 pub(crate) fn init(is_preloading: bool) {
     define_switches();
     define_limits();
+    define_trials();
     define_attention();
     define_mincut();
     define_learning();
@@ -153,6 +156,22 @@ fn define_limits() {
         context,
         flags,
     );
+}
+
+fn define_trials() {
+    let budget: Text = (
+        c"ruvector.dag_explore_budget",
+        c"Sets the share of the statements' time that trials of other plans may cost users.",
+        c"A trial that ends in time is the answer and costs nothing. 0 tries nothing while users wait.",
+    );
+    define_real(budget, &EXPLORE_BUDGET, (0.0, 1.0), GucContext::Suset);
+    let (name, short, long): Text = (
+        c"ruvector.dag_max_work_mem",
+        c"Sets up to what work_mem may be raised for a statement that wrote temporary files.",
+        c"A value not above work_mem never raises it.",
+    );
+    let (context, flags) = (GucContext::Suset, GucFlags::UNIT_KB);
+    GucRegistry::define_int_guc(name, short, long, &MAX_WORK_MEM_KB, 64, i32::MAX, context, flags);
 }
 
 fn define_attention() {
@@ -394,6 +413,16 @@ pub(crate) fn sample_rate() -> f64 {
 /// `ruvector.dag_min_duration`, in milliseconds.
 pub(crate) fn min_duration_ms() -> f64 {
     MIN_DURATION_MS.get()
+}
+
+/// `ruvector.dag_explore_budget`.
+pub(crate) fn explore_budget() -> f64 {
+    EXPLORE_BUDGET.get()
+}
+
+/// `ruvector.dag_max_work_mem`, in kilobytes.
+pub(crate) fn max_work_mem_kb() -> i32 {
+    MAX_WORK_MEM_KB.get()
 }
 
 /// `ruvector.dag_max_trajectories`.

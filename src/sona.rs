@@ -47,8 +47,8 @@ pub(crate) struct Described {
 
 impl Described {
     /// What the decision for a plan is called: plans made with corrections by their shape.
-    pub(crate) fn decision(cutoff: u64, shape: u64) -> u64 {
-        if cutoff == 0 { 0 } else { shape }
+    pub(crate) fn decision(cutoff: u64, hints: u32, shape: u64) -> u64 {
+        if cutoff == 0 && hints == 0 { 0 } else { shape }
     }
 
     /// The execution as the engine takes it, and room for its steps.

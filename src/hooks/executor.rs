@@ -8,6 +8,7 @@ use crate::observe::watch::{self, Watch};
 use crate::observe::{learn, session};
 use crate::pg::{catalog, plan_state, plan_tree};
 use crate::settings;
+use engine::decision::HintSet;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -85,6 +86,16 @@ pub(crate) fn follow(query: *mut pg_sys::QueryDesc) -> Follow {
 /// After a run of a statement that is only timed.
 pub(crate) fn note_time(query: *mut pg_sys::QueryDesc, started: Instant) {
     session::note(plan_state::queryid(query), milliseconds(started.elapsed()));
+}
+
+/// What the plan needs while it runs.
+pub(crate) fn hints(query: *mut pg_sys::QueryDesc) -> HintSet {
+    watch::with(query, |watch| watch.remembered.decision.hints).unwrap_or(HintSet::NONE)
+}
+
+/// A trial gave the answer: this execution is not learned from.
+pub(crate) fn answered(query: *mut pg_sys::QueryDesc) {
+    watch::end(query);
 }
 
 /// After ExecutorRun, which was asked for `count` rows (0 is all).

@@ -7,6 +7,7 @@ pub(crate) mod planner;
 pub(crate) mod base_relation;
 pub(crate) mod join_search;
 pub(crate) mod executor;
+pub(crate) mod trial;
 
 /// Installs the hooks. Called once, when the library is preloaded.
 pub(crate) fn init() {

@@ -1,8 +1,10 @@
 //! `planner_hook`: where a statement enters the loop. Runs once per planning, also nested (functions, triggers).
 //!
-//! Before: the statement's class is looked up and the knowledge it is planned with is chosen. After: the plan that came
-//! back is read and remembered for its execution. Each planning has a frame; the innermost one is on top.
+//! Before: the statement's class is looked up and what it is planned with is chosen. After: the plan that came back is
+//! read and remembered for its execution; when something else is to be tried, a copy of the statement is planned with that,
+//! too. Each planning has a frame; the innermost one is on top.
 
+use super::trial;
 use crate::observe::knowledge::{self, Remembered};
 use crate::observe::{learn, session};
 use crate::pg::catalog;
@@ -11,7 +13,9 @@ use crate::pg::plan_tree::{self, PlanFacts};
 use crate::pg::statement::{self, Statement};
 use crate::settings::{self, Mode};
 use crate::shmem;
-use engine::decision::{Choice, State, StatementEvidence};
+use crate::steer::choice::{self, Chosen};
+use engine::cardinality::hash_words;
+use engine::decision::{Decision, HintSet, StatementEvidence, Trial};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
 
@@ -20,16 +24,35 @@ use std::cell::{Cell, RefCell};
 pub(crate) enum Entry {
     /// Nothing of ours: chain.
     PassOn,
-    /// Chain inside a frame; `spare` is a copy of the statement for a second planning, or null.
-    Framed { spare: *mut pg_sys::Query },
+    /// Chain inside a frame, under these hints; `spare` is a copy of the statement for a second planning, or null.
+    Framed {
+        spare: *mut pg_sys::Query,
+        hints: HintSet,
+    },
+}
+
+/// What follows a planning.
+#[derive(Clone, Copy)]
+pub(crate) enum Next {
+    /// The plan is taken.
+    Done,
+    /// The plan is known to be slower: the copy is planned instead, under these hints.
+    Instead(HintSet),
+    /// The plan is taken, and the copy is planned for a trial, under these hints.
+    Try(HintSet),
 }
 
 /// One planning under way.
 pub(crate) struct Frame {
     statement: Statement,
     evidence: StatementEvidence,
-    choice: Choice,
-    spare: *mut pg_sys::Query,
+    decision: Decision,
+    /// This plan is a trial of its own, without a way back.
+    is_unprotected: bool,
+    /// What is to be tried beside this plan.
+    trial: Option<Trial>,
+    /// This is the planning of that trial, for the plan with this token.
+    tried_for: Option<u32>,
     /// The query levels met so far.
     pub(crate) levels: Vec<Level>,
     /// Corrections applied so far.
@@ -37,9 +60,31 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    fn new(statement: Statement, evidence: StatementEvidence, chosen: Chosen) -> Self {
+        Self {
+            statement,
+            evidence,
+            decision: chosen.decision,
+            is_unprotected: chosen.is_unprotected,
+            trial: chosen.trial,
+            tried_for: None,
+            levels: Vec::new(),
+            corrected: 0,
+        }
+    }
+
     /// The knowledge cutoff; 0 leaves every estimate alone.
     pub(crate) fn cutoff(&self) -> u64 {
-        self.choice.cutoff
+        self.decision.cutoff
+    }
+
+    /// The same statement, to be planned again with another decision.
+    fn again(mut self, decision: Decision) -> Self {
+        self.decision = decision;
+        self.is_unprotected = false;
+        self.levels.clear();
+        self.corrected = 0;
+        self
     }
 }
 
@@ -47,6 +92,7 @@ thread_local! {
     /// `None` is a planning that is left alone inside one that is not.
     static FRAMES: RefCell<Vec<Option<Frame>>> = const { RefCell::new(Vec::new()) };
     static IS_INSPECTING: Cell<bool> = const { Cell::new(false) };
+    static FORCED: Cell<Option<Decision>> = const { Cell::new(None) };
     static AGAIN: RefCell<Option<Frame>> = const { RefCell::new(None) };
 }
 
@@ -60,6 +106,12 @@ pub(crate) fn stop_inspecting() {
     IS_INSPECTING.set(false);
 }
 
+/// From now on statements are planned with this decision; `None` ends it.
+pub(crate) fn force(decision: Option<Decision>) {
+    FORCED.set(decision);
+    IS_INSPECTING.set(decision.is_some());
+}
+
 /// Before planning.
 pub(crate) fn enter(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListInfo) -> Entry {
     let frame = consider(parse, options, params);
@@ -67,9 +119,16 @@ pub(crate) fn enter(parse: *mut pg_sys::Query, options: i32, params: pg_sys::Par
     if frame.is_none() && !is_nested {
         return Entry::PassOn;
     }
-    let spare = frame.as_ref().map_or(std::ptr::null_mut(), |frame| frame.spare);
+    let wants_copy = frame
+        .as_ref()
+        .is_some_and(|frame| frame.is_unprotected || frame.trial.is_some());
+    let spare = match wants_copy {
+        true => statement::copy(parse),
+        false => std::ptr::null_mut(),
+    };
+    let hints = frame.as_ref().map_or(HintSet::NONE, |frame| frame.decision.hints);
     FRAMES.with_borrow_mut(|frames| frames.push(frame));
-    Entry::Framed { spare }
+    Entry::Framed { spare, hints }
 }
 
 /// The frame of a statement that is observed or steered.
@@ -90,30 +149,16 @@ fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListIn
     let evidence = shmem::statements::get(statement.class)
         .map(|known| known.evidence)
         .unwrap_or_default();
-    let mut choice = evidence.choose(shmem::corrections::newest());
-    // Another plan may lock rows in another order, or call a volatile function another number of times; a cursor that
-    // scrolls is planned for its first rows.
-    let untouchable = statement.locks_rows || options & pg_sys::CURSOR_OPT_SCROLL as i32 != 0;
-    let advises = IS_INSPECTING.get() && settings::mode() == Mode::Advise;
-    if choice.cutoff > 0
-        && (!(settings::may_steer() || advises) || untouchable || statement::is_volatile(parse))
-    {
-        choice.cutoff = 0;
-    }
-    let tries = choice.cutoff > 0 && choice.state == State::Exploring;
-    let spare = if tries {
-        statement::copy(parse)
-    } else {
-        std::ptr::null_mut()
+    let chosen = match FORCED.get() {
+        Some(decision) => Chosen::forced(decision),
+        None => {
+            let advises = IS_INSPECTING.get() && settings::mode() == Mode::Advise;
+            let may_steer = settings::may_steer() || advises;
+            let may_try = settings::may_steer() && !IS_INSPECTING.get();
+            choice::choose(&evidence, parse, options, may_steer, may_try)
+        }
     };
-    Some(Frame {
-        statement,
-        evidence,
-        choice,
-        spare,
-        levels: Vec::new(),
-        corrected: 0,
-    })
+    Some(Frame::new(statement, evidence, chosen))
 }
 
 /// Runs `work` with the innermost planning's frame, if it is one of ours.
@@ -126,51 +171,98 @@ pub(crate) fn abandon() {
     FRAMES.with_borrow_mut(Vec::pop);
 }
 
-/// After planning. False asks for a second planning: this plan is known to be slower than the best one.
-pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> bool {
+/// After planning.
+pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
     let Some(Some(frame)) = FRAMES.with_borrow_mut(Vec::pop) else {
-        return true;
+        return Next::Done;
     };
     let with_sketches = IS_INSPECTING.get() || learn::wants_sub_joins(frame.evidence.calls);
-    let facts = plan_tree::read(planned, &frame.levels, with_sketches);
-    if !frame.spare.is_null() && !frame.evidence.worth_running(facts.shape) {
-        shmem::statements::settle(frame.statement.class, frame.choice.cutoff);
-        AGAIN.set(Some(frame));
-        return false;
+    let facts = read(planned, &frame, with_sketches);
+    if frame.is_unprotected && !choice::is_worth_running(&frame.evidence, facts.shape) {
+        shmem::statements::settle(frame.statement.class, frame.decision);
+        shmem::counters::add_replanned(1);
+        let settled = frame.evidence.settled().decision;
+        AGAIN.set(Some(frame.again(settled)));
+        return Next::Instead(settled.hints);
     }
-    remember(planned, frame, facts);
-    true
+    let (trial, statement, evidence) = (frame.trial, frame.statement, frame.evidence);
+    let token = remember(planned, frame, facts);
+    let Some(trial) = trial else { return Next::Done };
+    let chosen = Chosen::forced(trial.decision);
+    AGAIN.set(Some(Frame {
+        trial: Some(trial),
+        tried_for: Some(token),
+        ..Frame::new(statement, evidence, chosen)
+    }));
+    Next::Try(trial.decision.hints)
 }
 
-/// Opens the frame of the second planning, with the knowledge of the best plan measured.
+/// Opens the frame of the second planning.
 pub(crate) fn enter_again() {
-    let again = AGAIN.take().map(|mut frame| {
-        frame.choice = frame.evidence.settled();
-        frame.spare = std::ptr::null_mut();
-        frame.levels.clear();
-        frame.corrected = 0;
-        frame
-    });
-    shmem::counters::add_replanned(1);
-    FRAMES.with_borrow_mut(|frames| frames.push(again));
+    FRAMES.with_borrow_mut(|frames| frames.push(AGAIN.take()));
 }
 
-fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) {
-    shmem::counters::add_corrections_applied(u64::from(frame.corrected));
-    if frame.corrected == 0 && !frame.spare.is_null() {
-        shmem::statements::settle(frame.statement.class, frame.choice.cutoff);
-    }
-    // A plan that no correction touched is stock's, whatever it might have been corrected with.
-    let cutoff = if frame.corrected == 0 {
-        0
-    } else {
-        frame.choice.cutoff
+/// After the planning of a trial: keeps the plan for the execution, if running it can tell anything.
+pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
+    let Some(Some(frame)) = FRAMES.with_borrow_mut(Vec::pop) else {
+        return;
     };
+    let (Some(trial), Some(token)) = (frame.trial, frame.tried_for) else {
+        return;
+    };
+    let facts = read(planned, &frame, learn::wants_sub_joins(frame.evidence.calls));
+    shmem::statements::note_planned(frame.statement.class, trial.decision);
+    let decision = took_effect(&frame, trial.decision);
+    if decision.is_stock() || !frame.evidence.is_worth_trying(facts.shape, trial.limit_ms) {
+        return;
+    }
     let remembered = Remembered {
         statement: frame.statement,
-        cutoff,
+        decision,
         corrected: frame.corrected,
         facts,
+        is_trial: true,
     };
-    plan_tree::attach_token(planned, knowledge::remember(remembered));
+    trial::keep(
+        planned,
+        token,
+        remembered,
+        trial.limit_ms,
+        frame.evidence.best_ms(),
+    );
+}
+
+/// Reads a plan. The same operators with more memory are another plan: they take another time.
+fn read(planned: *mut pg_sys::PlannedStmt, frame: &Frame, with_sketches: bool) -> PlanFacts {
+    let mut facts = plan_tree::read(planned, &frame.levels, with_sketches);
+    let doublings = frame.decision.hints.memory_doublings();
+    if doublings > 0 {
+        facts.shape = hash_words([facts.shape, u64::from(doublings)]).max(1);
+    }
+    facts
+}
+
+/// A plan that no correction touched owes nothing to them, whatever it might have been corrected with.
+fn took_effect(frame: &Frame, decision: Decision) -> Decision {
+    Decision {
+        cutoff: if frame.corrected == 0 { 0 } else { decision.cutoff },
+        ..decision
+    }
+}
+
+fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) -> u32 {
+    shmem::counters::add_corrections_applied(u64::from(frame.corrected));
+    if frame.corrected == 0 && frame.is_unprotected {
+        shmem::statements::settle(frame.statement.class, frame.decision);
+    }
+    let remembered = Remembered {
+        decision: took_effect(&frame, frame.decision),
+        statement: frame.statement,
+        corrected: frame.corrected,
+        facts,
+        is_trial: false,
+    };
+    let token = knowledge::remember(remembered);
+    plan_tree::attach_token(planned, token);
+    token
 }

@@ -3,6 +3,7 @@
 
 use crate::pg::plan_tree::PlanFacts;
 use crate::pg::statement::Statement;
+use engine::decision::Decision;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -14,11 +15,13 @@ const CAPACITY: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Remembered {
     pub(crate) statement: Statement,
-    /// Knowledge cutoff it was planned with; 0 is stock.
-    pub(crate) cutoff: u64,
+    /// What it was planned with.
+    pub(crate) decision: Decision,
     /// Corrections applied.
     pub(crate) corrected: u32,
     pub(crate) facts: PlanFacts,
+    /// It was planned to be tried, with a way back.
+    pub(crate) is_trial: bool,
 }
 
 #[derive(Default)]

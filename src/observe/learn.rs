@@ -8,10 +8,10 @@ use crate::pg::plan_tree::{Counted, PlanFacts};
 use crate::pg::sub_join::Sketched;
 use crate::pg::{catalog, plan_state};
 use crate::settings;
-use crate::shmem::{corrections, corrections::Observation, counters, statements};
+use crate::shmem::{corrections, corrections::Observation, counters, guards, statements};
 use crate::steer::rows;
 use engine::cardinality::{CountedSketch, SetCount, is_material};
-use engine::decision::StatementEvidence;
+use engine::decision::{Run, StatementEvidence};
 use pgrx::pg_sys;
 use std::collections::{HashMap, HashSet};
 
@@ -52,6 +52,8 @@ impl Lesson {
     }
 }
 
+/// Blocks that make a megabyte.
+const BLOCKS_PER_MB: u64 = (1 << 20) / pg_sys::BLCKSZ as u64;
 /// Executions of a class that are always counted in full.
 const COUNTED_RUNS: u64 = 1;
 /// Of the further ones, one in so many: counting rows costs a few per cent of a long execution.
@@ -118,6 +120,7 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         return;
     }
     session::note_evidence(statement.queryid);
+    guards::spend(catalog::database(), watch.elapsed_ms);
     let runs = plan_state::read(query, is_complete);
     let executed = Executed::read(query, &runs);
     let lesson = learn_counts(remembered, &runs, executed.as_ref());
@@ -125,6 +128,7 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         let is_first_look =
             statements::get(statement.class).is_none_or(|known| known.evidence.corrected_runs == 0);
         let learned = lesson.is_news || (is_first_look && lesson.is_surprise);
+        compare_with_stock(watch, watch.elapsed_ms);
         record(watch, Ok(watch.elapsed_ms), learned, lesson.partial());
     }
     counters::add_statements_learned(1);
@@ -141,6 +145,18 @@ pub(crate) fn from_cancelled(watch: &Watch) {
     trajectory::send(None, watch, &Lesson::NONE, true);
 }
 
+/// Tells the circuit breaker how an applied decision did.
+fn compare_with_stock(watch: &Watch, taken_ms: f64) {
+    let remembered = &watch.remembered;
+    if remembered.decision.is_stock() || remembered.is_trial {
+        return;
+    }
+    let known = statements::get(remembered.statement.class);
+    if let Some(baseline_ms) = known.and_then(|known| known.evidence.stock()?.typical_ms()) {
+        guards::note_applied(catalog::database(), taken_ms, baseline_ms);
+    }
+}
+
 fn record(watch: &Watch, outcome: Result<f64, f64>, learned: bool, partial: u64) {
     let remembered = &watch.remembered;
     statements::record(&statements::Execution {
@@ -149,11 +165,17 @@ fn record(watch: &Watch, outcome: Result<f64, f64>, learned: bool, partial: u64)
         database: catalog::database(),
         user: catalog::user(),
         at: catalog::now(),
-        shape: remembered.facts.shape,
-        cutoff: remembered.cutoff,
-        total_cost: remembered.facts.total_cost,
-        outcome,
-        learned,
+        run: Run {
+            shape: remembered.facts.shape,
+            decision: remembered.decision,
+            total_cost: remembered.facts.total_cost,
+            outcome,
+            taught: learned,
+            is_trial: remembered.is_trial,
+            uses_jit: remembered.facts.uses_jit,
+            is_parallel: remembered.facts.is_parallel,
+            spilled_mb: u32::try_from(watch.spilled().div_ceil(BLOCKS_PER_MB)).unwrap_or(u32::MAX),
+        },
         partial,
     });
 }

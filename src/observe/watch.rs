@@ -20,6 +20,27 @@ pub(crate) struct Watch {
     pub(crate) is_rewound: bool,
     /// Somebody else measures each node's time (EXPLAIN ANALYZE), which makes the execution slower.
     pub(crate) is_timed: bool,
+    /// Blocks this process had written to temporary files before.
+    spilled_blocks: u64,
+}
+
+impl Watch {
+    /// Of an execution that did not run yet.
+    pub(crate) fn new(remembered: Rc<Remembered>) -> Self {
+        Self {
+            remembered,
+            elapsed_ms: 0.0,
+            is_finished: false,
+            is_rewound: false,
+            is_timed: false,
+            spilled_blocks: plan_state::spilled_blocks(),
+        }
+    }
+
+    /// Blocks written to temporary files since it began.
+    pub(crate) fn spilled(&self) -> u64 {
+        plan_state::spilled_blocks().saturating_sub(self.spilled_blocks)
+    }
 }
 
 thread_local! {
@@ -29,11 +50,8 @@ thread_local! {
 /// Starts watching an execution whose state was just made.
 pub(crate) fn begin(query: *mut pg_sys::QueryDesc, remembered: Rc<Remembered>, is_timed: bool) {
     let watch = Watch {
-        remembered,
-        elapsed_ms: 0.0,
-        is_finished: false,
-        is_rewound: false,
         is_timed,
+        ..Watch::new(remembered)
     };
     WATCHES.with_borrow_mut(|watches| watches.insert(query as usize, watch));
     plan_state::on_execution_memory_freed(query, forget);

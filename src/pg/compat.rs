@@ -49,6 +49,33 @@ unsafe extern "C-unwind" {
     );
 }
 
+/// The first timer of extensions (utils/timeout.h).
+pub(super) const USER_TIMEOUT: c_int = if cfg!(feature = "pg14") {
+    10
+} else if cfg!(any(feature = "pg17", feature = "pg18")) {
+    13
+} else {
+    12
+};
+
+/// Runs a started execution to its end.
+///
+/// # Safety
+/// The execution is started, and the caller's frame holds nothing to drop.
+pub(super) unsafe fn run_to_end(query: *mut pg_sys::QueryDesc) {
+    let forward = pg_sys::ScanDirection::ForwardScanDirection;
+    // SAFETY: by the caller's promise.
+    #[cfg(not(feature = "pg18"))]
+    unsafe {
+        standard_ExecutorRun(query, forward, 0, true)
+    };
+    // SAFETY: by the caller's promise.
+    #[cfg(feature = "pg18")]
+    unsafe {
+        standard_ExecutorRun(query, forward, 0)
+    };
+}
+
 /// What `ExecutorRun` is told, in the order of the newest signature; `execute_once` is gone in 18.
 #[derive(Clone, Copy)]
 pub(super) struct RunRequest {
@@ -60,6 +87,30 @@ pub(super) struct RunRequest {
 }
 
 impl RunRequest {
+    /// Whether everything is asked for, at once and for the only time.
+    pub(super) fn is_for_all(self) -> bool {
+        #[cfg(not(feature = "pg18"))]
+        let is_once = self.execute_once;
+        #[cfg(feature = "pg18")]
+        let is_once = true;
+        is_once && self.count == 0 && self.direction == pg_sys::ScanDirection::ForwardScanDirection
+    }
+
+    /// Marks the execution as done, its rows having been given to the receiver.
+    ///
+    /// # Safety
+    /// The execution is started.
+    pub(super) unsafe fn mark_done(self, rows: u64) {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            (*(*self.query).estate).es_processed = rows;
+            #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16", feature = "pg17"))]
+            {
+                (*self.query).already_executed = true;
+            }
+        }
+    }
+
     /// Runs the previous hook, or PostgreSQL's own function.
     ///
     /// # Safety

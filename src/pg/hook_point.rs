@@ -7,11 +7,14 @@
 
 use super::compat::{self, RunRequest};
 use super::raw::{self, BaseRelationHook, ExecutorHook, ExecutorStartHook, JoinSearchHook, PlannerHook};
+use super::{foreground, hint_set, trial};
 use crate::hooks;
 use crate::hooks::executor::Follow;
+use crate::hooks::planner::Next;
 use cee_scape::{SigJmpBufFields, call_with_sigsetjmp};
 use core::ffi::{c_char, c_int};
 use core::mem::MaybeUninit;
+use engine::decision::HintSet;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel, pgrx_extern_c_guard};
 use std::any::Any;
@@ -105,6 +108,23 @@ fn note_failure() {
 /// # Safety
 /// `body` and the caller's frame hold nothing to drop.
 pub(super) unsafe fn protected<R: Copy>(body: impl FnOnce() -> R, on_error: impl FnOnce()) -> R {
+    // SAFETY: by the caller's promise; the error is raised again.
+    unsafe {
+        match caught(body) {
+            Some(result) => result,
+            None => {
+                on_error();
+                raw::pg_re_throw();
+            }
+        }
+    }
+}
+
+/// Runs `body`, which calls PostgreSQL raw; `None` when it raised an error, which the caller has to deal with.
+///
+/// # Safety
+/// `body` and the caller's frame hold nothing to drop.
+pub(super) unsafe fn caught<R: Copy>(body: impl FnOnce() -> R) -> Option<R> {
     // SAFETY: PostgreSQL's error variables belong to the main thread; they are restored on both ways out.
     unsafe {
         let exception_stack = pg_sys::PG_exception_stack;
@@ -117,11 +137,7 @@ pub(super) unsafe fn protected<R: Copy>(body: impl FnOnce() -> R, on_error: impl
         });
         pg_sys::PG_exception_stack = exception_stack;
         pg_sys::error_context_stack = context_stack;
-        if jumped != 0 {
-            on_error();
-            raw::pg_re_throw();
-        }
-        result.assume_init()
+        (jumped == 0).then(|| result.assume_init())
     }
 }
 
@@ -135,23 +151,34 @@ unsafe extern "C-unwind" fn planner(
     let entry = guarded(hooks::planner::Entry::PassOn, || {
         hooks::planner::enter(parse, options, params)
     });
-    match entry {
+    let hooks::planner::Entry::Framed { spare, hints } = entry else {
         // SAFETY: the arguments are PostgreSQL's.
-        hooks::planner::Entry::PassOn => unsafe { chain(parse, text, options, params) },
-        hooks::planner::Entry::Framed { spare } => {
-            // SAFETY: only plain pointers are alive here.
-            let planned =
-                unsafe { protected(|| chain(parse, text, options, params), hooks::planner::abandon) };
-            if guarded(false, || hooks::planner::leave(planned)) {
-                return planned;
-            }
-            // A plan known to be slower: plan the copy of the statement with what is known to be better.
-            guarded((), hooks::planner::enter_again);
-            // SAFETY: as above; the copy was made before PostgreSQL scribbled on the original.
-            let planned =
-                unsafe { protected(|| chain(spare, text, options, params), hooks::planner::abandon) };
-            guarded(true, || hooks::planner::leave(planned));
+        return unsafe { chain(parse, text, options, params) };
+    };
+    // SAFETY: only plain values are alive here; the copy of the statement was made before PostgreSQL scribbled on it.
+    unsafe {
+        let plan = |query: *mut pg_sys::Query, hints: HintSet| {
+            let level = hint_set::open_for_planning(hints);
+            let planned = chain(query, text, options, params);
+            hint_set::close(level);
             planned
+        };
+        let planned = protected(|| plan(parse, hints), hooks::planner::abandon);
+        match guarded(Next::Done, || hooks::planner::leave(planned)) {
+            Next::Done => planned,
+            Next::Instead(hints) => {
+                guarded((), hooks::planner::enter_again);
+                let planned = protected(|| plan(spare, hints), hooks::planner::abandon);
+                guarded(Next::Done, || hooks::planner::leave(planned));
+                planned
+            }
+            Next::Try(hints) => {
+                guarded((), hooks::planner::enter_again);
+                if let Some(tried) = trial::plan(|| plan(spare, hints), hooks::planner::abandon) {
+                    guarded((), || hooks::planner::leave_trial(tried));
+                }
+                planned
+            }
         }
     }
 }
@@ -225,9 +252,23 @@ pub(super) unsafe fn run(request: RunRequest) {
             guarded((), || hooks::executor::note_time(query, started));
         }
         Follow::Watch => {
+            // SAFETY: only plain values are alive here; the request is PostgreSQL's.
+            if unsafe { foreground::try_first(request) } {
+                return;
+            }
+            let started = Instant::now();
+            let hints = guarded(HintSet::NONE, || hooks::executor::hints(query));
             let failed = || guarded((), || hooks::executor::run_failed(query, error_code(), started));
+            let run = || {
+                // SAFETY: by the caller's promise.
+                unsafe {
+                    let level = hint_set::open_for_execution(hints);
+                    request.pass_on(previous);
+                    hint_set::close(level);
+                }
+            };
             // SAFETY: only plain values are alive here.
-            unsafe { protected(|| request.pass_on(previous), failed) };
+            unsafe { protected(run, failed) };
             guarded((), || {
                 hooks::executor::after_run(query, request.direction, request.count, started)
             });

@@ -10,6 +10,10 @@
 pub(crate) mod compat;
 pub(crate) mod raw;
 pub(crate) mod list;
+pub(crate) mod hint_set;
+pub(crate) mod kept_plan;
+pub(crate) mod trial;
+mod foreground;
 pub(crate) mod hook_point;
 pub(crate) mod ereport;
 pub(crate) mod shmem;

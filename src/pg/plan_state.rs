@@ -44,6 +44,19 @@ pub(crate) fn is_timed(query: *mut pg_sys::QueryDesc) -> bool {
     unsafe { (*query).instrument_options & pg_sys::InstrumentOption::INSTRUMENT_TIMER as i32 != 0 }
 }
 
+/// Whether somebody else counts or times the nodes.
+pub(crate) fn is_instrumented(query: *mut pg_sys::QueryDesc) -> bool {
+    // SAFETY: as above.
+    unsafe { (*query).instrument_options & !(pg_sys::InstrumentOption::INSTRUMENT_ROWS as i32) != 0 }
+}
+
+/// Blocks this process has written to temporary files.
+pub(crate) fn spilled_blocks() -> u64 {
+    // SAFETY: a counter of this process.
+    let written = unsafe { pg_sys::pgBufferUsage.temp_blks_written };
+    u64::try_from(written).unwrap_or(0)
+}
+
 /// Asks for the row counts of the nodes in `wanted`, which costs nothing at the others. After ExecutorStart, before the
 /// first row: a node decides at its first call whether it is counted. Parallel workers count all nodes or none, so their
 /// plans need [`count_rows`].

@@ -37,6 +37,8 @@ pub(crate) struct PlanFacts {
     pub(crate) total_cost: f64,
     /// Parallel workers take part.
     pub(crate) is_parallel: bool,
+    /// It is compiled just in time.
+    pub(crate) uses_jit: bool,
     pub(crate) counted: Vec<Counted>,
     /// The query levels of what is counted; empty when nobody asks.
     pub(crate) sketches: Vec<Sketched>,
@@ -59,7 +61,12 @@ pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level], with_sketch
             let (part, _) = reader.node(subplan);
             shape = hash_words([shape, part]);
         }
+        let uses_jit = (*stmt).jitFlags & pg_sys::PGJIT_PERFORM as i32 != 0;
+        if uses_jit {
+            shape = hash_words([shape, u64::from(pg_sys::PGJIT_PERFORM)]);
+        }
         PlanFacts {
+            uses_jit,
             shape: shape.max(1),
             total_cost: (*(*stmt).planTree).total_cost,
             is_parallel: (*stmt).parallelModeNeeded,

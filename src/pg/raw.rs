@@ -6,8 +6,9 @@
 
 use core::ffi::{c_char, c_int, c_void};
 use pgrx::pg_sys::{
-    Bitmapset, CommandDest, DestReceiver, Index, LWLock, LWLockMode, List, Node, ParamListInfo, Path,
-    PlannedStmt, PlannerInfo, Query, QueryDesc, QueryEnvironment, RelOptInfo, Snapshot,
+    Bitmapset, CommandDest, DestReceiver, ErrorData, GucAction, GucContext, GucSource, Index, LWLock,
+    LWLockMode, List, MemoryContext, Node, ParamListInfo, Path, PlannedStmt, PlannerInfo, Query, QueryDesc,
+    QueryEnvironment, RelOptInfo, Snapshot, TupleDesc, Tuplestorestate,
 };
 
 /// The walkers' callback.
@@ -81,11 +82,49 @@ unsafe extern "C-unwind" {
         environment: *mut QueryEnvironment,
         instrument_options: c_int,
     ) -> *mut QueryDesc;
+    pub(super) fn SetTuplestoreDestReceiverParams(
+        receiver: *mut DestReceiver,
+        rows: *mut Tuplestorestate,
+        context: MemoryContext,
+        detoast: bool,
+        target: TupleDesc,
+        mapping_error: *const c_char,
+    );
     pub(super) fn CreateDestReceiver(destination: CommandDest::Type) -> *mut DestReceiver;
     pub(super) fn GetActiveSnapshot() -> Snapshot;
     pub(super) fn ExecutorStart(query: *mut QueryDesc, flags: c_int);
 
+    // access/xact.h, utils/snapmgr.h, executor/execdesc.h
+    pub(super) fn BeginInternalSubTransaction(name: *const c_char);
+    pub(super) fn ReleaseCurrentSubTransaction();
+    pub(super) fn RollbackAndReleaseCurrentSubTransaction();
+    pub(super) fn PushActiveSnapshot(snapshot: Snapshot);
+    pub(super) fn PopActiveSnapshot();
+    pub(super) fn FreeQueryDesc(query: *mut QueryDesc);
+
+    // utils/timeout.h
+    pub(super) fn RegisterTimeout(id: c_int, handler: Option<unsafe extern "C-unwind" fn()>) -> c_int;
+    pub(super) fn enable_timeout_after(id: c_int, delay_ms: c_int);
+    pub(super) fn disable_timeout(id: c_int, keep_indicator: bool);
+
+    // utils/guc.h
+    pub(super) fn NewGUCNestLevel() -> c_int;
+    pub(super) fn AtEOXact_GUC(is_commit: bool, level: c_int);
+    pub(super) fn set_config_option(
+        name: *const c_char,
+        value: *const c_char,
+        context: GucContext::Type,
+        source: GucSource::Type,
+        action: GucAction::Type,
+        is_to_change: bool,
+        elevel: c_int,
+        is_reload: bool,
+    ) -> c_int;
+
     // utils/elog.h
+    pub(super) fn CopyErrorData() -> *mut ErrorData;
+    pub(super) fn FlushErrorState();
+    pub(super) fn ReThrowError(error: *mut ErrorData) -> !;
     pub(super) fn pg_re_throw() -> !;
     pub(super) fn geterrcode() -> c_int;
     pub(super) fn geterrposition() -> c_int;

@@ -8,7 +8,7 @@ use super::ring::Ring;
 use super::snapshots::Snapshots;
 use super::{compat, raw};
 use crate::shmem::counters::{Counters, Peaks};
-use crate::shmem::layout::{Arms, Correction, Database, Statement, Trajectory, Use};
+use crate::shmem::layout::{Arms, Correction, Database, Guard, Statement, Trajectory, Use};
 use core::ffi::CStr;
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -20,7 +20,7 @@ const WAYS: usize = 8;
 /// Locks per table.
 const PARTITIONS: usize = 32;
 /// Locks of all tables.
-const LOCKS: usize = 5 * PARTITIONS;
+const LOCKS: usize = 6 * PARTITIONS;
 const TRANCHE: &CStr = c"ruvector_dag";
 
 /// Data that may lie in shared memory.
@@ -40,6 +40,8 @@ unsafe impl Plain for Trajectory {}
 unsafe impl Plain for Arms {}
 // SAFETY: numbers.
 unsafe impl Plain for Use {}
+// SAFETY: numbers and arrays of numbers.
+unsafe impl Plain for Guard {}
 
 /// How many of each, decided once from the settings.
 #[derive(Clone, Copy)]
@@ -50,6 +52,7 @@ pub(crate) struct Sizes {
     pub(crate) trajectories: usize,
     pub(crate) arms: usize,
     pub(crate) uses: usize,
+    pub(crate) guards: usize,
     /// Bytes of a snapshot of either kind.
     pub(crate) snapshot: usize,
 }
@@ -62,6 +65,7 @@ impl Sizes {
             + Ring::<Trajectory>::bytes(self.trajectories)
             + Table::<Arms>::bytes(self.arms)
             + Table::<Use>::bytes(self.uses)
+            + Table::<Guard>::bytes(self.guards)
             + 2 * Snapshots::bytes(self.snapshot)
             + size_of::<Counters>()
     }
@@ -102,6 +106,7 @@ pub(crate) struct Shared {
     pub(crate) ring: Ring<Trajectory>,
     pub(crate) arms: Table<Arms>,
     pub(crate) uses: Table<Use>,
+    pub(crate) guards: Table<Guard>,
     pub(crate) snapshots: Snapshots,
     pub(crate) row_models: Snapshots,
     pub(crate) counters: &'static Counters,
@@ -190,6 +195,7 @@ unsafe extern "C-unwind" fn startup() {
             ),
             arms: Table::create(c"ruvector_dag arms", sizes.arms, of(3), &peaks.arms),
             uses: Table::create(c"ruvector_dag uses", sizes.uses, of(4), &peaks.uses),
+            guards: Table::create(c"ruvector_dag guards", sizes.guards, of(5), &peaks.guards),
             ring: Ring::create(c"ruvector_dag ring", sizes.trajectories, &peaks.ring),
             snapshots: Snapshots::create(c"ruvector_dag snapshots", sizes.snapshot, &peaks.snapshots),
             row_models: Snapshots::create(c"ruvector_dag row models", sizes.snapshot, &peaks.row_models),

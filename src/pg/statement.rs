@@ -10,7 +10,6 @@ use pgrx::pg_sys;
 struct Gathered {
     constants: u64,
     tables: u32,
-    locks_rows: bool,
 }
 
 /// A statement as the planner is given it.
@@ -22,8 +21,6 @@ pub(crate) struct Statement {
     pub(crate) class: u64,
     /// Whether it reads any table.
     pub(crate) has_tables: bool,
-    /// Whether it locks rows (FOR UPDATE and its kin).
-    pub(crate) locks_rows: bool,
 }
 
 /// The query identifier of a statement; 0 when it has none.
@@ -38,12 +35,43 @@ pub(crate) fn is_plannable(parse: *const pg_sys::Query) -> bool {
     unsafe { (*parse).commandType != pg_sys::CmdType::CMD_UTILITY && !(*parse).rtable.is_null() }
 }
 
+/// Whether the statement locks rows (FOR UPDATE and its kin), or changes any in a CTE.
+pub(crate) fn locks_rows(parse: *mut pg_sys::Query) -> bool {
+    let mut locks = false;
+    // SAFETY: a valid query, walked with its own walker; the callback only reads.
+    unsafe {
+        find_locks(parse.cast(), (&raw mut locks).cast());
+    }
+    locks
+}
+
+unsafe extern "C-unwind" fn find_locks(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    if node.is_null() {
+        return false;
+    }
+    // SAFETY: the walkers pass valid nodes and the context given to them.
+    unsafe {
+        if list::tag(node) != pg_sys::NodeTag::T_Query {
+            return expression_tree_walker(node, find_locks, context);
+        }
+        let query = node.cast::<pg_sys::Query>();
+        let found = !(*query).rowMarks.is_null();
+        *context.cast::<bool>() |= found;
+        found || query_tree_walker(query, find_locks, context, 0)
+    }
+}
+
+/// Whether the statement changes nothing.
+pub(crate) fn only_reads(parse: *const pg_sys::Query) -> bool {
+    // SAFETY: the planner is given a valid query.
+    unsafe { (*parse).commandType == pg_sys::CmdType::CMD_SELECT && !(*parse).hasModifyingCTE }
+}
+
 /// Walks the statement once and describes it.
 pub(crate) fn describe(parse: *mut pg_sys::Query, params: pg_sys::ParamListInfo) -> Statement {
     let mut gathered = Gathered {
         constants: 0,
         tables: 0,
-        locks_rows: false,
     };
     // SAFETY: a valid query, walked with its own walker; the callback only reads.
     unsafe {
@@ -65,7 +93,6 @@ pub(crate) fn describe(parse: *mut pg_sys::Query, params: pg_sys::ParamListInfo)
         queryid,
         class,
         has_tables: gathered.tables > 0,
-        locks_rows: gathered.locks_rows,
     }
 }
 
@@ -84,7 +111,6 @@ unsafe extern "C-unwind" fn gather(node: *mut pg_sys::Node, context: *mut c_void
             }
             pg_sys::NodeTag::T_Query => {
                 let query = node.cast::<pg_sys::Query>();
-                (*gathered).locks_rows |= !(*query).rowMarks.is_null();
                 query_tree_walker(query, gather, context, pg_sys::QTW_EXAMINE_RTES_BEFORE as i32)
             }
             pg_sys::NodeTag::T_RangeTblEntry => {

@@ -5,7 +5,7 @@
 //! is called under one. The ring has no lock: a slot is claimed and released by its state word. Counters are atomics.
 
 use engine::attention::PatternArms;
-use engine::decision::StatementEvidence;
+use engine::decision::{ArmStatistics, Breaker, StatementEvidence};
 use engine::embedding::DIMENSIONS;
 
 /// Base relations whose OIDs are kept with a correction; further ones count in its key only.
@@ -73,6 +73,38 @@ pub(crate) struct Arms {
     pub(crate) arms: PatternArms,
 }
 
+/// What watches over the decisions of a database.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
+pub(crate) struct Guard {
+    /// OID of the database.
+    pub(crate) database: u32,
+    /// Trials that ended.
+    pub(crate) trials: u32,
+    /// Milliseconds of all watched executions.
+    pub(crate) spent_ms: f64,
+    /// Milliseconds that users waited for trials in vain.
+    pub(crate) lost_ms: f64,
+    /// Suspends all decisions when they are slower than stock.
+    pub(crate) breaker: Breaker,
+    /// What hint sets brought.
+    pub(crate) arms: ArmStatistics,
+}
+
+impl Guard {
+    /// Of a database where nothing was tried.
+    pub(crate) fn new(database: u32) -> Self {
+        Self {
+            database,
+            trials: 0,
+            spent_ms: 0.0,
+            lost_ms: 0.0,
+            breaker: Breaker::default(),
+            arms: ArmStatistics::default(),
+        }
+    }
+}
+
 /// Uses of a pattern that the learner has not taken over yet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C)]
@@ -105,6 +137,10 @@ pub(crate) struct Trajectory {
     pub(crate) shape: u64,
     /// Knowledge cutoff it was planned with, 0 = stock.
     pub(crate) cutoff: u64,
+    /// Hint set it was planned with, as bits.
+    pub(crate) hints: u32,
+    /// 1 when it was a trial.
+    pub(crate) is_trial: u32,
     /// End of execution.
     pub(crate) ended_at: i64,
     /// Time spent in the executor.

@@ -4,6 +4,7 @@
 pub(crate) mod layout;
 pub(crate) mod corrections;
 pub(crate) mod statements;
+pub(crate) mod guards;
 pub(crate) mod arms;
 pub(crate) mod uses;
 pub(crate) mod ring;
@@ -19,6 +20,8 @@ use layout::{Arms, Correction, Statement, Trajectory};
 
 /// Databases that can have the extension at a time.
 const DATABASES: usize = 1024;
+/// Databases in which decisions are watched over at a time; that of the least recently used one is begun anew.
+const GUARDS: usize = 64;
 /// Patterns whose uses wait for the learner at a time; those used longest ago are forgotten first.
 const USES: usize = 4096;
 
@@ -51,6 +54,7 @@ fn sizes() -> Sizes {
         statements: bytes / 4 / 16 * 15 / (size_of::<Statement>() + 16),
         arms: bytes / 4 / 16 / (size_of::<Arms>() + 16),
         uses: USES,
+        guards: GUARDS,
         databases: DATABASES,
         snapshot: bytes / 8 / crate::pg::snapshots::SLOTS,
     }
@@ -70,6 +74,7 @@ pub(crate) fn usage() -> Vec<(&'static str, Usage)> {
         ("trajectory_ring", shared.ring.usage()),
         ("attention_arms", shared.arms.usage()),
         ("pattern_uses", shared.uses.usage()),
+        ("decision_guards", shared.guards.usage()),
         ("snapshots", shared.snapshots.usage()),
         ("row_models", shared.row_models.usage()),
         ("databases", shared.databases.usage()),

@@ -2,7 +2,7 @@
 
 use super::layout::Statement;
 use crate::pg::shmem::{Update, shared};
-use engine::decision::StatementEvidence;
+use engine::decision::{Decision, Run, StatementEvidence};
 
 /// One execution, for the evidence.
 #[derive(Debug, Clone, Copy)]
@@ -12,13 +12,7 @@ pub(crate) struct Execution {
     pub(crate) database: u32,
     pub(crate) user: u32,
     pub(crate) at: i64,
-    pub(crate) shape: u64,
-    pub(crate) cutoff: u64,
-    pub(crate) total_cost: f64,
-    /// Milliseconds it took, or after which it was cancelled.
-    pub(crate) outcome: Result<f64, f64>,
-    /// It taught something that the next plan should be made with.
-    pub(crate) learned: bool,
+    pub(crate) run: Run,
     /// The cutoff that leaves out all but the most attended of what it taught; 0 when it taught too little to tell.
     pub(crate) partial: u64,
 }
@@ -33,7 +27,7 @@ pub(crate) fn record(run: &Execution) {
     let Some(shared) = shared() else { return };
     shared.statements.update(run.class, |known| {
         let mut evidence = known.map_or_else(StatementEvidence::default, |known| known.evidence);
-        evidence.record(run.shape, run.cutoff, run.total_cost, run.outcome, run.learned);
+        evidence.record(&run.run);
         if run.partial > 0 {
             evidence.partial = run.partial;
         }
@@ -49,9 +43,19 @@ pub(crate) fn record(run: &Execution) {
     });
 }
 
-/// Marks a class as planned with the knowledge up to `cutoff`.
-pub(crate) fn settle(class: u64, cutoff: u64) {
-    change(class, |statement| statement.evidence.settle(cutoff));
+/// Marks a class as planned with a decision that changed nothing, or led to a plan known to be slower.
+pub(crate) fn settle(class: u64, decision: Decision) {
+    change(class, |statement| statement.evidence.settle(decision));
+}
+
+/// Marks a trial of a class as planned.
+pub(crate) fn note_planned(class: u64, decision: Decision) {
+    change(class, |statement| statement.evidence.note_planned(decision));
+}
+
+/// Marks a plan of a class as not worth another trial.
+pub(crate) fn dismiss(class: u64, shape: u64) {
+    change(class, |statement| statement.evidence.dismiss(shape));
 }
 
 fn change(class: u64, change: impl FnOnce(&mut Statement)) {

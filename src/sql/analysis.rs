@@ -11,6 +11,7 @@ use crate::plan::read;
 use crate::steer::rows::{self, Learned};
 use crate::{settings, shmem};
 use engine::attention::{AttentionScores, Choice};
+use engine::decision::HintSet;
 use engine::embedding::PlanEmbedding;
 use engine::{Drawing, OperatorId, QueryDag};
 use pgrx::iter::TableIterator;
@@ -297,10 +298,12 @@ fn decision(planned: &Planned) -> String {
     let known = shmem::statements::get(remembered.statement.class)
         .map(|known| known.evidence)
         .unwrap_or_default();
-    let choice = known.choose(shmem::corrections::newest());
-    let plan = match remembered.corrected {
-        0 => "stock plan".to_owned(),
-        corrected => format!("{corrected} row estimates corrected"),
+    let choice = known.choose();
+    let plan = match (remembered.corrected, remembered.decision.hints) {
+        (0, HintSet::NONE) => "stock plan".to_owned(),
+        (0, hints) => hints.describe(),
+        (corrected, HintSet::NONE) => format!("{corrected} row estimates corrected"),
+        (corrected, hints) => format!("{corrected} row estimates corrected, {}", hints.describe()),
     };
     format!("{plan} ({}: {})", choice.state.name(), choice.reason.text())
 }

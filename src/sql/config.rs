@@ -47,8 +47,8 @@ fn average_improvement(classes: &[crate::shmem::layout::Statement]) -> Option<f6
     let improvements: Vec<f64> = classes
         .iter()
         .filter_map(|class| {
-            let cutoff = class.evidence.settled().cutoff;
-            let best = class.evidence.best().filter(|_| cutoff > 0)?;
+            let is_stock = class.evidence.settled().decision.is_stock();
+            let best = class.evidence.best().filter(|_| !is_stock)?;
             Some(1.0 - best.expected_ms()? / class.evidence.stock()?.expected_ms()?)
         })
         .collect();

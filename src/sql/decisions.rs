@@ -4,7 +4,7 @@ use crate::error::{not_preloaded, or_raise};
 use crate::pg::catalog;
 use crate::pg::ereport::Report;
 use crate::shmem::layout::Statement;
-use crate::shmem::{self, corrections, statements};
+use crate::shmem::{self, statements};
 use engine::decision::PlanEvidence;
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern, pg_sys};
@@ -13,7 +13,7 @@ type Row = (
     name!(queryid, Option<i64>),
     name!(class, Option<i64>),
     name!(userid, pg_sys::Oid),
-    name!(decision, &'static str),
+    name!(decision, String),
     name!(state, &'static str),
     name!(baseline_ms, Option<f64>),
     name!(baseline_runs, i64),
@@ -35,7 +35,7 @@ fn dag_decisions() -> TableIterator<
         name!(queryid, Option<i64>),
         name!(class, Option<i64>),
         name!(userid, pg_sys::Oid),
-        name!(decision, &'static str),
+        name!(decision, String),
         name!(state, &'static str),
         name!(baseline_ms, Option<f64>),
         name!(baseline_runs, i64),
@@ -56,32 +56,26 @@ fn decisions() -> Result<Vec<Row>, Report> {
         return Err(not_preloaded());
     }
     let (user, sees_all) = (catalog::user(), catalog::reads_all_stats());
-    let newest = corrections::newest();
     let classes = statements::of_database(catalog::database());
     Ok(classes
         .iter()
-        .map(|class| row(class, newest, sees_all || class.user == user))
+        .map(|class| row(class, sees_all || class.user == user))
         .collect())
 }
 
-fn row(class: &Statement, newest: u64, is_visible: bool) -> Row {
+fn row(class: &Statement, is_visible: bool) -> Row {
     let evidence = &class.evidence;
-    let choice = evidence.choose(newest);
+    let choice = evidence.choose();
     let stock = evidence.stock();
-    let used = if choice.cutoff == 0 {
-        stock
-    } else {
-        evidence.best()
+    let used = match choice.decision.is_stock() {
+        true => stock,
+        false => evidence.plans().find(|plan| plan.decision == choice.decision),
     };
     (
         is_visible.then_some(class.queryid),
         is_visible.then_some(class.class as i64),
         pg_sys::Oid::from(class.user),
-        if choice.cutoff == 0 {
-            "stock plan"
-        } else {
-            "corrected row counts"
-        },
+        choice.decision.describe(),
         choice.state.name(),
         stock.and_then(PlanEvidence::expected_ms),
         stock.map_or(0, |plan| i64::from(plan.runs)),

@@ -26,7 +26,11 @@ pub(super) fn latency_estimate(planned: &Planned) -> Result<Option<Foreseen>, Re
     let query = LatencyQuery {
         statement: statement.class,
         template: statement.queryid as u64,
-        decision: Described::decision(remembered.cutoff, remembered.facts.shape),
+        decision: Described::decision(
+            remembered.decision.cutoff,
+            remembered.decision.hints.bits(),
+            remembered.facts.shape,
+        ),
         log_cost: reward::log_of_positive(remembered.facts.total_cost),
     };
     Ok(sona::predict(&query, &embedding, &type_attention(&dag, &scores)))

@@ -1,8 +1,9 @@
 //! What attention mechanisms earned, kept over restarts in `dag_state`.
 
 use super::persist;
-use crate::shmem::arms;
+use crate::shmem::{arms, guards};
 use engine::attention::PatternArms;
+use engine::decision::{ArmStatistics, GAINS};
 use pgrx::spi::SpiResult;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ const VERSION: u32 = 1;
 struct Earned {
     version: u32,
     patterns: Vec<PatternArms>,
+    /// What hint sets brought; what another version wrote has none.
+    #[serde(default)]
+    hint_sets: Vec<[f32; GAINS.len()]>,
 }
 
 /// Writes down what mechanisms earned in a database, in the transaction under way.
@@ -22,6 +26,7 @@ pub(super) fn save(database: u32) {
     let earned = Earned {
         version: VERSION,
         patterns: arms::all(database),
+        hint_sets: guards::get(database).arms.counts().to_vec(),
     };
     let Ok(bytes) = serde_json::to_vec(&earned) else {
         return;
@@ -40,10 +45,11 @@ pub(super) fn load(database: u32) -> SpiResult<()> {
         return Ok(());
     };
     match serde_json::from_slice::<Earned>(&bytes) {
-        Ok(earned) if earned.version == VERSION => earned
-            .patterns
-            .into_iter()
-            .for_each(|pattern| arms::restore(database, pattern)),
+        Ok(earned) if earned.version == VERSION => {
+            guards::restore(database, ArmStatistics::from_counts(&earned.hint_sets));
+            let patterns = earned.patterns.into_iter();
+            patterns.for_each(|pattern| arms::restore(database, pattern));
+        }
         _ => pgrx::warning!("ruvector_dag can't read what attention mechanisms earned, and begins anew"),
     }
     Ok(())

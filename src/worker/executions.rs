@@ -11,7 +11,7 @@ use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 /// The columns that [`execution`] reads, before the plan.
 const COLUMNS: &str = "trajectory_id, class, queryid, cutoff, plan_shape, ended_at, execution_ms, baseline_ms, \
-     is_cut_off, total_cost, attention_mechanism, embedding";
+     is_cut_off, total_cost, attention_mechanism, embedding, hints";
 
 const PLANS: &str = "SELECT DISTINCT ON (plan_shape) plan FROM ruvector.dag_trajectories WHERE plan IS NOT NULL \
      ORDER BY plan_shape, trajectory_id DESC";
@@ -60,12 +60,12 @@ fn execution(row: &SpiHeapTupleData<'_>) -> SpiResult<Option<Trajectory>> {
     };
     let word = |column| -> SpiResult<u64> { Ok(row.get::<i64>(column)?.unwrap_or(0) as u64) };
     let ended_at = row.get::<TimestampWithTimeZone>(6)?.map_or(0, i64::from);
-    let plan = row.get::<Vec<u8>>(13)?;
+    let plan = row.get::<Vec<u8>>(14)?;
     let mechanism = row.get::<String>(11)?;
     let described = Described {
         statement: word(2)?,
         template: word(3)?,
-        decision: Described::decision(word(4)?, word(5)?),
+        decision: Described::decision(word(4)?, row.get::<i32>(13)?.unwrap_or(0) as u32, word(5)?),
         total_cost: row.get::<f64>(10)?.unwrap_or(0.0),
         execution_ms: row.get::<f64>(7)?.unwrap_or(0.0),
         baseline_ms: row.get::<f64>(8)?,

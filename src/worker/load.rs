@@ -4,7 +4,7 @@ use super::earned;
 use crate::pg::catalog;
 use crate::shmem::layout::{Correction, MAX_RELATIONS, Statement};
 use crate::shmem::{corrections, databases, statements};
-use engine::decision::{PlanEvidence, StatementEvidence};
+use engine::decision::{HintSet, PlanEvidence, StatementEvidence};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::{SpiHeapTupleData, SpiResult, SpiTupleTable};
 use pgrx::{Spi, pg_sys};
@@ -29,9 +29,9 @@ pub(super) fn earlier_knowledge(database: u32) {
 // Oldest first: the newest stay when not all fit.
 const CORRECTIONS: &str = "SELECT relation_key, relations, rows, estimated_rows, table_rows, modifications, sequence, \
      queryid, measured_at, observations, relation_count FROM ruvector.dag_corrections ORDER BY measured_at";
-const PLANS: &str = "SELECT class, plan_shape, cutoff, runs, cut_off_runs, lower_bound_ms, total_cost, samples_ms \
+const PLANS: &str = "SELECT class, plan_shape, cutoff, runs, cut_off_runs, lower_bound_ms, total_cost, samples_ms, hints \
      FROM ruvector.dag_plan_shapes";
-const CLASSES: &str = "SELECT class, queryid, userid, last_run_at, calls, trials, corrected_runs, is_fresh, saved_ms, lost_ms \
+const CLASSES: &str = "SELECT class, queryid, userid, last_run_at, calls, trials, corrected_runs, is_fresh, saved_ms, lost_ms, settled \
      FROM ruvector.dag_statement_classes ORDER BY last_run_at";
 
 fn word(row: &SpiHeapTupleData<'_>, column: usize) -> SpiResult<u64> {
@@ -79,7 +79,8 @@ fn load_plans(table: SpiTupleTable<'_>) -> SpiResult<HashMap<u64, Vec<PlanEviden
         let samples = row.get::<Vec<f32>>(8)?.unwrap_or_default();
         let mut plan = PlanEvidence::default();
         plan.shape = word(&row, 2)?;
-        plan.cutoff = word(&row, 3)?;
+        plan.decision.cutoff = word(&row, 3)?;
+        plan.decision.hints = HintSet::from_bits(row.get::<i32>(9)?.unwrap_or(0) as u32);
         plan.runs = word(&row, 4)? as u32;
         plan.cut_off_runs = word(&row, 5)? as u32;
         plan.lower_bound_ms = row.get::<f32>(6)?.unwrap_or(0.0);
@@ -106,6 +107,8 @@ fn load_classes(
         evidence.fresh = u32::from(row.get::<bool>(8)?.unwrap_or(false));
         evidence.saved_ms = number(&row, 9)?;
         evidence.lost_ms = number(&row, 10)?;
+        let settled = row.get::<Vec<i64>>(11)?.unwrap_or_default();
+        evidence.restore_settlement(&settled.iter().map(|&word| word as u64).collect::<Vec<_>>());
         statements::restore(Statement {
             class,
             queryid: row.get::<i64>(2)?.unwrap_or(0),

@@ -5,7 +5,7 @@
 
 use crate::pg::threads;
 use crate::settings;
-use crate::shmem::{corrections, databases, ring, row_models, snapshots, statements, uses};
+use crate::shmem::{corrections, databases, guards, ring, row_models, snapshots, statements, uses};
 
 mod launcher;
 mod learner;
@@ -46,6 +46,7 @@ pub(crate) fn forget_shared(database: u32) {
     snapshots::reset(database);
     row_models::reset(database);
     uses::reset(database);
+    guards::reset(database);
 }
 
 /// The launcher's process.

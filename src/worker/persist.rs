@@ -109,10 +109,10 @@ pub(super) fn statements(entries: &[Statement]) -> usize {
     for entry in entries {
         run(
             "INSERT INTO ruvector.dag_statement_classes AS known (class, queryid, userid, last_run_at, calls, trials, \
-             corrected_runs, is_fresh, saved_ms, lost_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             corrected_runs, is_fresh, saved_ms, lost_ms, settled) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
              ON CONFLICT (class) DO UPDATE SET last_run_at = excluded.last_run_at, calls = excluded.calls, \
              trials = excluded.trials, corrected_runs = excluded.corrected_runs, is_fresh = excluded.is_fresh, saved_ms = excluded.saved_ms, \
-             lost_ms = excluded.lost_ms",
+             lost_ms = excluded.lost_ms, settled = excluded.settled",
             &[
                 bits(entry.class).into(),
                 entry.queryid.into(),
@@ -124,6 +124,7 @@ pub(super) fn statements(entries: &[Statement]) -> usize {
                 (entry.evidence.fresh != 0).into(),
                 entry.evidence.saved_ms.into(),
                 entry.evidence.lost_ms.into(),
+                entry.evidence.settlement().map(bits).to_vec().into(),
             ],
         );
         run(
@@ -140,12 +141,13 @@ pub(super) fn statements(entries: &[Statement]) -> usize {
 
 fn plan_shape(class: u64, plan: &PlanEvidence) {
     run(
-        "INSERT INTO ruvector.dag_plan_shapes (class, plan_shape, cutoff, runs, cut_off_runs, lower_bound_ms, \
-         total_cost, samples_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO ruvector.dag_plan_shapes (class, plan_shape, cutoff, hints, runs, cut_off_runs, lower_bound_ms, \
+         total_cost, samples_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         &[
             bits(class).into(),
             bits(plan.shape).into(),
-            bits(plan.cutoff).into(),
+            bits(plan.decision.cutoff).into(),
+            (plan.decision.hints.bits() as i32).into(),
             i64::from(plan.runs).into(),
             i64::from(plan.cut_off_runs).into(),
             plan.lower_bound_ms.into(),
@@ -164,15 +166,17 @@ pub(super) fn trajectories(entries: &[(usize, Trajectory)]) -> usize {
         let is_embedded = entry.is_embedded != 0;
         let mechanism = is_embedded.then(|| attention::name_at(entry.attention as usize));
         run(
-            "INSERT INTO ruvector.dag_trajectories (queryid, class, plan_shape, cutoff, userid, ended_at, execution_ms, \
+            "INSERT INTO ruvector.dag_trajectories (queryid, class, plan_shape, cutoff, hints, is_trial, userid, ended_at, execution_ms, \
              baseline_ms, max_q_error, counted_relations, corrected_relations, is_cut_off, plan, \
              total_cost, attention_mechanism, embedding, expected_ms, sub_joins) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
             &[
                 entry.queryid.into(),
                 bits(entry.class).into(),
                 bits(entry.shape).into(),
                 bits(entry.cutoff).into(),
+                (entry.hints as i32).into(),
+                (entry.is_trial != 0).into(),
                 pg_sys::Oid::from(entry.user).into(),
                 timestamp(entry.ended_at).into(),
                 entry.execution_ms.into(),

@@ -1,103 +1,89 @@
-//! Latency samples per plan shape of one statement class, and the statistic that compares them.
+//! Latency samples per plan shape of one statement class: what decisions are made of.
 //!
 //! Plain fixed-size data, so that it can live in shared memory. It stores no literal and no text.
 
+use super::hints::{HintSet, arm_of};
+use super::plan_evidence::PlanEvidence;
+
 /// Plan shapes remembered per statement class. When full, the slowest shape that is not stock makes room.
-pub const MAX_PLANS: usize = 6;
-/// Latest latencies kept per plan shape.
-pub const SAMPLES: usize = 8;
+pub const MAX_PLANS: usize = 10;
+/// Plan shapes remembered as not worth another trial.
+const DISMISSED: usize = 24;
 
-/// What was measured of one plan shape of one statement class.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[repr(C)]
-pub struct PlanEvidence {
-    /// Fingerprint of the plan's shape; 0 marks a free slot.
-    pub shape: u64,
-    /// The smallest knowledge cutoff this shape was planned with; 0 is stock.
+/// What a statement is planned with: the learned row counts up to a sequence number, and a hint set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Decision {
+    /// Apply the corrections first learned up to this sequence number; 0 applies none.
     pub cutoff: u64,
-    /// Executions that ran to their end.
-    pub runs: u32,
-    /// Executions that were cancelled before their end.
-    pub cut_off_runs: u32,
-    /// The longest time after which an execution was cancelled, in milliseconds: a lower bound of the latency.
-    pub lower_bound_ms: f32,
-    /// PostgreSQL's total cost of the plan when it was first seen.
-    pub total_cost: f32,
-    samples_ms: [f32; SAMPLES],
+    /// Planner methods and parameters.
+    pub hints: HintSet,
 }
 
-impl PlanEvidence {
-    fn new(shape: u64, cutoff: u64, total_cost: f64) -> Self {
-        Self {
-            shape,
-            cutoff,
-            total_cost: total_cost as f32,
-            ..Self::default()
-        }
+impl Decision {
+    /// Stock PostgreSQL.
+    pub const STOCK: Self = Self {
+        cutoff: 0,
+        hints: HintSet::NONE,
+    };
+
+    /// Whether nothing is changed.
+    pub fn is_stock(self) -> bool {
+        self == Self::STOCK
     }
 
-    /// The same evidence with these latest samples, as many as are kept; for evidence that was stored.
-    pub fn with_samples_ms(mut self, samples_ms: &[f32]) -> Self {
-        self.samples_ms = [0.0; SAMPLES];
-        self.samples_ms
-            .iter_mut()
-            .zip(samples_ms)
-            .for_each(|(kept, &sample)| *kept = sample);
-        self
-    }
-
-    /// Adds the latency of a completed execution, in milliseconds.
-    pub fn record(&mut self, latency_ms: f64) {
-        self.samples_ms[self.runs as usize % SAMPLES] = latency_ms as f32;
-        self.runs = self.runs.saturating_add(1);
-    }
-
-    /// Adds an execution that was cancelled after `elapsed_ms`.
-    pub fn record_cut_off(&mut self, elapsed_ms: f64) {
-        self.cut_off_runs = self.cut_off_runs.saturating_add(1);
-        self.lower_bound_ms = self.lower_bound_ms.max(elapsed_ms as f32);
-    }
-
-    /// The latest samples, oldest first is not guaranteed.
-    pub fn samples_ms(&self) -> &[f32] {
-        &self.samples_ms[..(self.runs as usize).min(SAMPLES)]
-    }
-
-    /// The lower quartile of the latest samples in milliseconds, `None` before the first completed run; the smallest of up
-    /// to four. What disturbs an execution, a cold cache or a busy machine, only ever makes it slower.
-    pub fn typical_ms(&self) -> Option<f64> {
-        let mut sorted = self.samples_ms;
-        let count = self.samples_ms().len();
-        let samples = &mut sorted[..count];
-        samples.sort_by(f32::total_cmp);
-        samples
-            .get(count.saturating_sub(1) / 4)
-            .map(|&sample| f64::from(sample))
-    }
-
-    /// What this plan is expected to take, in milliseconds: its typical latency, or, when it was only ever cut off,
-    /// more than the time it was given.
-    pub fn expected_ms(&self) -> Option<f64> {
-        match self.typical_ms() {
-            Some(typical) => Some(typical),
-            None if self.cut_off_runs > 0 => Some(f64::from(self.lower_bound_ms) * 2.0),
-            None => None,
+    /// Words for users.
+    pub fn describe(self) -> String {
+        match (self.cutoff > 0, self.hints.is_none()) {
+            (false, true) => "stock plan".to_owned(),
+            (true, true) => "corrected row counts".to_owned(),
+            (false, false) => self.hints.describe(),
+            (true, false) => format!("corrected row counts, {}", self.hints.describe()),
         }
     }
 }
+
+/// One execution of a statement class.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    /// Fingerprint of the plan that ran.
+    pub shape: u64,
+    /// What it was planned with.
+    pub decision: Decision,
+    /// PostgreSQL's total cost of the plan.
+    pub total_cost: f64,
+    /// Milliseconds it took, or after which it was cancelled.
+    pub outcome: Result<f64, f64>,
+    /// It taught row counts that the next plan should be made with.
+    pub taught: bool,
+    /// Nobody waited for it, or it was one attempt with a way back: it does not count as a call.
+    pub is_trial: bool,
+    /// It was compiled just in time.
+    pub uses_jit: bool,
+    /// Parallel workers took part.
+    pub is_parallel: bool,
+    /// Megabytes it wrote to temporary files, rounded up.
+    pub spilled_mb: u32,
+}
+
+/// Words of [`StatementEvidence::settlement`].
+const SETTLEMENT: usize = 5;
+
+const USES_JIT: u32 = 1;
+const IS_PARALLEL: u32 = 2;
 
 /// Everything measured of one statement class.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[repr(C)]
 pub struct StatementEvidence {
     plans: [PlanEvidence; MAX_PLANS],
-    /// Executions, completed or not.
+    /// Executions by users, completed or not.
     pub calls: u64,
     /// Plan shapes tried that stock PostgreSQL would not have chosen.
     pub trials: u32,
     /// Executions of plans made with learned row counts, whatever their shape.
     pub corrected_runs: u32,
-    reserved: u32,
+    /// What an execution read or wrote in temporary files, in megabytes, at most.
+    pub spilled_mb: u32,
     /// 1 when something was learned since the newest knowledge was last planned with.
     pub fresh: u32,
     /// The cutoff that leaves out all but the most attended of the newest corrections; 0 when there is none, or it was
@@ -105,8 +91,20 @@ pub struct StatementEvidence {
     pub partial: u64,
     /// Milliseconds gained against the stock plan's typical latency, summed over executions.
     pub saved_ms: f64,
-    /// Milliseconds lost against the stock plan's typical latency, summed over executions.
+    /// Milliseconds lost against the stock plan's typical latency, summed over executions and trials.
     pub lost_ms: f64,
+    /// The arms tried with the knowledge of the moment, a bit each.
+    pub tried_arms: u64,
+    /// 1 when the latency of the plan in use changed for good, and everything is to be measured again.
+    pub restarts: u32,
+    /// Pinned by the owner: 1 to stock, 2 to the plan in use when it was pinned.
+    pub pinned: u32,
+    /// What the class is pinned to, when `pinned` is 2.
+    pub pinned_shape: u64,
+    dismissed: [u32; DISMISSED],
+    dismissals: u32,
+    /// What the stock plan uses, as bits.
+    traits: u32,
 }
 
 impl StatementEvidence {
@@ -131,88 +129,167 @@ impl StatementEvidence {
         self.plans().find(|plan| plan.shape == shape)
     }
 
-    /// The stock plan's evidence: cutoff 0, the one with most runs when statistics changed its shape meanwhile.
+    /// The stock plan's evidence; the latest one when statistics changed its shape meanwhile.
     pub fn stock(&self) -> Option<&PlanEvidence> {
         self.plans()
-            .filter(|plan| plan.cutoff == 0)
-            .max_by_key(|plan| plan.runs + plan.cut_off_runs)
+            .filter(|plan| plan.decision.is_stock())
+            .max_by_key(|plan| (plan.seen_at, plan.runs + plan.cut_off_runs))
     }
 
-    /// The plan with the smallest expected latency.
+    /// The plan with the smallest typical latency among those that ran to their end.
     pub fn best(&self) -> Option<&PlanEvidence> {
         self.plans()
-            .filter(|plan| plan.expected_ms().is_some())
-            .min_by(|a, b| {
-                a.expected_ms()
-                    .unwrap_or(f64::MAX)
-                    .total_cmp(&b.expected_ms().unwrap_or(f64::MAX))
-            })
+            .filter(|plan| plan.runs > 0)
+            .min_by(|a, b| a.typical_or_max().total_cmp(&b.typical_or_max()))
     }
 
-    /// Records a completed execution (`Ok`) or one that was cancelled (`Err`), with its time in milliseconds.
-    /// `learned` says whether the execution taught a row count that was not known before.
-    pub fn record(
-        &mut self,
-        shape: u64,
-        cutoff: u64,
-        total_cost: f64,
-        outcome: Result<f64, f64>,
-        learned: bool,
-    ) {
-        self.calls += 1;
-        self.corrected_runs = self.corrected_runs.saturating_add(u32::from(cutoff > 0));
+    /// Records an execution.
+    pub fn record(&mut self, run: &Run) {
+        if !run.is_trial {
+            self.calls += 1;
+        }
+        self.corrected_runs = self
+            .corrected_runs
+            .saturating_add(u32::from(run.decision.cutoff > 0));
         // A plan made with the newest knowledge that taught nothing leaves nothing to try.
-        self.fresh = u32::from(learned || (cutoff == 0 && self.fresh != 0));
-        self.note_planned_with(cutoff);
-        let stock_ms = self.stock().and_then(PlanEvidence::typical_ms);
-        let is_new = self.plan(shape).is_none();
-        let plan = self.slot(shape, cutoff, total_cost);
-        plan.cutoff = plan.cutoff.min(cutoff);
-        match outcome {
-            Ok(latency_ms) => plan.record(latency_ms),
-            Err(elapsed_ms) => plan.record_cut_off(elapsed_ms),
+        self.fresh = u32::from(run.taught || (run.decision.cutoff == 0 && self.fresh != 0));
+        self.note_planned_with(run.decision);
+        self.account(run);
+        self.spilled_mb = self.spilled_mb.max(run.spilled_mb);
+        if run.decision.is_stock() {
+            self.traits = u32::from(run.uses_jit) * USES_JIT + u32::from(run.is_parallel) * IS_PARALLEL;
         }
-        let is_stock = plan.cutoff == 0;
-        self.trials += u32::from(is_new && !is_stock);
-        if let (Some(stock_ms), false) = (stock_ms, is_stock) {
-            let (Ok(taken_ms) | Err(taken_ms)) = outcome;
-            let gain_ms = stock_ms - taken_ms;
-            if gain_ms < 0.0 {
-                self.lost_ms -= gain_ms;
-            } else if outcome.is_ok() {
-                self.saved_ms += gain_ms;
+        let seen_at = u32::try_from(self.calls).unwrap_or(u32::MAX);
+        let is_new = self.plan(run.shape).is_none();
+        let plan = self.slot(run);
+        plan.seen_at = seen_at;
+        if run.decision.is_stock() {
+            plan.decision = run.decision;
+        }
+        let is_stock = plan.decision.is_stock();
+        let has_shifted = match run.outcome {
+            Ok(latency_ms) => plan.record(latency_ms),
+            Err(elapsed_ms) => {
+                plan.record_cut_off(elapsed_ms);
+                false
             }
+        };
+        self.trials += u32::from(is_new && !is_stock);
+        if has_shifted {
+            self.restart(run.shape);
         }
     }
 
-    /// Takes the partial cutoff off the list of what is to be tried.
-    pub(super) fn note_planned_with(&mut self, cutoff: u64) {
-        if cutoff == self.partial {
+    fn account(&mut self, run: &Run) {
+        let stock_ms = self.stock().and_then(PlanEvidence::typical_ms);
+        let is_stock = self
+            .plan(run.shape)
+            .map_or(run.decision.is_stock(), |plan| plan.decision.is_stock());
+        let (Some(stock_ms), false) = (stock_ms, is_stock) else {
+            return;
+        };
+        match (run.is_trial, run.outcome) {
+            // A trial that ended was the answer; one that was cut off came on top of it.
+            (_, Ok(taken_ms)) if taken_ms <= stock_ms => self.saved_ms += stock_ms - taken_ms,
+            (true, Err(taken_ms)) => self.lost_ms += taken_ms,
+            (_, Ok(taken_ms) | Err(taken_ms)) => self.lost_ms += (taken_ms - stock_ms).max(0.0),
+        }
+    }
+
+    /// The latency of a plan changed for good, so the data did: what was measured of the others is out of date.
+    fn restart(&mut self, shape: u64) {
+        self.restarts = self.restarts.saturating_add(1);
+        self.trials = 0;
+        self.lost_ms = 0.0;
+        self.saved_ms = 0.0;
+        self.tried_arms = 0;
+        self.dismissed = [0; DISMISSED];
+        self.fresh = 1;
+        for plan in self.plans.iter_mut().filter(|plan| plan.shape != shape) {
+            plan.forget_latencies();
+        }
+    }
+
+    /// A trial was planned: its arm is not tried again with the knowledge of the moment.
+    pub fn note_planned(&mut self, decision: Decision) {
+        match arm_of(decision.hints).or_else(|| arm_of(decision.hints.plan_methods())) {
+            Some(arm) => self.tried_arms |= 1 << arm,
+            None => self.settle(decision),
+        }
+    }
+
+    /// A decision was planned with: what was new for it is no more.
+    pub(super) fn note_planned_with(&mut self, decision: Decision) {
+        if decision.cutoff > 0 && decision.cutoff == self.partial {
             self.partial = 0;
         }
     }
 
-    fn slot(&mut self, shape: u64, cutoff: u64, total_cost: f64) -> &mut PlanEvidence {
+    /// What is settled besides latencies, as words to store: tried arms, pin, pinned shape, traits, megabytes spilled.
+    pub fn settlement(&self) -> [u64; SETTLEMENT] {
+        [
+            self.tried_arms,
+            u64::from(self.pinned),
+            self.pinned_shape,
+            u64::from(self.traits),
+            u64::from(self.spilled_mb),
+        ]
+    }
+
+    /// Takes over what [`Self::settlement`] gave; other lengths are of another version and left out.
+    pub fn restore_settlement(&mut self, words: &[u64]) {
+        if let &[tried_arms, pinned, pinned_shape, traits, spilled_mb] = words {
+            let number = |word: u64| u32::try_from(word).unwrap_or(0);
+            self.tried_arms = tried_arms;
+            self.pinned = number(pinned);
+            self.pinned_shape = pinned_shape;
+            self.traits = number(traits);
+            self.spilled_mb = number(spilled_mb);
+        }
+    }
+
+    /// Whether the stock plan is compiled just in time.
+    pub fn uses_jit(&self) -> bool {
+        self.traits & USES_JIT != 0
+    }
+
+    /// Whether the stock plan has parallel workers.
+    pub fn is_parallel(&self) -> bool {
+        self.traits & IS_PARALLEL != 0
+    }
+
+    /// Remembers that a plan shape is not worth another trial.
+    pub fn dismiss(&mut self, shape: u64) {
+        let kept = shape as u32;
+        if !self.dismissed.contains(&kept) {
+            self.dismissed[self.dismissals as usize % DISMISSED] = kept;
+            self.dismissals = self.dismissals.wrapping_add(1);
+        }
+    }
+
+    /// Whether a plan shape was dismissed.
+    pub fn is_dismissed(&self, shape: u64) -> bool {
+        shape as u32 != 0 && self.dismissed.contains(&(shape as u32))
+    }
+
+    fn slot(&mut self, run: &Run) -> &mut PlanEvidence {
         let position = self
             .plans
             .iter()
-            .position(|plan| plan.shape == shape)
+            .position(|plan| plan.shape == run.shape)
             .or_else(|| self.plans.iter().position(|plan| plan.shape == 0))
             .unwrap_or_else(|| self.slowest());
         let slot = &mut self.plans[position];
-        if slot.shape != shape {
-            *slot = PlanEvidence::new(shape, cutoff, total_cost);
+        if slot.shape != run.shape {
+            *slot = PlanEvidence::new(run.shape, run.decision, run.total_cost);
         }
         slot
     }
 
     fn slowest(&self) -> usize {
-        let cost = |plan: &PlanEvidence| {
-            if plan.cutoff == 0 {
-                -1.0
-            } else {
-                plan.expected_ms().unwrap_or(0.0)
-            }
+        let cost = |plan: &PlanEvidence| match plan.decision.is_stock() {
+            true => -1.0,
+            false => plan.typical_or_max(),
         };
         (0..MAX_PLANS)
             .max_by(|&a, &b| cost(&self.plans[a]).total_cmp(&cost(&self.plans[b])))

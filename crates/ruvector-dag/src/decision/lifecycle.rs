@@ -1,36 +1,36 @@
 //! From evidence to a choice: measure stock, try what was learned, keep the fastest plan measured.
 //!
-//! The rule that makes it safe: a plan shape measured slower than the best one is not planned again, and a corrected
-//! plan is kept only while it is clearly faster than stock. The number of trials per class is bounded.
+//! The rule that makes it safe: users wait for a plan other than stock's only after it was measured faster, and no longer
+//! than until it is significantly slower. What was not measured yet runs as a [`Trial`], which is given less time than the
+//! best plan takes and has a way back.
 
-use super::evidence::{PlanEvidence, StatementEvidence};
+use super::evidence::{Decision, StatementEvidence};
+use super::plan_evidence::PlanEvidence;
+use super::sequential::{Comparison, compare};
 
 /// Completed stock executions wanted before anything else is tried; two, so that one cold run can't mislead.
 const STOCK_RUNS: u32 = 2;
-/// Plan shapes tried per statement class.
-const MAX_TRIALS: u32 = 6;
-/// A corrected plan replaces stock only below this share of stock's latency.
-const CLEAR_GAIN: f64 = 0.95;
-/// A plan tried once is tried a second time when its latency lies within these shares of stock's: one run of either may
-/// have been lucky.
-const DOUBTFUL: std::ops::Range<f64> = 0.6..1.5;
+/// Another plan replaces stock only below this share of stock's latency, and the best plan only below this share of its.
+pub const CLEAR_GAIN: f64 = 0.95;
+/// Runs of a plan that seems faster after which it must be significantly faster.
+const PROVED_RUNS: u32 = 6;
 /// A plan kept for less than this gain is compared with new stock runs now and then: the machine may have been slower
 /// when stock was measured.
 const CONTROLLED: f64 = 0.5;
-/// A time lost over the baseline, as a multiple of it, after which a class is not experimented with any further.
-const LOSS_LIMIT: f64 = 4.0;
 
 /// Where a statement class stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// The stock plan is being measured.
     Observing,
-    /// A plan that was not measured yet is being tried.
+    /// A plan that seems faster is being compared with stock's.
     Exploring,
-    /// A corrected plan is faster than stock and is used.
+    /// Another plan is faster than stock and is used.
     Applied,
-    /// Corrected plans were tried and stock was faster.
+    /// Other plans were tried and stock was faster.
     Reverted,
+    /// The owner decided.
+    Pinned,
 }
 
 impl State {
@@ -41,6 +41,7 @@ impl State {
             State::Exploring => "exploring",
             State::Applied => "applied",
             State::Reverted => "reverted",
+            State::Pinned => "pinned",
         }
     }
 }
@@ -54,16 +55,24 @@ pub enum Reason {
     NewKnowledge,
     /// All corrections together gave no faster plan; the most attended ones alone might.
     MostAttendedAlone,
-    /// A plan was tried once, with a latency too near to stock's to tell.
-    OneRunOnly,
+    /// A hint set that was not tried yet promises most.
+    UntriedHints,
+    /// A plan was faster, in too few runs to be sure.
+    NotSureYet,
     /// The plan kept is a little faster than stock was; stock is measured again.
     StockMeasuredAgain,
-    /// A corrected plan's typical latency beats stock's.
+    /// Another plan beats stock's latency.
     FasterThanStock,
+    /// What was learned from other statements promises a clear gain.
+    LearnedElsewhere,
     /// Nothing tried was clearly faster than stock.
     StockIsBest,
     /// Nothing is known that would change the plan.
     NothingLearned,
+    /// The owner pinned the class.
+    PinnedByOwner,
+    /// Applied decisions of the whole server were slower than stock lately.
+    BreakerOpen,
 }
 
 impl Reason {
@@ -75,13 +84,17 @@ impl Reason {
             Reason::MostAttendedAlone => {
                 "all learned row counts gave no faster plan; those of the most attended operators are tried alone"
             }
-            Reason::OneRunOnly => "a corrected plan was measured once, too near to the stock plan to tell",
-            Reason::StockMeasuredAgain => {
-                "the stock plan is measured again, to compare with the corrected plan"
-            }
-            Reason::FasterThanStock => "a corrected plan was measured faster than the stock plan",
-            Reason::StockIsBest => "no corrected plan was measured clearly faster than the stock plan",
+            Reason::UntriedHints => "this hint set was not tried yet and promises most",
+            Reason::NotSureYet => "another plan was measured faster, in too few runs to be sure",
+            Reason::StockMeasuredAgain => "the stock plan is measured again, to compare with the plan in use",
+            Reason::FasterThanStock => "another plan was measured faster than the stock plan",
+            Reason::LearnedElsewhere => "what was learned from other statements promises a clear gain",
+            Reason::StockIsBest => "no other plan was measured clearly faster than the stock plan",
             Reason::NothingLearned => "nothing was learned that changes the plan",
+            Reason::PinnedByOwner => "the owner pinned this decision",
+            Reason::BreakerOpen => {
+                "decisions were slower than stock lately, so all are suspended for some minutes"
+            }
         }
     }
 }
@@ -89,134 +102,142 @@ impl Reason {
 /// What to plan with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Choice {
-    /// Apply the corrections first learned up to this sequence number; 0 is stock.
-    pub cutoff: u64,
+    /// Row corrections and hints.
+    pub decision: Decision,
     /// The class's state under this choice.
     pub state: State,
     /// Why.
     pub reason: Reason,
 }
 
+impl Choice {
+    /// The stock plan, for a reason.
+    pub fn stock(state: State, reason: Reason) -> Self {
+        Self {
+            decision: Decision::STOCK,
+            state,
+            reason,
+        }
+    }
+}
+
 impl StatementEvidence {
-    /// What the next execution of this class is planned with; `newest` is the newest sequence number learned.
-    pub fn choose(&self, newest: u64) -> Choice {
-        let stock_seen = self.stock().map_or(0, |plan| plan.runs + plan.cut_off_runs);
-        if stock_seen < STOCK_RUNS {
-            return Choice {
-                cutoff: 0,
-                state: State::Observing,
-                reason: Reason::StockNotMeasured,
-            };
+    /// What the next execution of this class is planned with.
+    pub fn choose(&self) -> Choice {
+        if self.pinned != 0 {
+            return self.pinned_choice();
         }
-        if let Some(plan) = self.doubtful() {
-            return Choice {
-                cutoff: plan.cutoff,
-                state: State::Exploring,
-                reason: Reason::OneRunOnly,
-            };
-        }
-        if self.fresh != 0 && self.may_try() && newest > 0 {
-            return Choice {
-                cutoff: newest,
-                state: State::Exploring,
-                reason: Reason::NewKnowledge,
-            };
-        }
-        if self.partial > 0 && self.may_try() && self.clearly_best().is_none() {
-            return Choice {
-                cutoff: self.partial,
-                state: State::Exploring,
-                reason: Reason::MostAttendedAlone,
-            };
+        if self.stock_seen() < STOCK_RUNS {
+            return Choice::stock(State::Observing, Reason::StockNotMeasured);
         }
         if self.wants_control() {
-            return Choice {
-                cutoff: 0,
-                state: State::Applied,
-                reason: Reason::StockMeasuredAgain,
-            };
+            return Choice::stock(State::Applied, Reason::StockMeasuredAgain);
         }
         self.settled()
     }
 
-    /// The best plan measured, without trying anything.
+    /// The best plan measured.
     pub fn settled(&self) -> Choice {
-        match self.clearly_best() {
-            Some(best) => Choice {
-                cutoff: best.cutoff,
+        if self.pinned != 0 {
+            return self.pinned_choice();
+        }
+        match self.faster() {
+            Some((plan, true)) => Choice {
+                decision: plan.decision,
                 state: State::Applied,
                 reason: Reason::FasterThanStock,
             },
-            None if self.trials > 0 => Choice {
-                cutoff: 0,
-                state: State::Reverted,
-                reason: Reason::StockIsBest,
+            Some((plan, false)) => Choice {
+                decision: plan.decision,
+                state: State::Exploring,
+                reason: Reason::NotSureYet,
             },
-            None => Choice {
-                cutoff: 0,
-                state: State::Observing,
-                reason: Reason::NothingLearned,
-            },
+            None if self.trials > 0 => Choice::stock(State::Reverted, Reason::StockIsBest),
+            None => Choice::stock(State::Observing, Reason::NothingLearned),
         }
     }
 
-    /// Whether `shape`, planned with the newest knowledge, should run: it was not measured yet, or is the best.
-    pub fn worth_running(&self, shape: u64) -> bool {
-        let Some(known) = self.plan(shape).and_then(PlanEvidence::expected_ms) else {
-            return true;
-        };
-        self.settled_shape() == Some(shape)
-            || self.doubtful().is_some_and(|plan| plan.shape == shape)
-            || self
-                .best()
-                .and_then(PlanEvidence::expected_ms)
-                .is_some_and(|best| known <= best)
+    fn pinned_choice(&self) -> Choice {
+        let pinned = self.plan(self.pinned_shape).filter(|_| self.pinned == 2);
+        Choice {
+            decision: pinned.map_or(Decision::STOCK, |plan| plan.decision),
+            state: State::Pinned,
+            reason: Reason::PinnedByOwner,
+        }
     }
 
-    /// Marks the knowledge up to `cutoff` as planned with: nothing further to try until something new is learned.
-    pub fn settle(&mut self, cutoff: u64) {
-        if cutoff == self.partial {
-            self.note_planned_with(cutoff);
-        } else {
+    /// Whether stock's latency is known, so that others can be compared with it.
+    pub fn is_baseline_known(&self) -> bool {
+        self.stock_seen() >= STOCK_RUNS && self.stock().is_some_and(|plan| plan.runs > 0)
+    }
+
+    /// What the best plan takes, in milliseconds: nothing that takes longer is worth a trial.
+    pub fn best_ms(&self) -> Option<f64> {
+        self.best().and_then(PlanEvidence::typical_ms)
+    }
+
+    /// Whether a trial of `shape` that may take `limit_ms` can tell anything new.
+    pub fn is_worth_trying(&self, shape: u64, limit_ms: f64) -> bool {
+        if self.is_dismissed(shape) {
+            return false;
+        }
+        // A plan that was cut off is given another chance only with clearly more time.
+        self.plan(shape)
+            .is_none_or(|plan| plan.runs == 0 && f64::from(plan.lower_bound_ms) * 1.5 < limit_ms)
+    }
+
+    /// Marks a decision as planned with: nothing further to try until something new is learned.
+    pub fn settle(&mut self, decision: Decision) {
+        if decision.cutoff > 0 && decision.cutoff == self.partial {
+            self.partial = 0;
+        } else if decision.cutoff > 0 && decision.hints.is_none() {
             self.fresh = 0;
         }
     }
 
-    fn settled_shape(&self) -> Option<u64> {
-        self.clearly_best()
-            .or_else(|| self.stock())
-            .map(|plan| plan.shape)
+    /// Pins the class to the plan in use, or to stock's when that is in use.
+    pub fn pin(&mut self) {
+        self.pinned = 0;
+        let used = self.settled().decision;
+        let plan = self
+            .plans()
+            .find(|plan| plan.decision == used && !used.is_stock());
+        self.pinned_shape = plan.map_or(0, |plan| plan.shape);
+        self.pinned = if self.pinned_shape == 0 { 1 } else { 2 };
     }
 
-    fn clearly_best(&self) -> Option<&PlanEvidence> {
-        let best = self.best()?;
-        let stock = self.stock()?.expected_ms()?;
-        (best.cutoff > 0 && best.expected_ms()? < stock * CLEAR_GAIN).then_some(best)
+    fn stock_seen(&self) -> u32 {
+        self.stock().map_or(0, |plan| plan.runs + plan.cut_off_runs)
     }
 
-    fn doubtful(&self) -> Option<&PlanEvidence> {
-        let stock = self.stock()?.typical_ms()?;
-        let is_doubtful = |plan: &&PlanEvidence| {
-            plan.cutoff > 0
-                && plan.runs == 1
-                && plan
-                    .typical_ms()
-                    .is_some_and(|ms| DOUBTFUL.contains(&(ms / stock)))
+    /// The best plan other than stock's if it is faster, and whether that is proved.
+    fn faster(&self) -> Option<(&PlanEvidence, bool)> {
+        let stock = self.stock()?;
+        let candidates = self
+            .plans()
+            .filter(|plan| plan.runs > 0 && !plan.decision.is_stock());
+        let best = candidates.min_by(|a, b| a.typical_or_max().total_cmp(&b.typical_or_max()))?;
+        let Some(stock_ms) = stock.typical_ms() else {
+            // Stock was cut off each time: whatever ended before is faster.
+            let is_faster = best.typical_or_max() < f64::from(stock.lower_bound_ms);
+            return is_faster.then_some((best, true));
         };
-        self.plans().find(is_doubtful)
+        if best.typical_or_max() >= CLEAR_GAIN * stock_ms {
+            return None;
+        }
+        match compare(best.samples_ms(), stock.samples_ms()) {
+            Comparison::Faster => Some((best, true)),
+            Comparison::Slower => None,
+            Comparison::Unclear => (best.runs < PROVED_RUNS || stock.runs < 3).then_some((best, false)),
+        }
     }
 
     /// After 2, 6, 14, 30 … runs of a plan whose gain is small.
     fn wants_control(&self) -> bool {
-        let (Some(best), Some(stock)) = (self.clearly_best(), self.stock()) else {
+        let (Some((best, _)), Some(stock)) = (self.faster(), self.stock()) else {
             return false;
         };
-        let is_small = best.expected_ms() > stock.expected_ms().map(|stock_ms| CONTROLLED * stock_ms);
-        is_small && stock.runs + stock.cut_off_runs < STOCK_RUNS - 1 + best.runs.saturating_add(2).ilog2()
-    }
-
-    fn may_try(&self) -> bool {
-        let baseline_ms = self.stock().and_then(PlanEvidence::expected_ms).unwrap_or(0.0);
-        self.trials < MAX_TRIALS && self.lost_ms <= self.saved_ms + LOSS_LIMIT * baseline_ms
+        let is_small = best.typical_ms() > stock.expected_ms().map(|stock_ms| CONTROLLED * stock_ms);
+        is_small && self.stock_seen() < STOCK_RUNS - 1 + best.runs.saturating_add(2).ilog2()
     }
 }

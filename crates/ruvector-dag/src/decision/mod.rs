@@ -1,12 +1,23 @@
-//! Stage 5 of 9, decision: which row corrections a statement class is planned with.
+//! Stage 5 of 9, decision: what a statement class is planned with.
 //!
-//! This module weighs measured latencies and says what to plan next; it neither plans nor measures. A decision is a
-//! *knowledge cutoff*: every correction carries the sequence number at which it was first learned, and planning with
-//! cutoff `c` applies the corrections numbered up to `c`. Cutoff 0 is stock PostgreSQL. A plan that was good once is
-//! had again by planning with the cutoff it was found with, which suppresses the corrections that led away from it.
+//! This module weighs measured latencies and says what to plan next; it neither plans nor measures. A [`Decision`] is a
+//! *knowledge cutoff* and a [`HintSet`]. Every correction of a row count carries the sequence number at which it was first
+//! learned, and planning with cutoff `c` applies the corrections numbered up to `c`: a plan that was good once is had again
+//! by planning with the cutoff it was found with, which suppresses the corrections that led away from it.
 
+mod arms;
+mod breaker;
 mod evidence;
+pub mod hints;
 mod lifecycle;
+mod plan_evidence;
+pub mod sequential;
+mod trial;
 
-pub use evidence::{MAX_PLANS, PlanEvidence, SAMPLES, StatementEvidence};
-pub use lifecycle::{Choice, Reason, State};
+pub use arms::{ArmStatistics, GAINS};
+pub use breaker::{Breaker, BreakerState};
+pub use evidence::{Decision, MAX_PLANS, Run, StatementEvidence};
+pub use hints::HintSet;
+pub use lifecycle::{CLEAR_GAIN, Choice, Reason, State};
+pub use plan_evidence::{PlanEvidence, SAMPLES};
+pub use trial::{LIMITS, Possibilities, Trial, TrialBudget};

@@ -1,0 +1,120 @@
+//! What each hint set brought to the statements of a database: the prior of the next trial.
+//!
+//! A trial gives the ratio of its latency to the best known one, or a lower bound of it when it was cut off. Ratios are
+//! counted in classes of gain, so that the expected gain and the expected time of a further trial can be told for any
+//! limit: a bandit with a discounted Dirichlet-multinomial reward model per arm.
+
+use super::evidence::Decision;
+use super::hints::{ARMS, HintSet, arm_of};
+
+/// Upper ends of the classes of latency ratios: a trial falls into the first whose end it stays below. The last class is
+/// without gain.
+pub const GAINS: [f64; 5] = [0.1, 0.35, 0.65, 0.95, f64::INFINITY];
+/// A ratio that stands for its class.
+const CENTRES: [f64; 5] = [0.05, 0.2, 0.5, 0.82, 1.3];
+/// What is assumed of an arm before its first trial, in trials: one in eight gains, most of them little.
+const PRIOR: [f64; 5] = [0.02, 0.03, 0.06, 0.07, 0.82];
+/// Trials of all statements together count this much for the arms that were not tried yet.
+const SHARED: f64 = 2.0;
+/// Weight of the earlier trials of an arm at each new one.
+const DISCOUNT: f32 = 0.98;
+
+/// The place of corrected row counts among the arms.
+const ROWS: usize = ARMS;
+
+/// Counts per arm; the last one is that of corrected row counts without hints.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
+pub struct ArmStatistics {
+    counts: [[f32; GAINS.len()]; ARMS + 1],
+}
+
+impl Default for ArmStatistics {
+    fn default() -> Self {
+        Self {
+            counts: [[0.0; GAINS.len()]; ARMS + 1],
+        }
+    }
+}
+
+/// The place of a decision among the arms, parameters that it keeps from another one left out; none when it is no arm.
+fn place(cutoff: u64, hints: HintSet) -> Option<usize> {
+    match hints.is_none() {
+        true => (cutoff > 0).then_some(ROWS),
+        false => arm_of(hints).or_else(|| arm_of(hints.plan_methods())),
+    }
+}
+
+impl ArmStatistics {
+    /// Counts a trial: `ratio` of its latency to the best one known before; for a trial that was cut off the share of the
+    /// best one it was given.
+    pub fn record(&mut self, cutoff: u64, hints: HintSet, ratio: f64, is_cut_off: bool) {
+        let Some(place) = place(cutoff, hints) else { return };
+        let counts = &mut self.counts[place];
+        counts.iter_mut().for_each(|count| *count *= DISCOUNT);
+        if is_cut_off {
+            // It was slower than its limit: what classes remain is as likely as it was.
+            let remaining = |class: usize| GAINS[class] > ratio;
+            let mass: f64 = (0..GAINS.len())
+                .filter(|&class| remaining(class))
+                .map(|class| PRIOR[class])
+                .sum();
+            for class in (0..GAINS.len()).filter(|&class| remaining(class)) {
+                counts[class] += (PRIOR[class] / mass) as f32;
+            }
+        } else if let Some(class) = GAINS.iter().position(|&end| ratio < end) {
+            counts[class] += 1.0;
+        }
+    }
+
+    /// Trials of all arms by class of gain, on top of what is assumed: shares that sum to 1.
+    fn shared(&self) -> [f64; GAINS.len()] {
+        let mut shared = PRIOR;
+        for counts in &self.counts {
+            for (sum, &count) in shared.iter_mut().zip(counts) {
+                *sum += f64::from(count) / self.counts.len() as f64;
+            }
+        }
+        let total: f64 = shared.iter().sum();
+        shared.map(|sum| sum / total)
+    }
+
+    /// For each hint set of [`super::hints::arms`], and corrected row counts last: the share of the best known latency that
+    /// a trial with a limit (a share of it, too) is expected to gain per execution, per share that it is expected to take.
+    pub fn gains_per_time(&self, limit: f64) -> [f64; ARMS + 1] {
+        let shared = self.shared();
+        std::array::from_fn(|place| {
+            let own = &self.counts[place];
+            let weight = SHARED + own.iter().map(|&count| f64::from(count)).sum::<f64>();
+            let (mut gain, mut time) = (0.0, 0.0);
+            for (class, centre) in CENTRES.into_iter().enumerate() {
+                let probability = (SHARED * shared[class] + f64::from(own[class])) / weight;
+                if centre < limit {
+                    gain += probability * (1.0 - centre);
+                }
+                time += probability * centre.min(limit);
+            }
+            if time > 0.0 { gain / time } else { 0.0 }
+        })
+    }
+
+    /// The same for one decision; 0 for what is no arm.
+    pub fn gain_per_time(&self, decision: Decision, limit: f64) -> f64 {
+        place(decision.cutoff, decision.hints).map_or(0.0, |place| self.gains_per_time(limit)[place])
+    }
+
+    /// The counts, to store.
+    pub fn counts(&self) -> &[[f32; GAINS.len()]] {
+        &self.counts
+    }
+
+    /// Statistics from stored counts; those of another version begin anew.
+    pub fn from_counts(counts: &[[f32; GAINS.len()]]) -> Self {
+        <[_; ARMS + 1]>::try_from(counts).map_or_else(|_| Self::default(), |counts| Self { counts })
+    }
+
+    /// Trials counted, with the discount.
+    pub fn trials(&self) -> f64 {
+        self.counts.iter().flatten().map(|&count| f64::from(count)).sum()
+    }
+}

@@ -1,0 +1,253 @@
+//! Hint sets: which join and scan methods a statement is planned without, and the parameters set for it alone.
+//!
+//! The 49 sets of join and scan methods are Bao's (Marcus et al., SIGMOD 2021): every combination that leaves at least one
+//! join method and one way to read a table.
+
+use core::ffi::CStr;
+
+/// Switches of the planner for one statement, as bits; the empty set leaves everything as the session has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct HintSet(u32);
+
+/// A planner method that a hint set switches off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Method {
+    /// The bit in [`HintSet::bits`].
+    pub bit: u32,
+    /// PostgreSQL's setting.
+    pub setting: &'static CStr,
+    /// As users read it.
+    pub name: &'static str,
+}
+
+/// The methods a hint set can switch off, joins first.
+pub const METHODS: [Method; 7] = [
+    Method {
+        bit: 1,
+        setting: c"enable_hashjoin",
+        name: "hash join",
+    },
+    Method {
+        bit: 1 << 1,
+        setting: c"enable_mergejoin",
+        name: "merge join",
+    },
+    Method {
+        bit: 1 << 2,
+        setting: c"enable_nestloop",
+        name: "nested loop",
+    },
+    Method {
+        bit: 1 << 3,
+        setting: c"enable_seqscan",
+        name: "sequential scan",
+    },
+    Method {
+        bit: 1 << 4,
+        setting: c"enable_indexscan",
+        name: "index scan",
+    },
+    Method {
+        bit: 1 << 5,
+        setting: c"enable_indexonlyscan",
+        name: "index-only scan",
+    },
+    Method {
+        bit: 1 << 6,
+        setting: c"enable_bitmapscan",
+        name: "bitmap scan",
+    },
+];
+
+const JOINS: u32 = 0b111;
+const SCANS: u32 = 0b1111 << 3;
+const NO_PARALLEL: u32 = 1 << 7;
+const NO_JIT: u32 = 1 << 8;
+const CAUTIOUS: u32 = 1 << 9;
+const MEMORY_SHIFT: u32 = 12;
+const MEMORY: u32 = 0b111 << MEMORY_SHIFT;
+const PARAMETERS: u32 = NO_PARALLEL | NO_JIT | MEMORY;
+const KNOWN: u32 = JOINS | SCANS | PARAMETERS | CAUTIOUS;
+
+/// What a table may be read with: everything; without sequential, index or bitmap scans; index scans, sequential scans
+/// or bitmap scans only.
+const SCAN_SETS: [u32; 7] = [
+    0,
+    1 << 3,
+    0b110 << 3,
+    0b1000 << 3,
+    0b1001 << 3,
+    0b1110 << 3,
+    0b0111 << 3,
+];
+
+impl HintSet {
+    /// No hint.
+    pub const NONE: Self = Self(0);
+
+    /// A set from stored bits; unknown ones are dropped, and a set that leaves no join or scan method is none.
+    pub fn from_bits(bits: u32) -> Self {
+        let bits = bits & KNOWN;
+        if bits & JOINS == JOINS || bits & SCANS == SCANS {
+            Self::NONE
+        } else {
+            Self(bits)
+        }
+    }
+
+    /// The set as bits, to store.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Whether nothing is asked for.
+    pub fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The methods switched off.
+    pub fn methods(self) -> impl Iterator<Item = Method> {
+        METHODS.into_iter().filter(move |method| self.0 & method.bit != 0)
+    }
+
+    /// Without parallel workers.
+    pub fn is_serial(self) -> bool {
+        self.0 & NO_PARALLEL != 0
+    }
+
+    /// Without just-in-time compilation.
+    pub fn is_without_jit(self) -> bool {
+        self.0 & NO_JIT != 0
+    }
+
+    /// Unknown joins are planned with more rows than estimated.
+    pub fn is_cautious(self) -> bool {
+        self.0 & CAUTIOUS != 0
+    }
+
+    /// `work_mem` times two to the power of this, up to the owner's limit.
+    pub fn memory_doublings(self) -> u32 {
+        (self.0 & MEMORY) >> MEMORY_SHIFT
+    }
+
+    /// The same set without parallel workers.
+    pub fn serial(self) -> Self {
+        Self(self.0 | NO_PARALLEL)
+    }
+
+    /// The same set without just-in-time compilation.
+    pub fn without_jit(self) -> Self {
+        Self(self.0 | NO_JIT)
+    }
+
+    /// The same set, planned cautiously.
+    pub fn cautious(self) -> Self {
+        Self(self.0 | CAUTIOUS)
+    }
+
+    /// The same set with `work_mem` doubled this often, at most seven times.
+    pub fn with_memory_doublings(self, doublings: u32) -> Self {
+        Self(self.0 & !MEMORY | doublings.min(7) << MEMORY_SHIFT)
+    }
+
+    /// What of it are parameters of the execution, which do not choose among join and scan methods.
+    pub fn parameters(self) -> Self {
+        Self(self.0 & PARAMETERS)
+    }
+
+    /// What of it chooses among plans.
+    pub fn plan_methods(self) -> Self {
+        Self(self.0 & !PARAMETERS)
+    }
+
+    /// Both sets; `NONE` when together they would leave no method.
+    pub fn and(self, other: Self) -> Self {
+        let memory = self.memory_doublings().max(other.memory_doublings());
+        Self::from_bits(self.0 | other.0).with_memory_doublings(memory)
+    }
+
+    /// Words for users; empty for no hint.
+    pub fn describe(self) -> String {
+        let mut words: Vec<String> = self
+            .methods()
+            .map(|method| format!("no {}", method.name))
+            .collect();
+        if self.is_serial() {
+            words.push("no parallel workers".to_owned());
+        }
+        if self.is_without_jit() {
+            words.push("no JIT".to_owned());
+        }
+        if self.memory_doublings() > 0 {
+            words.push(format!("work_mem × {}", 1u32 << self.memory_doublings()));
+        }
+        if self.is_cautious() {
+            words.push("cautious row counts".to_owned());
+        }
+        words.join(", ")
+    }
+}
+
+/// Number of [`arms`].
+pub const ARMS: usize = 56;
+
+/// The hint sets that are tried alone: the 48 sets of join and scan methods, fewest methods off first, then parameters.
+pub fn arms() -> [HintSet; ARMS] {
+    let mut arms = [HintSet::NONE; ARMS];
+    let methods = (0..JOINS).flat_map(|joins| SCAN_SETS.map(|scans| HintSet(joins | scans)));
+    let mut methods: Vec<HintSet> = methods.filter(|set| !set.is_none()).collect();
+    methods.sort_by_key(|set| (set.methods().count(), set.bits()));
+    let none = HintSet::NONE;
+    let parameters = [
+        none.without_jit(),
+        none.serial(),
+        none.serial().without_jit(),
+        none.with_memory_doublings(2),
+        none.with_memory_doublings(4),
+        none.without_jit().with_memory_doublings(4),
+        none.serial().without_jit().with_memory_doublings(4),
+        none.cautious(),
+    ];
+    let all = methods.into_iter().chain(parameters);
+    arms.iter_mut().zip(all).for_each(|(arm, set)| *arm = set);
+    arms
+}
+
+/// The place of a hint set among [`arms`].
+pub fn arm_of(hints: HintSet) -> Option<usize> {
+    arms().iter().position(|&arm| arm == hints)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_48_sets_of_methods_and_8_of_parameters_all_different() {
+        let mut all = arms().to_vec();
+        assert_eq!(all.iter().filter(|set| set.methods().count() > 0).count(), 48);
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), ARMS);
+        assert!(!all.contains(&HintSet::NONE));
+    }
+
+    #[test]
+    fn a_set_that_leaves_no_method_is_none() {
+        assert_eq!(HintSet::from_bits(0b111), HintSet::NONE);
+        assert_eq!(HintSet::from_bits(0b1111 << 3), HintSet::NONE);
+        assert_eq!(
+            HintSet::from_bits(0b011).and(HintSet::from_bits(0b100)),
+            HintSet::NONE
+        );
+    }
+
+    #[test]
+    fn parameters_and_methods_make_up_the_set() {
+        for set in arms() {
+            let both = set.and(HintSet::NONE.without_jit().with_memory_doublings(3));
+            assert_eq!(both.parameters().and(both.plan_methods()), both);
+        }
+    }
+}

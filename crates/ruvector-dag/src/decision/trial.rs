@@ -1,0 +1,109 @@
+//! Which decision a class tries next, with what limit, and whether there is time for it.
+
+use super::arms::ArmStatistics;
+use super::evidence::{Decision, StatementEvidence};
+use super::hints::{HintSet, arms};
+use super::lifecycle::{CLEAR_GAIN, Reason};
+
+/// Shares of the best latency that trials are given: a short look finds large gains cheaply, a long one small gains.
+pub const LIMITS: [f64; 2] = [0.5, CLEAR_GAIN];
+/// Trials per class that users wait for, before the sixth execution …
+const EARLY_CALLS: u64 = 6;
+/// … and after it at executions 32, 64, 128 and so on.
+const LATE_CALLS: u64 = 32;
+
+/// A decision to be measured with a way back.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trial {
+    /// What to plan with.
+    pub decision: Decision,
+    /// Milliseconds after which it is given up.
+    pub limit_ms: f64,
+    /// Why this one.
+    pub reason: Reason,
+}
+
+/// What may be tried with a class besides row corrections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Possibilities {
+    /// The stock plan is compiled just in time.
+    pub uses_jit: bool,
+    /// The stock plan has parallel workers.
+    pub is_parallel: bool,
+    /// How often `work_mem` may be doubled at most; 0 where nothing was spilled.
+    pub memory_doublings: u32,
+}
+
+impl Possibilities {
+    /// Whether a hint set changes anything here.
+    pub fn allow(&self, hints: HintSet) -> bool {
+        (self.uses_jit || !hints.is_without_jit())
+            && (self.is_parallel || !hints.is_serial())
+            && hints.memory_doublings() <= self.memory_doublings
+    }
+}
+
+impl StatementEvidence {
+    /// The next trial that users may wait for; `newest` is the newest sequence number learned.
+    pub fn next_trial(&self, newest: u64, known: &ArmStatistics, possible: &Possibilities) -> Option<Trial> {
+        let best_ms = self
+            .best_ms()
+            .filter(|_| self.is_baseline_known() && self.pinned == 0)?;
+        let is_late = self.calls >= LATE_CALLS && self.calls.is_power_of_two();
+        if self.calls >= EARLY_CALLS && !is_late {
+            return None;
+        }
+        let kept = self.kept_parameters();
+        let trial = |cutoff, hints: HintSet, reason| Trial {
+            decision: Decision {
+                cutoff,
+                hints: hints.and(kept),
+            },
+            limit_ms: best_ms * CLEAR_GAIN,
+            reason,
+        };
+        if self.fresh != 0 && newest > 0 {
+            return Some(trial(newest, HintSet::NONE, Reason::NewKnowledge));
+        }
+        if self.partial > 0 && self.settled().decision.is_stock() {
+            return Some(trial(self.partial, HintSet::NONE, Reason::MostAttendedAlone));
+        }
+        let gains = known.gains_per_time(CLEAR_GAIN);
+        self.untried(possible)
+            .max_by(|&(a, _), &(b, _)| gains[a].total_cmp(&gains[b]))
+            .map(|(_, hints)| trial(0, hints, Reason::UntriedHints))
+    }
+
+    /// The arms not tried yet that change anything, with their places.
+    pub fn untried(&self, possible: &Possibilities) -> impl Iterator<Item = (usize, HintSet)> {
+        let (tried, possible) = (self.tried_arms, *possible);
+        arms()
+            .into_iter()
+            .enumerate()
+            .filter(move |&(arm, hints)| tried & (1 << arm) == 0 && possible.allow(hints))
+    }
+
+    /// Parameters of the plan in use, which further trials keep.
+    pub fn kept_parameters(&self) -> HintSet {
+        self.best()
+            .map_or(HintSet::NONE, |plan| plan.decision.hints.parameters())
+    }
+}
+
+/// Whether there is time for a trial: a share of the time that the workload itself took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrialBudget {
+    /// Share of the time spent that trials may cost.
+    pub share: f64,
+    /// Milliseconds that statements took in all.
+    pub spent_ms: f64,
+    /// Milliseconds that trials cost on top of it.
+    pub lost_ms: f64,
+}
+
+impl TrialBudget {
+    /// Whether a trial may cost this much more.
+    pub fn allows(&self, limit_ms: f64) -> bool {
+        self.lost_ms + limit_ms <= self.share * self.spent_ms
+    }
+}

@@ -1,0 +1,109 @@
+//! A hint set in force: PostgreSQL's own settings, on a nest level of their own.
+//!
+//! Opened around a planning or an execution and closed after it; an error closes it with its (sub)transaction, as it does
+//! for a function with SET clauses.
+
+use super::raw;
+use crate::settings;
+use core::ffi::{CStr, c_char, c_int};
+use engine::decision::HintSet;
+use pgrx::pg_sys;
+use std::io::Write;
+
+/// Digits of a number, and the end of a C string.
+const DIGITS: usize = 24;
+
+/// Sets what a hint set asks for while a statement is planned. Returns the level to close; 0 when there is nothing to do.
+///
+/// # Safety
+/// In a transaction. Errors jump out.
+pub(super) unsafe fn open_for_planning(hints: HintSet) -> c_int {
+    if hints.is_none() {
+        return 0;
+    }
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let level = raw::NewGUCNestLevel();
+        for method in hints.methods() {
+            set(method.setting, c"off");
+        }
+        if hints.is_serial() {
+            set(c"max_parallel_workers_per_gather", c"0");
+        }
+        if hints.is_without_jit() {
+            set(c"jit", c"off");
+        }
+        set_memory(hints);
+        level
+    }
+}
+
+/// The same while it runs, when only memory matters.
+///
+/// # Safety
+/// In a transaction. Errors jump out.
+pub(super) unsafe fn open_for_execution(hints: HintSet) -> c_int {
+    if hints.memory_doublings() == 0 {
+        return 0;
+    }
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let level = raw::NewGUCNestLevel();
+        set_memory(hints);
+        level
+    }
+}
+
+/// Gives the session its own settings back.
+///
+/// # Safety
+/// `level` was opened here and is the innermost one.
+pub(super) unsafe fn close(level: c_int) {
+    if level > 0 {
+        // SAFETY: by the caller's promise.
+        unsafe { raw::AtEOXact_GUC(true, level) };
+    }
+}
+
+/// How often `work_mem` can be doubled within the owner's limit.
+pub(crate) fn memory_doublings() -> u32 {
+    // SAFETY: PostgreSQL's own setting, in kilobytes.
+    let own = unsafe { pg_sys::work_mem }.max(1);
+    (settings::max_work_mem_kb() / own).max(1).ilog2()
+}
+
+unsafe fn set_memory(hints: HintSet) {
+    let doublings = hints.memory_doublings().min(memory_doublings());
+    if doublings == 0 {
+        return;
+    }
+    // SAFETY: PostgreSQL's own setting; the text ends with a zero.
+    unsafe {
+        // Without a heap: an error may jump over this frame.
+        let mut text = [0u8; DIGITS];
+        if write!(&mut text[..], "{}\0", i64::from(pg_sys::work_mem) << doublings).is_ok() {
+            set_raw(c"work_mem", text.as_ptr().cast());
+        }
+    }
+}
+
+unsafe fn set(name: &CStr, value: &CStr) {
+    // SAFETY: C strings.
+    unsafe { set_raw(name, value.as_ptr()) }
+}
+
+unsafe fn set_raw(name: &CStr, value: *const c_char) {
+    // SAFETY: C strings; the action is undone with the nest level.
+    unsafe {
+        raw::set_config_option(
+            name.as_ptr(),
+            value,
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! What watches over the decisions of a database: what hint sets brought, what trials cost, and the circuit breaker.
+
+use super::layout::Guard;
+use crate::pg::catalog;
+use crate::pg::shmem::{Update, shared};
+use engine::decision::{ArmStatistics, BreakerState, Decision, TrialBudget};
+
+fn place(database: u32) -> u64 {
+    u64::from(database)
+}
+
+/// What is known of a database's decisions.
+pub(crate) fn get(database: u32) -> Guard {
+    let known = shared().and_then(|shared| shared.guards.get(place(database)));
+    known.unwrap_or_else(|| Guard::new(database))
+}
+
+fn change<R: Default>(database: u32, change: impl FnOnce(&mut Guard) -> R) -> R {
+    let mut answer = R::default();
+    if let Some(shared) = shared() {
+        shared.guards.update(place(database), |known| {
+            let mut guard = known.unwrap_or_else(|| Guard::new(database));
+            answer = change(&mut guard);
+            Update::Put(guard)
+        });
+    }
+    answer
+}
+
+/// An execution took this long, in all.
+pub(crate) fn spend(database: u32, taken_ms: f64) {
+    change(database, |guard| guard.spent_ms += taken_ms);
+}
+
+/// A trial ended: `ratio` to the best latency known before, or the share of it after which it was cut off; `lost_ms` is
+/// what users waited for it in vain.
+pub(crate) fn note_trial(database: u32, decision: Decision, (ratio, is_cut_off): (f64, bool), lost_ms: f64) {
+    change(database, |guard| {
+        guard
+            .arms
+            .record(decision.cutoff, decision.hints, ratio, is_cut_off);
+        guard.lost_ms += lost_ms;
+        guard.trials += 1;
+    });
+}
+
+/// An applied decision took this long where stock takes `baseline_ms`. Warns when this opens the circuit breaker.
+pub(crate) fn note_applied(database: u32, taken_ms: f64, baseline_ms: f64) {
+    let now_ms = clock_ms();
+    if change(database, |guard| {
+        guard.breaker.record(now_ms, taken_ms, baseline_ms)
+    }) {
+        pgrx::warning!(
+            "ruvector_dag: applied decisions were slower than stock PostgreSQL lately; all are suspended for ten minutes"
+        );
+    }
+}
+
+/// Whether all decisions are suspended.
+pub(crate) fn is_suspended(guard: &Guard) -> bool {
+    guard.breaker.state(clock_ms()) == BreakerState::Open
+}
+
+/// The time there is for trials that users wait for.
+pub(crate) fn budget(guard: &Guard, share: f64) -> TrialBudget {
+    TrialBudget {
+        share,
+        spent_ms: guard.spent_ms,
+        lost_ms: guard.lost_ms,
+    }
+}
+
+/// Puts back what was known before the server started, unless something is known since.
+pub(crate) fn restore(database: u32, arms: ArmStatistics) {
+    change(database, |guard| {
+        if guard.arms.trials() == 0.0 {
+            guard.arms = arms;
+        }
+    });
+}
+
+/// Forgets a database's.
+pub(crate) fn reset(database: u32) {
+    if let Some(shared) = shared() {
+        shared.guards.remove_if(|_, guard| guard.database == database);
+    }
+}
+
+fn clock_ms() -> u64 {
+    u64::try_from(catalog::now() / 1000).unwrap_or(0)
+}

@@ -1,0 +1,110 @@
+//! What a statement is planned with, and what is tried beside it.
+
+use crate::pg::catalog;
+use crate::pg::{hint_set, statement, trial};
+use crate::settings;
+use crate::shmem::layout::Guard;
+use crate::shmem::{corrections, guards};
+use engine::decision::{Decision, HintSet, Possibilities, StatementEvidence, Trial};
+use pgrx::pg_sys;
+
+/// Trials without a way back per class.
+const UNPROTECTED_TRIALS: u32 = 4;
+
+/// A choice.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chosen {
+    pub(crate) decision: Decision,
+    /// The decision was not measured yet, and there is no way back once it runs.
+    pub(crate) is_unprotected: bool,
+    /// What is tried beside it.
+    pub(crate) trial: Option<Trial>,
+}
+
+impl Chosen {
+    /// This decision and nothing else.
+    pub(crate) fn forced(decision: Decision) -> Self {
+        Self {
+            decision,
+            is_unprotected: false,
+            trial: None,
+        }
+    }
+}
+
+/// Chooses for a statement about to be planned.
+pub(crate) fn choose(
+    evidence: &StatementEvidence,
+    parse: *mut pg_sys::Query,
+    options: i32,
+    may_steer: bool,
+    may_try: bool,
+) -> Chosen {
+    let stock = Chosen::forced(Decision::STOCK);
+    // A cursor that scrolls is planned for its first rows.
+    if !may_steer || options & pg_sys::CURSOR_OPT_SCROLL as i32 != 0 {
+        return stock;
+    }
+    let chosen = evidence.choose();
+    let guard = guards::get(catalog::database());
+    let trial = match may_try {
+        true => next_trial(evidence, &guard),
+        false => None,
+    };
+    if chosen.decision.is_stock() && trial.is_none() {
+        return stock;
+    }
+    // Another plan may lock rows in another order, or call a volatile function another number of times.
+    if guards::is_suspended(&guard) || statement::locks_rows(parse) || statement::is_volatile(parse) {
+        return stock;
+    }
+    let mut chosen = Chosen::forced(chosen.decision);
+    match trial {
+        Some(trial) if is_protectable(parse, options) => chosen.trial = Some(trial),
+        Some(trial) if may_run_unprotected(evidence, &trial, chosen.decision) => {
+            chosen.decision = trial.decision;
+            chosen.is_unprotected = true;
+        }
+        _ => {}
+    }
+    chosen
+}
+
+fn next_trial(evidence: &StatementEvidence, guard: &Guard) -> Option<Trial> {
+    let trial = evidence.next_trial(corrections::newest(), &guard.arms, &possibilities(evidence))?;
+    guards::budget(guard, settings::explore_budget())
+        .allows(trial.limit_ms)
+        .then_some(trial)
+}
+
+/// What may be tried with a class.
+pub(crate) fn possibilities(evidence: &StatementEvidence) -> Possibilities {
+    Possibilities {
+        uses_jit: evidence.uses_jit(),
+        is_parallel: evidence.is_parallel(),
+        memory_doublings: match evidence.spilled_mb > 0 {
+            true => hint_set::memory_doublings(),
+            false => 0,
+        },
+    }
+}
+
+/// Whether a trial of this statement can be given up without a trace: it only reads, all at once.
+fn is_protectable(parse: *mut pg_sys::Query, options: i32) -> bool {
+    options & CURSOR == 0 && statement::only_reads(parse) && trial::is_possible()
+}
+
+/// Of a declared cursor.
+const CURSOR: i32 = (pg_sys::CURSOR_OPT_HOLD | pg_sys::CURSOR_OPT_FAST_PLAN) as i32;
+
+/// Learned row counts may be tried without a way back, a few times; hint sets may not.
+fn may_run_unprotected(evidence: &StatementEvidence, trial: &Trial, chosen: Decision) -> bool {
+    chosen.is_stock() && trial.decision.hints == HintSet::NONE && evidence.trials < UNPROTECTED_TRIALS
+}
+
+/// Whether a plan that has no way back should run: it was not measured yet, or not slower than the best.
+pub(crate) fn is_worth_running(evidence: &StatementEvidence, shape: u64) -> bool {
+    let known = evidence.plan(shape).and_then(|plan| plan.expected_ms());
+    let best_ms = evidence.best_ms().unwrap_or(f64::MAX);
+    known.is_none_or(|known_ms| known_ms <= best_ms)
+}
