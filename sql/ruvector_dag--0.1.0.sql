@@ -81,6 +81,16 @@ CREATE TABLE @extschema@.dag_plan_shapes (
 );
 COMMENT ON TABLE @extschema@.dag_plan_shapes IS 'Latencies per plan shape of each statement class';
 
+CREATE TABLE @extschema@.dag_statement_texts (
+    class bigint PRIMARY KEY,
+    userid oid NOT NULL,
+    search_path text NOT NULL,
+    query text NOT NULL,
+    stored_at timestamptz NOT NULL
+);
+COMMENT ON TABLE @extschema@.dag_statement_texts IS
+    'Statements with their constants, for trials when the server is idle; empty unless ruvector.dag_store_literals is on';
+
 CREATE TABLE @extschema@.dag_state (
     part text PRIMARY KEY,
     state bytea NOT NULL,
@@ -101,7 +111,7 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_statement_classes', 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_plan_shapes', '');
 
 REVOKE ALL ON @extschema@.dag_trajectories, @extschema@.dag_corrections, @extschema@.dag_statement_classes,
-    @extschema@.dag_plan_shapes, @extschema@.dag_state FROM PUBLIC;
+    @extschema@.dag_plan_shapes, @extschema@.dag_state, @extschema@.dag_statement_texts FROM PUBLIC;
 GRANT SELECT ON @extschema@.dag_corrections, @extschema@.dag_statement_classes, @extschema@.dag_plan_shapes
     TO pg_read_all_stats;
 

@@ -8,6 +8,7 @@ use crate::observe::watch::{self, Watch};
 use crate::observe::{learn, session};
 use crate::pg::{catalog, plan_state, plan_tree};
 use crate::settings;
+use crate::shmem::counters;
 use engine::decision::HintSet;
 use pgrx::pg_sys;
 use std::cell::RefCell;
@@ -32,6 +33,9 @@ thread_local! {
 
 /// Before ExecutorStart: asks for row counts. True when the execution is to be watched.
 pub(crate) fn before_start(query: *mut pg_sys::QueryDesc, flags: i32) -> bool {
+    if settings::is_active() && catalog::is_ordinary_backend() {
+        counters::note_user_statement();
+    }
     // The token first: most statements of a busy server have none.
     let Some(token) = plan_state::planned(query).and_then(plan_tree::token) else {
         return false;

@@ -133,7 +133,7 @@ pub(crate) fn enter(parse: *mut pg_sys::Query, options: i32, params: pg_sys::Par
 
 /// The frame of a statement that is observed or steered.
 fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListInfo) -> Option<Frame> {
-    let wanted = settings::is_active()
+    let wanted = (settings::is_active() || FORCED.get().is_some())
         && statement::is_plannable(parse)
         && statement::queryid(parse) != 0
         && (IS_INSPECTING.get() || !session::is_fast(statement::queryid(parse)))
@@ -169,6 +169,11 @@ pub(crate) fn with_frame<R>(work: impl FnOnce(&mut Frame) -> R) -> Option<R> {
 /// A PostgreSQL error ended the innermost planning.
 pub(crate) fn abandon() {
     FRAMES.with_borrow_mut(Vec::pop);
+}
+
+/// An error ended the planning of a stored statement: the planner hook has cleaned up after itself.
+pub(crate) fn abandon_all() {
+    force(None);
 }
 
 /// After planning.
@@ -260,7 +265,7 @@ fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) -
         statement: frame.statement,
         corrected: frame.corrected,
         facts,
-        is_trial: false,
+        is_trial: FORCED.get().is_some(),
     };
     let token = knowledge::remember(remembered);
     plan_tree::attach_token(planned, token);

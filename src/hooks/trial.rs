@@ -147,6 +147,7 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
                 guards::note_trial(database, decision, (limit_ms / best_ms, true), took_ms);
             }
         }
+        Ended::Stopped => {}
         // Nothing can be told of the plan: it is not tried again.
         Ended::Failed(_) => {
             let remembered = &watch.remembered;

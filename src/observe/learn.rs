@@ -60,6 +60,8 @@ const COUNTED_RUNS: u64 = 1;
 const COUNTED_EVERY: u64 = 16;
 /// First executions of a class that may have new counts for the row model.
 const SKETCHED_RUNS: u64 = 4;
+/// Executions of a class whose trials have hardly begun.
+const YOUNG_CALLS: u64 = 4;
 /// Executions of a plan in which nodes are counted whose counts were never complete.
 const TRIED_RUNS: u32 = 2;
 /// Belief in a count from which on it needs no new one.
@@ -120,7 +122,6 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         return;
     }
     session::note_evidence(statement.queryid);
-    guards::spend(catalog::database(), watch.elapsed_ms);
     let runs = plan_state::read(query, is_complete);
     let executed = Executed::read(query, &runs);
     let lesson = learn_counts(remembered, &runs, executed.as_ref());
@@ -132,7 +133,10 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         record(watch, Ok(watch.elapsed_ms), learned, lesson.partial());
     }
     counters::add_statements_learned(1);
-    trajectory::send(executed.as_ref(), watch, &lesson, !is_complete);
+    let is_young = statements::get(statement.class).is_none_or(|known| known.evidence.calls <= YOUNG_CALLS);
+    guards::spend(catalog::database(), watch.elapsed_ms, lesson.is_news || is_young);
+    let text = plan_state::statement_text(query);
+    trajectory::send(executed.as_ref(), watch, &lesson, !is_complete, text);
 }
 
 /// Learns from an execution that was cancelled: its plan takes longer than this.
@@ -142,7 +146,7 @@ pub(crate) fn from_cancelled(watch: &Watch) {
         return;
     }
     record(watch, Err(watch.elapsed_ms), false, 0);
-    trajectory::send(None, watch, &Lesson::NONE, true);
+    trajectory::send(None, watch, &Lesson::NONE, true, None);
 }
 
 /// Tells the circuit breaker how an applied decision did.

@@ -7,7 +7,8 @@ use crate::pg::operators::OperatorView;
 use crate::pg::plan_state::NodeRun;
 use crate::pg::{catalog, operators};
 use crate::plan;
-use crate::shmem::layout::{PLAN_BYTES, SUB_JOIN_BYTES, Trajectory};
+use crate::settings;
+use crate::shmem::layout::{PLAN_BYTES, SEARCH_PATH_BYTES, SUB_JOIN_BYTES, TEXT_BYTES, Trajectory};
 use crate::shmem::{counters, ring, statements};
 use crate::sona::{self, Described};
 use engine::attention::Choice;
@@ -51,7 +52,13 @@ impl Executed {
 }
 
 /// Sends an execution on its way. Without `executed` (an error ended it) the plan is left out.
-pub(super) fn send(executed: Option<&Executed>, watch: &Watch, lesson: &Lesson, is_cut_off: bool) {
+pub(super) fn send(
+    executed: Option<&Executed>,
+    watch: &Watch,
+    lesson: &Lesson,
+    is_cut_off: bool,
+    text: Option<&[u8]>,
+) {
     if catalog::is_standby() {
         return;
     }
@@ -81,12 +88,30 @@ pub(super) fn send(executed: Option<&Executed>, watch: &Watch, lesson: &Lesson, 
         plan: [0; PLAN_BYTES],
         sub_joins_length: 0,
         sub_joins: [0; SUB_JOIN_BYTES],
+        text_length: 0,
+        search_path_length: 0,
+        text: [0; TEXT_BYTES],
+        search_path: [0; SEARCH_PATH_BYTES],
     };
+    if settings::stores_literals() && wants_embedding(trajectory.class) {
+        attach_text(&mut trajectory, text);
+    }
     attach_counts(&mut trajectory, lesson);
     if let Some(executed) = executed {
         attach_plan(&mut trajectory, executed);
     }
     ring::push(&trajectory);
+}
+
+fn attach_text(trajectory: &mut Trajectory, text: Option<&[u8]>) {
+    let path = catalog::search_path();
+    let Some(text) = text.filter(|text| text.len() <= TEXT_BYTES && path.len() <= SEARCH_PATH_BYTES) else {
+        return;
+    };
+    trajectory.text[..text.len()].copy_from_slice(text);
+    trajectory.text_length = text.len() as u32;
+    trajectory.search_path[..path.len()].copy_from_slice(path);
+    trajectory.search_path_length = path.len() as u32;
 }
 
 fn attach_counts(trajectory: &mut Trajectory, lesson: &Lesson) {

@@ -54,6 +54,19 @@ pub(crate) fn is_ordinary_backend() -> bool {
     }
 }
 
+/// `search_path`, as it is set now.
+pub(crate) fn search_path() -> &'static [u8] {
+    // SAFETY: PostgreSQL's own setting, a C string; callers copy it at once.
+    unsafe {
+        let path = pg_sys::namespace_search_path;
+        if path.is_null() {
+            &[]
+        } else {
+            core::ffi::CStr::from_ptr(path).to_bytes()
+        }
+    }
+}
+
 /// Whether the server is a standby.
 pub(crate) fn is_standby() -> bool {
     // SAFETY: no arguments.

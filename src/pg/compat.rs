@@ -58,6 +58,32 @@ pub(super) const USER_TIMEOUT: c_int = if cfg!(feature = "pg14") {
     12
 };
 
+/// Calls a timer's handler every `every_ms` until `end`; 14 knows only the end.
+///
+/// # Safety
+/// The timer is registered.
+pub(super) unsafe fn enable_timeout_every(timer: c_int, every_ms: c_int, end: pg_sys::TimestampTz) {
+    #[cfg(feature = "pg14")]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let _ = every_ms;
+        super::raw::enable_timeout_at(timer, end)
+    }
+    #[cfg(not(feature = "pg14"))]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let first = end.min(pg_sys::GetCurrentTimestamp() + i64::from(every_ms) * 1000);
+        timeout_every(timer, first, every_ms)
+    }
+}
+
+#[cfg(not(feature = "pg14"))]
+unsafe extern "C-unwind" {
+    // utils/timeout.h
+    #[link_name = "enable_timeout_every"]
+    fn timeout_every(id: c_int, first: pg_sys::TimestampTz, delay_ms: c_int);
+}
+
 /// Runs a started execution to its end.
 ///
 /// # Safety

@@ -36,6 +36,7 @@ pub(super) unsafe fn try_first(request: RunRequest) -> bool {
             environment: (*query).queryEnv,
             hints: tried.hints,
             limit_ms: tried.limit_ms,
+            stops_on_load: false,
         });
         guarded((), hooks::trial::finish);
         let is_answer = matches!(ended, Ended::Completed(_));

@@ -50,6 +50,25 @@ pub(crate) fn is_instrumented(query: *mut pg_sys::QueryDesc) -> bool {
     unsafe { (*query).instrument_options & !(pg_sys::InstrumentOption::INSTRUMENT_ROWS as i32) != 0 }
 }
 
+/// The text of the statement alone; none when it has parameters, whose values are not in it.
+pub(crate) fn statement_text<'q>(query: *mut pg_sys::QueryDesc) -> Option<&'q [u8]> {
+    let plan = planned(query)?;
+    // SAFETY: the source text is a C string that outlives the execution; the statement's place lies within it, or says
+    // that it is all of it.
+    unsafe {
+        let source = (*query).sourceText;
+        if source.is_null() || !(*query).params.is_null() {
+            return None;
+        }
+        let all = core::ffi::CStr::from_ptr(source).to_bytes();
+        let from = usize::try_from((*plan).stmt_location).unwrap_or(0);
+        let length = usize::try_from((*plan).stmt_len)
+            .ok()
+            .filter(|&length| length > 0);
+        all.get(from..length.map_or(all.len(), |length| from + length))
+    }
+}
+
 /// Blocks this process has written to temporary files.
 pub(crate) fn spilled_blocks() -> u64 {
     // SAFETY: a counter of this process.

@@ -105,7 +105,7 @@ unsafe fn start(text: *const c_char) -> Started {
 }
 
 /// Parses and analyses one statement.
-unsafe fn analyze(text: *const c_char) -> Result<*mut pg_sys::Query, &'static str> {
+pub(super) unsafe fn analyze(text: *const c_char) -> Result<*mut pg_sys::Query, &'static str> {
     // SAFETY: by the caller's promise.
     unsafe {
         let parsed = raw::pg_parse_query(text);

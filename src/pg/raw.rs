@@ -8,7 +8,7 @@ use core::ffi::{c_char, c_int, c_void};
 use pgrx::pg_sys::{
     Bitmapset, CommandDest, DestReceiver, ErrorData, GucAction, GucContext, GucSource, Index, LWLock,
     LWLockMode, List, MemoryContext, Node, ParamListInfo, Path, PlannedStmt, PlannerInfo, Query, QueryDesc,
-    QueryEnvironment, RelOptInfo, Snapshot, TupleDesc, Tuplestorestate,
+    QueryEnvironment, RelOptInfo, Snapshot, TimestampTz, TupleDesc, Tuplestorestate,
 };
 
 /// The walkers' callback.
@@ -104,7 +104,7 @@ unsafe extern "C-unwind" {
 
     // utils/timeout.h
     pub(super) fn RegisterTimeout(id: c_int, handler: Option<unsafe extern "C-unwind" fn()>) -> c_int;
-    pub(super) fn enable_timeout_after(id: c_int, delay_ms: c_int);
+    pub(super) fn enable_timeout_at(id: c_int, at: TimestampTz);
     pub(super) fn disable_timeout(id: c_int, keep_indicator: bool);
 
     // utils/guc.h

@@ -7,15 +7,24 @@
 use super::hook_point::{caught, guarded};
 use super::{compat, hint_set, raw};
 use crate::hooks;
+use crate::shmem::counters;
 use core::ffi::{c_char, c_int};
 use engine::decision::HintSet;
 use pgrx::pg_sys;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Set by the timer.
 static IS_OVERDUE: AtomicBool = AtomicBool::new(false);
+/// When the time is over, in PostgreSQL's microseconds.
+static DEADLINE: AtomicI64 = AtomicI64::new(0);
+/// Users' statements begun before the trial, or [`NO_MATTER`].
+static LOAD_BEFORE: AtomicU64 = AtomicU64::new(NO_MATTER);
+
+const NO_MATTER: u64 = u64::MAX;
+/// Milliseconds between two looks at the load.
+const TICK_MS: c_int = 100;
 
 thread_local! {
     /// The timer's number, once registered.
@@ -30,6 +39,8 @@ pub(crate) enum Ended {
     Completed(f64),
     /// Its time was over; milliseconds it had.
     CutOff(f64),
+    /// Load returned.
+    Stopped,
     /// An error, which the statement itself may or may not meet; milliseconds it took.
     Failed(f64),
 }
@@ -45,6 +56,8 @@ pub(super) struct Attempt {
     pub(super) environment: *mut pg_sys::QueryEnvironment,
     pub(super) hints: HintSet,
     pub(super) limit_ms: f64,
+    /// It is also given up when a user's statement begins.
+    pub(super) stops_on_load: bool,
 }
 
 /// Whether a trial may begin here: none is under way, nor is a parallel plan.
@@ -64,7 +77,7 @@ pub(super) unsafe fn run(attempt: Attempt) -> Ended {
     let work = || {
         // SAFETY: by the caller's promise; errors jump out to the subtransaction.
         unsafe {
-            arm(attempt.limit_ms);
+            arm(attempt.limit_ms, attempt.stops_on_load);
             execute(&attempt, &execution, begun);
             disarm();
         }
@@ -75,6 +88,7 @@ pub(super) unsafe fn run(attempt: Attempt) -> Ended {
         let is_overdue = IS_OVERDUE.load(Ordering::Relaxed) && sqlstate == QUERY_CANCELED;
         let took_ms = milliseconds(begun);
         let ended = match is_overdue {
+            true if took_ms < attempt.limit_ms => Ended::Stopped,
             true => Ended::CutOff(took_ms),
             false => Ended::Failed(took_ms),
         };
@@ -205,16 +219,28 @@ unsafe fn execute(attempt: &Attempt, execution: &Cell<*mut pg_sys::QueryDesc>, b
     }
 }
 
-/// Starts the timer.
-unsafe fn arm(limit_ms: f64) {
+/// Starts the timer, which ticks until the time is over.
+unsafe fn arm(limit_ms: f64, stops_on_load: bool) {
     IS_OVERDUE.store(false, Ordering::Relaxed);
+    let load = if stops_on_load {
+        counters::user_statements()
+    } else {
+        NO_MATTER
+    };
+    LOAD_BEFORE.store(load, Ordering::Relaxed);
     // SAFETY: a timer of our own, registered once per process, in the range that extensions may use.
     unsafe {
+        let now = pg_sys::GetCurrentTimestamp();
+        let end = now + (limit_ms.clamp(1.0, 1e9) * 1000.0) as i64;
+        DEADLINE.store(end, Ordering::Relaxed);
         let timer = TIMER
             .get()
-            .unwrap_or_else(|| raw::RegisterTimeout(compat::USER_TIMEOUT, Some(overdue)));
+            .unwrap_or_else(|| raw::RegisterTimeout(compat::USER_TIMEOUT, Some(tick)));
         TIMER.set(Some(timer));
-        raw::enable_timeout_after(timer, (limit_ms.clamp(1.0, 1e9)) as c_int);
+        match stops_on_load {
+            true => compat::enable_timeout_every(timer, TICK_MS, end),
+            false => raw::enable_timeout_at(timer, end),
+        }
     }
 }
 
@@ -230,8 +256,14 @@ unsafe fn disarm() {
     }
 }
 
-/// The timer's handler, which runs as a signal handler: it only sets flags.
-unsafe extern "C-unwind" fn overdue() {
+/// The timer's handler, which runs as a signal handler: it only reads and sets flags.
+unsafe extern "C-unwind" fn tick() {
+    let load = LOAD_BEFORE.load(Ordering::Relaxed);
+    // SAFETY: reads the clock.
+    let is_over = unsafe { pg_sys::GetCurrentTimestamp() } >= DEADLINE.load(Ordering::Relaxed);
+    if !is_over && (load == NO_MATTER || load == counters::user_statements()) {
+        return;
+    }
     // SAFETY: what PostgreSQL's own handler of a statement's time limit does. A cancel by the user comes first.
     unsafe {
         if (&raw const pg_sys::QueryCancelPending).read_volatile() != 0 {

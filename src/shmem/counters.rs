@@ -22,6 +22,7 @@ pub(crate) struct Counters {
     statements_learned: AtomicU64,
     relations_learned: AtomicU64,
     corrections_applied: AtomicU64,
+    user_statements: AtomicU64,
     trials_run: AtomicU64,
     trials_cut_off: AtomicU64,
     replanned: AtomicU64,
@@ -137,6 +138,20 @@ counters! {
     add_instant_learnings instant_learnings "executions sessions learned from at once",
     add_instant_nanoseconds instant_nanoseconds "what that took",
     add_embedding_nanoseconds embedding_nanoseconds "what that took, from the live plan on",
+}
+
+/// A user's statement begins.
+pub(crate) fn note_user_statement() {
+    if let Some(shared) = shared() {
+        shared.counters.user_statements.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Users' statements that began.
+pub(crate) fn user_statements() -> u64 {
+    shared().map_or(0, |shared| {
+        shared.counters.user_statements.load(Ordering::Relaxed)
+    })
 }
 
 /// Notes the end of a worker's cycle.

@@ -4,6 +4,7 @@ use super::layout::Guard;
 use crate::pg::catalog;
 use crate::pg::shmem::{Update, shared};
 use engine::decision::{ArmStatistics, BreakerState, Decision, TrialBudget};
+use std::time::Duration;
 
 fn place(database: u32) -> u64 {
     u64::from(database)
@@ -27,9 +28,12 @@ fn change<R: Default>(database: u32, change: impl FnOnce(&mut Guard) -> R) -> R 
     answer
 }
 
-/// An execution took this long, in all.
-pub(crate) fn spend(database: u32, taken_ms: f64) {
-    change(database, |guard| guard.spent_ms += taken_ms);
+/// An execution took this long, in all; `is_news` says that there may be something new to try.
+pub(crate) fn spend(database: u32, taken_ms: f64, is_news: bool) {
+    change(database, |guard| {
+        guard.spent_ms += taken_ms;
+        guard.has_dreams |= u32::from(is_news);
+    });
 }
 
 /// A trial ended: `ratio` to the best latency known before, or the share of it after which it was cut off; `lost_ms` is
@@ -68,6 +72,38 @@ pub(crate) fn budget(guard: &Guard, share: f64) -> TrialBudget {
         spent_ms: guard.spent_ms,
         lost_ms: guard.lost_ms,
     }
+}
+
+/// What is left of an hour's time for trials that nobody waits for.
+pub(crate) fn dream_time_left(database: u32, per_hour: Duration) -> Duration {
+    let guard = get(database);
+    let spent_ms = if guard.dream_hour == hour() {
+        guard.dreamt_ms
+    } else {
+        0.0
+    };
+    per_hour.saturating_sub(Duration::from_secs_f64(spent_ms / 1000.0))
+}
+
+/// Such trials took this long.
+pub(crate) fn spend_dream_time(database: u32, time: Duration) {
+    let hour = hour();
+    change(database, |guard| {
+        if guard.dream_hour != hour {
+            guard.dream_hour = hour;
+            guard.dreamt_ms = 0.0;
+        }
+        guard.dreamt_ms += time.as_secs_f64() * 1000.0;
+    });
+}
+
+/// Whether something promising is left to try.
+pub(crate) fn set_has_dreams(database: u32, has_dreams: bool) {
+    change(database, |guard| guard.has_dreams = u32::from(has_dreams));
+}
+
+fn hour() -> i64 {
+    catalog::seconds() / 3600
 }
 
 /// Puts back what was known before the server started, unless something is known since.

@@ -85,6 +85,13 @@ pub(crate) struct Guard {
     pub(crate) spent_ms: f64,
     /// Milliseconds that users waited for trials in vain.
     pub(crate) lost_ms: f64,
+    /// Hour in which trials ran last while nobody waited.
+    pub(crate) dream_hour: i64,
+    /// Milliseconds they took in it.
+    pub(crate) dreamt_ms: f64,
+    /// 1 while there is something promising to try.
+    pub(crate) has_dreams: u32,
+    reserved: u32,
     /// Suspends all decisions when they are slower than stock.
     pub(crate) breaker: Breaker,
     /// What hint sets brought.
@@ -99,6 +106,10 @@ impl Guard {
             trials: 0,
             spent_ms: 0.0,
             lost_ms: 0.0,
+            dream_hour: 0,
+            dreamt_ms: 0.0,
+            has_dreams: 1,
+            reserved: 0,
             breaker: Breaker::default(),
             arms: ArmStatistics::default(),
         }
@@ -124,6 +135,12 @@ pub(crate) const PLAN_BYTES: usize = 3840;
 
 /// Bytes of counted sub-joins that fit into one slot of the ring; what is longer is dropped.
 pub(crate) const SUB_JOIN_BYTES: usize = 2048;
+
+/// Bytes of a statement that fit into one slot of the ring; longer ones are not stored.
+pub(crate) const TEXT_BYTES: usize = 2048;
+
+/// Bytes of a `search_path`; statements under a longer one are not stored.
+pub(crate) const SEARCH_PATH_BYTES: usize = 256;
 
 /// One execution, on its way from a backend to the worker.
 #[derive(Debug, Clone, Copy)]
@@ -177,6 +194,14 @@ pub(crate) struct Trajectory {
     pub(crate) sub_joins_length: u32,
     /// Counts for the row model, in the engine's binary form.
     pub(crate) sub_joins: [u8; SUB_JOIN_BYTES],
+    /// Length of `text`; 0 unless literals may be stored.
+    pub(crate) text_length: u32,
+    /// Length of `search_path`.
+    pub(crate) search_path_length: u32,
+    /// The statement.
+    pub(crate) text: [u8; TEXT_BYTES],
+    /// The `search_path` it was analysed under.
+    pub(crate) search_path: [u8; SEARCH_PATH_BYTES],
 }
 
 /// A database that has the extension.

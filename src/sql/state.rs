@@ -10,13 +10,14 @@ use crate::settings;
 use crate::shmem::{self, statements};
 use crate::worker::patterns::{change, parameter_name};
 use crate::worker::sona::{self, Learned, OwnSettings, with_known};
-use engine::learning::Execution;
+use crate::worker::trials::Candidates;
 use engine::learning::dream::Dream;
+use engine::learning::{DeepReport, Execution};
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern};
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The most that is imported.
 const IMPORTED_BYTES: usize = 256 << 20;
@@ -217,6 +218,25 @@ fn dag_dream(
     TableIterator::new(or_raise(dream(&budget)))
 }
 
+/// Plans what to try, and tries for the rest of the time if that is allowed.
+fn dream_and_try(budget: Duration) -> (DeepReport, Vec<Execution>) {
+    if !settings::runs_trials() {
+        return sona::dream(budget);
+    }
+    let begun = Instant::now();
+    let dreamt = sona::dream(budget.div_f64(PLANNING_SHARE).min(MOST_PLANNING));
+    match Candidates::read() {
+        Ok(mut candidates) => _ = candidates.run(budget.saturating_sub(begun.elapsed()), usize::MAX, false),
+        Err(error) => pgrx::error!("ruvector_dag could not read the statements to try: {error}"),
+    }
+    dreamt
+}
+
+/// Of a dream's time, this part plans when trials run, too …
+const PLANNING_SHARE: f64 = 10.0;
+/// … and no longer than this.
+const MOST_PLANNING: Duration = Duration::from_secs(1);
+
 fn dream(budget: &Interval) -> Result<Vec<DreamRow>, Report> {
     is_writable()?;
     if !settings::is_enabled() {
@@ -233,7 +253,7 @@ fn dream(budget: &Interval) -> Result<Vec<DreamRow>, Report> {
     let budget = Duration::from_micros(u64::try_from(budget_us).unwrap_or(0));
     let viewer = Viewer::current();
     let (report, executions) = settings::paused(|| {
-        own_settings::within_as_owner(|| catalog::lock_extension().then(|| sona::dream(budget)))
+        own_settings::within_as_owner(|| catalog::lock_extension().then(|| dream_and_try(budget)))
     })
     .unwrap_or_default();
     let known: HashMap<u64, &Execution> = executions.iter().map(|seen| (seen.statement, seen)).collect();

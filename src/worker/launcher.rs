@@ -4,7 +4,7 @@ use crate::pg::background_worker::{self, Started};
 use crate::pg::catalog;
 use crate::settings;
 use crate::shmem::layout::Database;
-use crate::shmem::{databases, ring};
+use crate::shmem::{databases, guards, ring};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ const BACK_OFF_S: i64 = 10;
 const MOST_DOUBLINGS: u32 = 5;
 /// Dirty entries without a trajectory (after an error) wait no longer than this.
 const SWEEP_S: i64 = 30;
+/// Seconds between two workers of a database in which there is something promising to try.
+const DREAM_S: i64 = 2;
 /// A standby looks this often what its primary learned.
 const FOLLOW_S: i64 = 10;
 
@@ -99,6 +101,9 @@ fn has_work(known: &Database, now: i64) -> bool {
     known.is_loaded == 0
         || ring::has_waiting(known.database)
         || now - known.cycled_at >= interval.min(at_most)
+        || (now - known.cycled_at >= DREAM_S
+            && settings::runs_trials()
+            && guards::get(known.database).has_dreams != 0)
 }
 
 /// Finds databases that came, and forgets those that are gone.

@@ -1,6 +1,6 @@
 //! One worker's life, and the same cycle inside a session that asks for it.
 
-use super::{earned, load, persist, rewards, rows, sona};
+use super::{earned, load, persist, rewards, rows, sona, trials};
 use crate::pg::{background_worker, catalog, own_settings};
 use crate::shmem::{counters, databases, ring};
 use std::time::{Duration, Instant};
@@ -46,6 +46,7 @@ pub(super) fn run(database: u32) {
         if !catalog::is_standby() {
             drain(database);
             background_worker::transaction(|| locked(|| sona::learn_when_due(database)));
+            trials::when_idle(database, STAY);
         }
     }
     databases::set_cycled(database, catalog::seconds());

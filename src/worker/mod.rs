@@ -19,6 +19,7 @@ pub(crate) mod recording;
 pub(crate) mod sona;
 mod rows;
 pub(crate) mod patterns;
+pub(crate) mod trials;
 
 pub(crate) use learner::{Lesson, learn_now};
 pub(crate) use persist::forget;

@@ -157,9 +157,33 @@ fn plan_shape(class: u64, plan: &PlanEvidence) {
     );
 }
 
+/// Writes the text of a statement, which only superusers can read.
+fn text(entry: &Trajectory) {
+    let text = str::from_utf8(&entry.text[..entry.text_length as usize]);
+    let path = str::from_utf8(&entry.search_path[..entry.search_path_length as usize]);
+    let (Ok(text), Ok(path)) = (text, path) else {
+        return;
+    };
+    if text.is_empty() || !settings::stores_literals() {
+        return;
+    }
+    run(
+        "INSERT INTO ruvector.dag_statement_texts AS known (class, userid, search_path, query, stored_at) \
+         VALUES ($1, $2, $3, $4, now()) ON CONFLICT (class) DO UPDATE SET search_path = excluded.search_path, \
+         query = excluded.query, stored_at = excluded.stored_at WHERE known.search_path <> excluded.search_path",
+        &[
+            bits(entry.class).into(),
+            pg_sys::Oid::from(entry.user).into(),
+            path.into(),
+            text.into(),
+        ],
+    );
+}
+
 /// Writes executions.
 pub(super) fn trajectories(entries: &[(usize, Trajectory)]) -> usize {
     for (_, entry) in entries {
+        text(entry);
         let known = |number: f64| (!number.is_nan()).then_some(number);
         let plan = &entry.plan[..entry.plan_length as usize];
         let sub_joins = &entry.sub_joins[..entry.sub_joins_length as usize];
@@ -217,6 +241,10 @@ pub(super) fn tidy() {
          DELETE FROM ruvector.dag_plan_shapes WHERE class IN (SELECT class FROM gone)",
         &[(classes::capacity() as i64).into()],
     );
+    run(
+        "DELETE FROM ruvector.dag_statement_texts WHERE NOT $1 OR class NOT IN (SELECT class FROM ruvector.dag_statement_classes)",
+        &[settings::stores_literals().into()],
+    );
 }
 
 /// Removes the oldest executions beyond the limit.
@@ -234,6 +262,7 @@ pub(crate) fn forget(patterns: bool, trajectories: bool) {
     own_settings::within(|| {
         run("DELETE FROM ruvector.dag_plan_shapes", &[]);
         run("DELETE FROM ruvector.dag_statement_classes", &[]);
+        run("DELETE FROM ruvector.dag_statement_texts", &[]);
         super::earned::forget();
         if patterns {
             run("DELETE FROM ruvector.dag_corrections", &[]);

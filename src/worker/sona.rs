@@ -375,6 +375,11 @@ pub(super) fn learn_when_due(database: u32) {
     }
 }
 
+/// Whether hardly anybody uses the server.
+pub(super) fn is_idle() -> bool {
+    situation().load <= settings::budgets().idle_load
+}
+
 fn situation() -> Situation {
     let count = |sql: &str| Spi::get_one::<i64>(sql).ok().flatten().unwrap_or(0);
     let active = count(ACTIVE) as f64;

@@ -271,10 +271,14 @@ fn the_breaker_opens_when_decisions_are_slower_than_stock_and_closes_again() {
 fn the_budget_holds() {
     let budget = TrialBudget {
         share: 0.05,
-        spent_ms: 1000.0,
-        lost_ms: 30.0,
+        spent_ms: 1e6,
+        lost_ms: 50_000.0,
     };
-    assert!(budget.allows(20.0) && !budget.allows(20.1));
+    assert!(
+        budget.allows(1000.0) && !budget.allows(1000.1),
+        "the share and a second"
+    );
+    assert!(!TrialBudget { share: 0.0, ..budget }.allows(1.0));
 }
 
 /// Log-normal latencies around `centre`.

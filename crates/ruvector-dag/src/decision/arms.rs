@@ -12,8 +12,8 @@ use super::hints::{ARMS, HintSet, arm_of};
 pub const GAINS: [f64; 5] = [0.1, 0.35, 0.65, 0.95, f64::INFINITY];
 /// A ratio that stands for its class.
 const CENTRES: [f64; 5] = [0.05, 0.2, 0.5, 0.82, 1.3];
-/// What is assumed of an arm before its first trial, in trials: one in eight gains, most of them little.
-const PRIOR: [f64; 5] = [0.02, 0.03, 0.06, 0.07, 0.82];
+/// What is assumed of an arm before its first trial: one in three gains, most of them little.
+const PRIOR: [f64; 5] = [0.03, 0.05, 0.12, 0.12, 0.68];
 /// Trials of all statements together count this much for the arms that were not tried yet.
 const SHARED: f64 = 2.0;
 /// Weight of the earlier trials of an arm at each new one.

@@ -105,6 +105,9 @@ pub struct StatementEvidence {
     dismissals: u32,
     /// What the stock plan uses, as bits.
     traits: u32,
+    /// Trials in a row that brought nothing.
+    pub failures: u32,
+    reserved: u32,
 }
 
 impl StatementEvidence {
@@ -159,6 +162,7 @@ impl StatementEvidence {
         if run.decision.is_stock() {
             self.traits = u32::from(run.uses_jit) * USES_JIT + u32::from(run.is_parallel) * IS_PARALLEL;
         }
+        let best_ms = self.best_ms();
         let seen_at = u32::try_from(self.calls).unwrap_or(u32::MAX);
         let is_new = self.plan(run.shape).is_none();
         let plan = self.slot(run);
@@ -175,6 +179,14 @@ impl StatementEvidence {
             }
         };
         self.trials += u32::from(is_new && !is_stock);
+        if run.is_trial {
+            let is_gain = matches!(run.outcome, Ok(taken_ms) if taken_ms <= best_ms.unwrap_or(f64::MAX));
+            self.failures = if is_gain {
+                0
+            } else {
+                self.failures.saturating_add(1)
+            };
+        }
         if has_shifted {
             self.restart(run.shape);
         }
@@ -203,6 +215,7 @@ impl StatementEvidence {
         self.lost_ms = 0.0;
         self.saved_ms = 0.0;
         self.tried_arms = 0;
+        self.failures = 0;
         self.dismissed = [0; DISMISSED];
         self.fresh = 1;
         for plan in self.plans.iter_mut().filter(|plan| plan.shape != shape) {
