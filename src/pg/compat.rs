@@ -113,13 +113,15 @@ pub(super) struct RunRequest {
 }
 
 impl RunRequest {
-    /// Whether everything is asked for, at once and for the only time.
-    pub(super) fn is_for_all(self) -> bool {
-        #[cfg(not(feature = "pg18"))]
-        let is_once = self.execute_once;
-        #[cfg(feature = "pg18")]
-        let is_once = true;
-        is_once && self.count == 0 && self.direction == pg_sys::ScanDirection::ForwardScanDirection
+    /// Whether everything is asked for, for the first time. What `execute_once` says is no use: the latest minor versions
+    /// don't set it any more.
+    ///
+    /// # Safety
+    /// The request came from PostgreSQL.
+    pub(super) unsafe fn is_for_all(self) -> bool {
+        // SAFETY: by the caller's promise.
+        let is_first = unsafe { !(*self.query).already_executed };
+        is_first && self.count == 0 && self.direction == pg_sys::ScanDirection::ForwardScanDirection
     }
 
     /// Marks the execution as done, its rows having been given to the receiver.
@@ -130,10 +132,7 @@ impl RunRequest {
         // SAFETY: by the caller's promise.
         unsafe {
             (*(*self.query).estate).es_processed = rows;
-            #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16", feature = "pg17"))]
-            {
-                (*self.query).already_executed = true;
-            }
+            (*self.query).already_executed = true;
         }
     }
 
