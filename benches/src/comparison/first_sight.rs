@@ -2,6 +2,7 @@
 
 use super::split::Split;
 use super::statement::Statement;
+use crate::plan_shape;
 use crate::workload::template_of;
 use serde::Serialize;
 use std::fmt::Write;
@@ -107,12 +108,15 @@ impl FirstSights {
             self.worst_ratio,
             super::markdown::list(&self.too_slow)
         );
-        let cut_off: Vec<String> = self
-            .statements
-            .iter()
-            .filter(|sight| sight.is_cut_off)
-            .map(|sight| sight.id.clone())
-            .collect();
+        let ids = |wanted: &dyn Fn(&FirstSight) -> bool| {
+            let found = self.statements.iter().filter(|sight| wanted(sight));
+            found.map(|sight| sight.id.clone()).collect::<Vec<_>>()
+        };
+        let same_plan = ids(&|sight| sight.is_too_slow() && sight.plan_change == plan_shape::SAME);
+        if !same_plan.is_empty() {
+            let _ = write!(text, "; of these with stock's plan: {}", same_plan.join(", "));
+        }
+        let cut_off = ids(&|sight| sight.is_cut_off);
         if !cut_off.is_empty() {
             let _ = write!(text, "; cut off, so in truth slower: {}", cut_off.join(", "));
         }

@@ -209,7 +209,8 @@ fn total(statements: &[Statement], wanted: impl Fn(&Statement) -> bool) -> Total
             .iter()
             .filter(|statement| statement.stock_ms.is_some() && wanted(statement))
     };
-    let sum = |value: &dyn Fn(&Statement) -> Option<f64>| counted().filter_map(value).sum();
+    // The sum of nothing would be -0.
+    let sum = |value: &dyn Fn(&Statement) -> Option<f64>| counted().filter_map(value).sum::<f64>() + 0.0;
     Total {
         stock_ms: sum(&|statement| statement.stock_ms),
         best_ms: sum(&|statement| statement.best_ms),
