@@ -125,8 +125,9 @@ fn of_event_kind(kind: u32) -> Vec<String> {
         ),
         // Anti-join written as an outer join.
         format!(
-            "SELECT count(*) FROM orders o LEFT JOIN events e ON e.customer_id = o.customer_id AND {events} \
-             WHERE o.year = 2023 AND o.status = 2 AND o.channel = 2 AND e.id IS NULL"
+            "SELECT count(*) FROM customers c JOIN orders o ON o.customer_id = c.id LEFT JOIN events e \
+             ON e.customer_id = o.customer_id AND {events} WHERE c.country = 6 AND c.language = 6 AND o.year = 2023 \
+             AND o.status = 2 AND o.channel = 2 AND e.id IS NULL"
         ),
         // Semi-join written as IN.
         format!(
