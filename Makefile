@@ -16,7 +16,7 @@ help:
 	@echo "                     ORACLE= (a file of bench-oracle) DRIFT= (the round after which a third of the rows is replaced)"
 	@echo "make bench-generated the same of a generated shop: SIZE= (1: ten times the demo) and as above, without DATA and QUERIES"
 	@echo "make bench-oracle    the best of 49 hint sets per statement; GENERATED=1 for the shop; writes OUT/oracle.json, resumes"
-	@echo "make bench-mixed     random order, many clients: CLIENTS= SECONDS= GENERATED=1"
+	@echo "make bench-mixed     random order, many clients: CLIENTS= SECONDS= TRIALS= GENERATED=1"
 	@echo "make bench-ablate    the same run with each mechanism off: as bench-stats, GENERATED=1"
 	@echo "make bench-rows      q-errors of learned row counts on STATS: DATA= OUT="
 	@echo "make bench-overhead  planning and pgbench overhead: OUT="
@@ -61,7 +61,7 @@ bench-oracle:
 
 bench-mixed:
 	$(XTASK) bench mixed $(WORKLOAD) $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(SECONDS),--seconds $(SECONDS)) \
-		$(if $(ROUNDS),--rounds $(ROUNDS)) --out $(OUT)
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(TRIALS),--trials $(TRIALS)) --out $(OUT)
 
 bench-ablate:
 	$(XTASK) bench ablate $(WORKLOAD) $(RUN) --out $(OUT)

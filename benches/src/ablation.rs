@@ -1,6 +1,6 @@
 //! The same run with each mechanism off.
 
-use crate::comparison::{self, Copy};
+use crate::comparison::{self, FreshCopy};
 use crate::session::Session;
 use crate::workload::DATABASE;
 use anyhow::Result;
@@ -99,7 +99,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             json.push(serde_json::json!({ "without": name, "missing_setting": missing }));
             continue;
         }
-        let copy = Copy::new(&cluster, number)?;
+        let copy = FreshCopy::new(&cluster, number)?;
         let report = comparison::compare(
             &cluster,
             &copy.name,

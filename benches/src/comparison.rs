@@ -77,7 +77,7 @@ impl Options {
         let mut settings = self.workload.describe();
         settings["rounds"] = self.rounds.into();
         settings["trials_s"] = self.trials.into();
-        settings["split"] = self.split.map(|split| format!("{split:?}")).into();
+        settings["split"] = self.split.map(|split| split.to_string()).into();
         settings["drift_after_round"] = self.drift.into();
         settings
     }
@@ -85,6 +85,13 @@ impl Options {
 
 /// Runs the benchmark and writes the report.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    ensure!(
+        options
+            .drift
+            .is_none_or(|round| (1..options.rounds).contains(&round)),
+        "--drift takes a round before the last of {}",
+        options.rounds
+    );
     let server = Server::with_extension(15)?;
     let cluster = options.workload.start(&server)?;
     let report = match options.split {
@@ -159,7 +166,7 @@ fn compare_split(cluster: &Cluster<'_>, options: &Options, split: Split) -> Resu
             fold.test.len()
         );
         let pick = |places: &[usize]| places.iter().map(|&at| queries[at].clone()).collect::<Vec<_>>();
-        let copy = Copy::new(cluster, number)?;
+        let copy = FreshCopy::new(cluster, number)?;
         let mut runner = Runner::open(cluster, &copy.name, options, &[])?;
         let mut train = runner.warm_up(pick(&fold.train))?;
         let test = runner.warm_up(pick(&fold.test))?;
@@ -177,11 +184,11 @@ fn compare_split(cluster: &Cluster<'_>, options: &Options, split: Split) -> Resu
 }
 
 /// A copy of the data, in which nothing was learned yet.
-pub(crate) struct Copy {
+pub(crate) struct FreshCopy {
     pub(crate) name: String,
 }
 
-impl Copy {
+impl FreshCopy {
     /// Copies [`DATABASE`], to which nobody may be connected.
     pub(crate) fn new(cluster: &Cluster<'_>, number: usize) -> Result<Self> {
         let name = format!("{DATABASE}_{number}");

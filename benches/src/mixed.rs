@@ -1,6 +1,7 @@
 //! Several clients at once: short statements in random order, in blocks of time, stock and learned in turn.
 
 use crate::comparison::is_slower;
+use crate::idle_trials::IdleTrials;
 use crate::session::{Outcome, Session, median, quantile};
 use crate::workload::{self, DATABASE};
 use anyhow::{Context, Result, anyhow, ensure};
@@ -31,6 +32,9 @@ pub(crate) struct Options {
     /// Rounds to learn, one client, before the first block.
     #[arg(long, default_value_t = 4)]
     rounds: usize,
+    /// After each of these rounds the server may try plans of stored statements for so many seconds.
+    #[arg(long)]
+    trials: Option<f64>,
     /// Statements that take less than this, in milliseconds, when run stock alone.
     #[arg(long, default_value_t = 1000.0)]
     under: f64,
@@ -167,9 +171,16 @@ fn choose(options: &Options, cluster: &Cluster<'_>) -> Result<Vec<Statement>> {
 
 fn learn(options: &Options, cluster: &Cluster<'_>, statements: &[Statement]) -> Result<()> {
     let mut learned = Session::open(cluster, DATABASE, &settings_of(options, 1))?;
+    let mut trials = match options.trials {
+        Some(seconds) => IdleTrials::switch_on(Session::open(cluster, DATABASE, "")?, seconds)?,
+        None => None,
+    };
     for _ in 0..options.rounds {
         for statement in statements {
             learned.run(&statement.sql)?;
+        }
+        if let Some(trials) = &mut trials {
+            trials.run()?;
         }
     }
     Ok(())

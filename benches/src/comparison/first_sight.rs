@@ -65,7 +65,7 @@ pub(super) struct FirstSights {
 impl FirstSights {
     pub(super) fn new(split: Split, templates: usize, folds: usize) -> Self {
         Self {
-            split: format!("{split:?}"),
+            split: split.to_string(),
             templates,
             folds,
             stock_ms: 0.0,

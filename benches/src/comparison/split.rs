@@ -3,6 +3,7 @@
 use crate::workload::template_of;
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
 /// How statements are divided.
@@ -40,6 +41,15 @@ impl FromStr for Split {
             other => {
                 bail!("no split {other:?}: thirds:SEED, or template:GROUPS:SEED (0 groups: one per template)")
             }
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Thirds { seed } => write!(f, "thirds:{seed}"),
+            Self::Template { groups, seed } => write!(f, "template:{groups}:{seed}"),
         }
     }
 }
@@ -130,6 +140,13 @@ mod tests {
             for pair in [[0, 1], [2, 3], [5, 6]] {
                 assert_eq!(fold.test.contains(&pair[0]), fold.test.contains(&pair[1]));
             }
+        }
+    }
+
+    #[test]
+    fn a_split_reads_what_it_writes() {
+        for text in ["thirds:7", "template:0:3"] {
+            assert_eq!(text.parse::<Split>().expect("well formed").to_string(), text);
         }
     }
 
