@@ -26,6 +26,7 @@ use report::{Report, Run};
 use runner::Runner;
 use split::Split;
 use statement::Statement;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use testkit::{Cluster, Server};
 
@@ -73,6 +74,14 @@ impl Options {
         options
     }
 
+    /// Best hint set over stock. Asked for before anything runs, so that a wrong file costs no run.
+    fn oracle_ratios(&self) -> Result<Option<HashMap<String, f64>>> {
+        let Some(path) = &self.oracle else {
+            return Ok(None);
+        };
+        Ok(Some(Oracle::read(path)?.ratios_for(&self.workload.describe())?))
+    }
+
     fn describe(&self) -> serde_json::Value {
         let mut settings = self.workload.describe();
         settings["rounds"] = self.rounds.into();
@@ -92,6 +101,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "--drift takes a round before the last of {}",
         options.rounds
     );
+    options.oracle_ratios()?;
     let server = Server::with_extension(15)?;
     let cluster = options.workload.start(&server)?;
     let report = match options.split {
@@ -115,37 +125,36 @@ pub(crate) fn compare(
     options: &Options,
     commands: &[String],
 ) -> Result<Report> {
+    let oracle = options.oracle_ratios()?;
     let mut runner = Runner::open(cluster, database, options, commands)?;
     let mut statements = runner.warm_up(options.workload.statements()?)?;
     let trials_ms = runner.rounds(&mut statements)?;
     runner.compare_plans(&mut statements)?;
-    finish(options, statements, trials_ms, None)
+    Ok(finish(options, statements, trials_ms, oracle, None))
 }
 
 fn finish(
     options: &Options,
     statements: Vec<Statement>,
     trials_ms: Vec<f64>,
+    oracle: Option<HashMap<String, f64>>,
     first_sight: Option<FirstSights>,
-) -> Result<Report> {
-    let oracle = options.oracle.as_deref().map(Oracle::read).transpose()?;
-    let ratios = oracle
-        .map(|oracle| oracle.ratios_for(&options.workload.describe()))
-        .transpose()?;
-    Ok(Report::new(Run {
+) -> Report {
+    Report::new(Run {
         title: options.workload.title(),
         settings: options.describe(),
         statements,
         trials_ms,
         drift: options.drift,
-        oracle: ratios,
+        oracle,
         first_sight,
-    }))
+    })
 }
 
 /// A run per fold, each in a fresh copy of the database; the report is that of the first fold's statements learned from,
 /// with the first sight of all folds.
 fn compare_split(cluster: &Cluster<'_>, options: &Options, split: Split) -> Result<Report> {
+    let oracle = options.oracle_ratios()?;
     let queries = options.workload.statements()?;
     let texts: Vec<&str> = queries.iter().map(|(_, sql)| sql.as_str()).collect();
     let folds = split.folds(&texts);
@@ -180,7 +189,7 @@ fn compare_split(cluster: &Cluster<'_>, options: &Options, split: Split) -> Resu
         copy.remove(cluster)?;
     }
     let (statements, trials_ms) = seen.unwrap_or_default();
-    finish(options, statements, trials_ms, Some(sights))
+    Ok(finish(options, statements, trials_ms, oracle, Some(sights)))
 }
 
 /// A copy of the data, in which nothing was learned yet.
