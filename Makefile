@@ -3,14 +3,21 @@ XTASK = cargo xtask
 DATA ?= ../shared/stats
 OUT ?= bench-out
 
-.PHONY: help setup build demo test check bench bench-stats bench-rows bench-overhead install installcheck majors clean
+.PHONY: help setup build demo test check bench bench-stats bench-generated bench-oracle bench-mixed bench-ablate bench-rows \
+	bench-overhead install installcheck majors clean
 
 help:
 	@echo "make demo            a throwaway cluster, sample data, learning, a before/after table"
 	@echo "make test            every test"
 	@echo "make check           formatting, lints, documentation"
 	@echo "make bench           the engine's benches, planning and pgbench overhead"
-	@echo "make bench-stats     STATS, stock against learned: DATA= QUERIES= ROUNDS= LIMIT= ONLY= SETTINGS= OUT="
+	@echo "make bench-stats     STATS, stock against learned: DATA= QUERIES= ROUNDS= LIMIT= ONLY= SETTINGS= OUT= and"
+	@echo "                     TRIALS= (seconds of idle time after a round) SPLIT= (thirds:SEED, template:GROUPS:SEED)"
+	@echo "                     ORACLE= (a file of bench-oracle) DRIFT= (the round after which a third of the rows is replaced)"
+	@echo "make bench-generated the same of a generated shop: SIZE= (1: ten times the demo) and as above, without DATA and QUERIES"
+	@echo "make bench-oracle    the best of 49 hint sets per statement; GENERATED=1 for the shop; writes OUT/oracle.json, resumes"
+	@echo "make bench-mixed     random order, many clients: CLIENTS= SECONDS= TRIALS= GENERATED=1"
+	@echo "make bench-ablate    the same run with each mechanism off: as bench-stats, GENERATED=1"
 	@echo "make bench-rows      q-errors of learned row counts on STATS: DATA= OUT="
 	@echo "make bench-overhead  planning and pgbench overhead: OUT="
 	@echo "make install         into the installed PostgreSQL 15 (needs the right to write there)"
@@ -37,10 +44,27 @@ bench:
 	$(XTASK) bench planning --out $(OUT)
 	$(XTASK) bench pgbench --out $(OUT)
 
+WORKLOAD = $(if $(GENERATED),--generated $(if $(SIZE),--size $(SIZE)),--data $(DATA) $(if $(QUERIES),--queries $(QUERIES))) \
+	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ONLY),--only $(ONLY)) $(if $(SETTINGS),--settings $(SETTINGS))
+RUN = $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SPLIT),--split $(SPLIT)) \
+	$(if $(ORACLE),--oracle $(ORACLE)) $(if $(DRIFT),--drift $(DRIFT))
+
 bench-stats:
-	$(XTASK) bench stats --data $(DATA) --out $(OUT) $(if $(QUERIES),--queries $(QUERIES)) \
-		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(ONLY),--only $(ONLY)) \
-		$(if $(SETTINGS),--settings $(SETTINGS))
+	$(XTASK) bench stats $(WORKLOAD) $(RUN) --out $(OUT)
+
+bench-generated: GENERATED = 1
+bench-generated:
+	$(XTASK) bench generated $(WORKLOAD) $(RUN) --out $(OUT)
+
+bench-oracle:
+	$(XTASK) bench oracle $(WORKLOAD) --resume --file $(OUT)/oracle.json
+
+bench-mixed:
+	$(XTASK) bench mixed $(WORKLOAD) $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(TRIALS),--trials $(TRIALS)) --out $(OUT)
+
+bench-ablate:
+	$(XTASK) bench ablate $(WORKLOAD) $(RUN) --out $(OUT)
 
 bench-rows:
 	$(XTASK) bench rows --data $(DATA) --out $(OUT)

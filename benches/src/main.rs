@@ -1,12 +1,17 @@
 //! End-to-end measurements on throwaway clusters. Every number is a ratio to stock PostgreSQL in the same run.
 
-mod demo;
-mod overhead;
-mod plan_shape;
-mod planning;
-mod rows;
+mod workload;
 mod session;
-mod stats;
+mod idle_trials;
+mod plan_shape;
+mod demo;
+mod comparison;
+mod oracle;
+mod mixed;
+mod ablation;
+mod rows;
+mod planning;
+mod overhead;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -23,21 +28,44 @@ enum Program {
     /// Sample data, learning, a before/after table.
     Demo(demo::Options),
     /// STATS, stock against learned.
-    Stats(stats::Options),
+    Stats(comparison::Options),
+    /// The same of a generated shop: the demo's recipe at ten times its size, 60 statements over ten tables.
+    Generated(comparison::Options),
+    /// The fastest of 49 hint sets per statement, for the oracle column of a report.
+    Oracle(oracle::Options),
+    /// Statements in random order by several clients at once, stock and learned in turn.
+    Mixed(mixed::Options),
+    /// The same run with each mechanism off.
+    Ablate(ablation::Options),
     /// The sub-joins of STATS: PostgreSQL's estimates and exact counts.
     Rows(rows::Options),
     /// Planning time on top of stock, by number of tables.
     Planning(planning::Options),
-    /// pgbench -S throughput on top of stock.
+    /// pgbench throughput on top of stock: -S and TPC-B-like.
     Pgbench(overhead::Options),
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().program {
         Program::Demo(options) => demo::run(&options),
-        Program::Stats(options) => stats::run(&options),
+        Program::Stats(options) => comparison::run(&options),
+        Program::Generated(options) => comparison::run(&options.of_generated()),
+        Program::Oracle(options) => oracle::run(&options),
+        Program::Mixed(options) => mixed::run(&options),
+        Program::Ablate(options) => ablation::run(&options),
         Program::Rows(options) => rows::run(&options),
         Program::Planning(options) => planning::run(&options),
         Program::Pgbench(options) => overhead::run(&options),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_program_has_options_that_go_together() {
+        Arguments::command().debug_assert();
     }
 }

@@ -1,4 +1,5 @@
-//! `pgbench -S` with the extension at its defaults against without, and against pg_stat_statements, in rotation.
+//! pgbench, read-only (`-S`) and TPC-B-like, with the extension at its defaults against without, and against
+//! pg_stat_statements, in rotation.
 
 use crate::session::median;
 use anyhow::{Context, Result, ensure};
@@ -35,6 +36,15 @@ const CONFIGURATIONS: [(&str, &str, bool); 4] = [
     ("pg_stat_statements", "pg_stat_statements", false),
 ];
 
+/// What pgbench runs: script, protocol, and the arguments for both.
+const RUNS: [(&str, &str, &[&str]); 4] = [
+    ("-S", "prepared", &["-S", "-n", "-M", "prepared"]),
+    ("-S", "simple", &["-S", "-n", "-M", "simple"]),
+    // Without -n the small tables, of which every transaction updates a row, are vacuumed before each run.
+    ("TPC-B-like", "prepared", &["-M", "prepared"]),
+    ("TPC-B-like", "simple", &["-M", "simple"]),
+];
+
 /// Measures and writes the report. One cluster, restarted with another library each time: between two clusters with the
 /// same data there are differences of several per cent.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -58,40 +68,33 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 .batch_execute(&format!("CREATE EXTENSION {name}"))?;
         }
     }
-    let mut text =
-        "| protocol | configuration | tps, median | / without, median of pairs |\n|---|---|---|---|\n"
-            .to_owned();
+    let mut text = "| script | protocol | without, tps | ruvector_dag / without | pg_stat_statements / without | compute_query_id alone \
+                    / without | ruvector_dag / pg_stat_statements |\n|---|---|---|---|---|---|---|\n"
+        .to_owned();
     let mut json = Vec::new();
-    for protocol in ["prepared", "simple"] {
-        let mut tps: [Vec<f64>; CONFIGURATIONS.len()] = Default::default();
-        for rotation in 0..options.rotations {
-            for step in 0..CONFIGURATIONS.len() {
-                // Each comes first, second and last in turn.
-                let at = (step + rotation) % CONFIGURATIONS.len();
-                restart_with(&cluster, CONFIGURATIONS[at])?;
-                // A first second fills the caches.
-                pgbench(options, &cluster, protocol, 1)?;
-                tps[at].push(pgbench(options, &cluster, protocol, options.seconds)?);
-            }
-        }
+    for (script, protocol, arguments) in RUNS {
+        let tps = rotate(options, &cluster, arguments)?;
+        let ratio = |of: usize, to: usize| {
+            let pairs = tps[of].iter().zip(&tps[to]).map(|(one, other)| one / other);
+            median(&pairs.collect::<Vec<_>>())
+        };
+        let line = format!(
+            "| {script} | {protocol} | {:.0} | {:.3} | {:.3} | {:.3} | {:.3} |",
+            median(&tps[0]),
+            ratio(2, 0),
+            ratio(3, 0),
+            ratio(1, 0),
+            ratio(2, 3)
+        );
+        println!("{line}");
+        let _ = writeln!(text, "{line}");
         for (at, (name, ..)) in CONFIGURATIONS.iter().enumerate() {
-            let ratios: Vec<f64> = tps[at]
-                .iter()
-                .zip(&tps[0])
-                .map(|(with, without)| with / without)
-                .collect();
-            let line = format!(
-                "| {protocol} | {name} | {:.0} | {:.3} |",
-                median(&tps[at]),
-                median(&ratios)
-            );
-            println!("{line}");
-            let _ = writeln!(text, "{line}");
             json.push(serde_json::json!({
-                "protocol": protocol, "configuration": name, "tps": tps[at], "ratio": median(&ratios),
+                "script": script, "protocol": protocol, "configuration": name, "tps": tps[at], "ratio": ratio(at, 0),
             }));
         }
     }
+    text += "\nRatios are medians of pairs of runs.\n";
     std::fs::create_dir_all(&options.out)?;
     std::fs::write(
         options.out.join("pgbench.json"),
@@ -99,6 +102,26 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     )?;
     std::fs::write(options.out.join("pgbench.md"), text)?;
     Ok(())
+}
+
+/// Transactions per second of every configuration, run by run.
+fn rotate(
+    options: &Options,
+    cluster: &Cluster<'_>,
+    arguments: &[&str],
+) -> Result<[Vec<f64>; CONFIGURATIONS.len()]> {
+    let mut tps: [Vec<f64>; CONFIGURATIONS.len()] = Default::default();
+    for rotation in 0..options.rotations {
+        for step in 0..CONFIGURATIONS.len() {
+            // Each comes first, second and last in turn.
+            let at = (step + rotation) % CONFIGURATIONS.len();
+            restart_with(cluster, CONFIGURATIONS[at])?;
+            // A first second fills the caches.
+            pgbench(options, cluster, arguments, 1)?;
+            tps[at].push(pgbench(options, cluster, arguments, options.seconds)?);
+        }
+    }
+    Ok(tps)
 }
 
 fn restart_with(cluster: &Cluster<'_>, (_, library, has_query_id): (&str, &str, bool)) -> Result<()> {
@@ -116,13 +139,12 @@ fn restart_with(cluster: &Cluster<'_>, (_, library, has_query_id): (&str, &str, 
 }
 
 /// Transactions per second of one run.
-fn pgbench(options: &Options, cluster: &Cluster<'_>, protocol: &str, seconds: u32) -> Result<f64> {
+fn pgbench(options: &Options, cluster: &Cluster<'_>, arguments: &[&str], seconds: u32) -> Result<f64> {
     let [clients, seconds] = [options.clients, seconds].map(|number| number.to_string());
     let output = cluster
         .program("pgbench")
-        .args([
-            "-S", "-n", "-M", protocol, "-c", &clients, "-j", &clients, "-T", &seconds, "postgres",
-        ])
+        .args(arguments)
+        .args(["-c", &clients, "-j", &clients, "-T", &seconds, "postgres"])
         .output()?;
     ensure!(
         output.status.success(),

@@ -30,11 +30,14 @@ fn scan_mark(name: &str) -> &'static str {
     if name.starts_with("Seq") { "" } else { "#" }
 }
 
+/// What a change is called that is none.
+pub(crate) const SAME: &str = "same plan";
+
 /// What changed, for a table.
 pub(crate) fn change(before: &Value, after: &Value) -> String {
     let (before, after) = (summary(before), summary(after));
     if before == after {
-        "same plan".to_owned()
+        SAME.to_owned()
     } else {
         format!("{before} → {after}")
     }

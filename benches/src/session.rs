@@ -45,6 +45,22 @@ impl Session {
         Ok(self.client.batch_execute(sql)?)
     }
 
+    /// The first field of the first row.
+    pub(crate) fn value(&mut self, sql: &str) -> Result<String> {
+        let messages = self.client.simple_query(sql)?;
+        let first = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        Ok(first.with_context(|| format!("nothing from {sql}"))?.to_owned())
+    }
+
+    /// Whether the server knows a setting; one that is only a placeholder does not count.
+    pub(crate) fn has_setting(&mut self, name: &str) -> Result<bool> {
+        let known = self.value(&format!("SELECT count(*) FROM pg_settings WHERE name = '{name}'"))?;
+        Ok(known != "0")
+    }
+
     /// EXPLAIN's JSON.
     pub(crate) fn explain(&mut self, options: &str, sql: &str) -> Result<serde_json::Value> {
         let messages = self

@@ -46,7 +46,7 @@ enum Chore {
     Majors,
     /// Run all tests.
     Test,
-    /// Run a program of the benches package: demo, stats, rows, pgbench, planning.
+    /// Run a program of the benches package: demo, stats, generated, oracle, mixed, ablate, rows, pgbench, planning.
     #[command(trailing_var_arg = true)]
     Bench {
         /// The program and its arguments; without any, the engine's criterion benches.
