@@ -11,6 +11,7 @@ use crate::pg::plan_tree::{self, PlanFacts};
 use crate::pg::statement::{self, Statement};
 use crate::settings::{self, Mode};
 use crate::shmem;
+use crate::steer::rows::Knowledge;
 use engine::decision::{Choice, State, StatementEvidence};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
@@ -37,9 +38,12 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// The knowledge cutoff; 0 leaves every estimate alone.
-    pub(crate) fn cutoff(&self) -> u64 {
-        self.choice.cutoff
+    /// What is known for this planning; a cutoff of 0 leaves every estimate alone.
+    pub(crate) fn knowledge(&self) -> Knowledge {
+        Knowledge {
+            cutoff: self.choice.cutoff,
+            caution: 0.0,
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use crate::attention;
 use crate::error::{from_engine, invalid_argument, not_preloaded, or_raise};
 use crate::observe::planned::{self, Planned};
 use crate::pg::ereport::{Report, sqlstate};
+use crate::pg::node_runs::NodeRun;
 use crate::pg::operators::OperatorView;
-use crate::pg::plan_state::NodeRun;
 use crate::pg::plan_tree::Counted;
 use crate::plan::read;
 use crate::steer::rows::{self, Learned};
@@ -186,6 +186,7 @@ fn counted_dag(planned: &Planned, known: &Knowledge<'_>) -> Result<QueryDag, Rep
         let run = NodeRun {
             is_complete: true,
             rows,
+            least_rows: rows,
             total_rows: rows,
             loops: 1.0,
         };
@@ -238,7 +239,8 @@ fn recommendations(view: &OperatorView, known: Option<&(&Counted, Option<Learned
         None => "its inputs' columns are correlated in a way that statistics don't show".to_owned(),
     };
     vec![format!(
-        "estimated {estimated:.0} rows, counted {actual:.0} ({factor:.0} times off): {what}"
+        "estimated {estimated:.0} rows, counted {}{actual:.0} ({factor:.0} times off): {what}",
+        at_least(learned)
     )]
 }
 
@@ -274,14 +276,21 @@ fn draw(planned: &Planned, render: impl Fn(&Drawing<'_>) -> String) -> Result<St
         .map(|view| match knowledge.get(&view.plan_node_id) {
             Some((counted, Some(learned))) => {
                 format!(
-                    "rows {:.0}, learned {:.0}",
-                    counted.estimated, learned.correction.rows
+                    "rows {:.0}, learned {}{:.0}",
+                    counted.estimated,
+                    at_least(learned),
+                    learned.correction.rows
                 )
             }
             _ => format!("rows {:.0}", view.rows),
         })
         .collect();
     Ok(render(&Drawing::new(&dag_of(planned)?).with_notes(&notes)))
+}
+
+/// What stands before a count that is only known to be that or more.
+fn at_least(learned: &Learned) -> &'static str {
+    if learned.is_bound() { ">=" } else { "" }
 }
 
 /// The decision in words.
@@ -355,7 +364,7 @@ fn row_counts(view: &OperatorView, known: Option<&(&Counted, Option<Learned>)>) 
     match learned {
         None => estimate + " learned=none",
         Some(Learned { correction, belief }) => format!(
-            "{estimate} learned={:.0} used={:.0}, counted {} times, last by query {}, belief {belief:.2}",
+            "{estimate} learned={}{:.0} used={:.0}, counted {} times, last by query {}, belief {belief:.2}",
             correction.rows, counted.planned, correction.observations, correction.queryid
         ),
     }
@@ -383,6 +392,7 @@ fn as_json(planned: &Planned) -> String {
                 "estimated_rows": known.map_or(view.rows, |(counted, _)| counted.estimated),
                 "planned_rows": known.map_or(view.rows, |(counted, _)| counted.planned),
                 "learned_rows": learned.map(|learned| learned.correction.rows),
+                "is_lower_bound": learned.map(Learned::is_bound),
                 "belief": learned.map(|learned| learned.belief),
                 "observations": learned.map(|learned| learned.correction.observations),
                 "learned_from_queryid": learned.map(|learned| learned.correction.queryid),

@@ -132,7 +132,7 @@ fn expect(
     for case in cases {
         let relations = case.set.count_ones();
         let expected = if is_counted(case) {
-            LogCorrection::counted(case.log_ratio(), 1.0, relations)
+            LogCorrection::counted(case.log_ratio())
         } else {
             let propagated = propagation.expect(case.set);
             let expected = match model {

@@ -24,7 +24,7 @@ fn tree(relations: std::ops::Range<usize>) -> impl Strategy<Value = Vec<usize>> 
 }
 
 fn exactly(mean: f64) -> LogCorrection {
-    LogCorrection::counted(mean, 1.0, 1)
+    LogCorrection::counted(mean)
 }
 
 /// Expects every set, from small to large, given what was counted.
@@ -137,9 +137,9 @@ proptest! {
     fn nothing_put_in_makes_it_no_number(sets in proptest::collection::vec((1..64u64, any::<f64>(), any::<f64>(), any::<f64>()), 0..40), asked in 1..64u64) {
         let mut propagation = Propagation::new();
         for (set, mean, variance, belief) in sets {
-            let counted = LogCorrection::counted(mean, belief, set.count_ones());
             let foreseen = RowPrediction { log_rows: variance, lower: belief, upper: mean, known: 0.5 };
             let foreseen = LogCorrection::predicted(&foreseen, mean);
+            let counted = LogCorrection::counted(mean).believed(belief, foreseen);
             propagation.insert(set, LogCorrection { mean, variance });
             let expected = propagation.expect(asked).combined_with(foreseen).combined_with(counted).at_least(variance);
             prop_assert!(expected.mean.is_finite() && expected.cautious(1.0).is_finite() && expected.cautious(belief).is_finite());
@@ -166,8 +166,11 @@ proptest! {
 }
 
 #[test]
-fn a_count_in_doubt_leaves_variance() {
-    assert_eq!(LogCorrection::counted(1.0, 1.0, 3).variance, 0.0);
-    assert!(LogCorrection::counted(1.0, 0.5, 3).variance > LogCorrection::counted(1.0, 0.9, 3).variance);
-    assert!(LogCorrection::counted(1.0, 0.5, 3).variance > LogCorrection::counted(1.0, 0.5, 2).variance);
+fn a_count_in_doubt_lies_between_it_and_what_is_expected_otherwise() {
+    let expected = Propagation::new().expect(0b11);
+    let counted = LogCorrection::counted(2.0);
+    assert_eq!(counted.believed(1.0, expected), counted);
+    assert_eq!(counted.believed(0.0, expected), expected);
+    let half = counted.believed(0.5, expected);
+    assert!(half.mean == 1.0 && half.variance > 0.0 && half.variance < expected.variance);
 }

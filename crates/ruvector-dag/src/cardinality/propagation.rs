@@ -45,16 +45,25 @@ impl LogCorrection {
         }
     }
 
-    /// Of a count believed as far as `belief`, in [0, 1], of `relations` joined.
-    pub fn counted(mean: f64, belief: f64, relations: u32) -> Self {
-        let doubt = if belief.is_finite() {
-            (1.0 - belief).clamp(0.0, 1.0)
-        } else {
-            1.0
-        };
+    /// Of a count: certain.
+    pub fn counted(mean: f64) -> Self {
         Self {
             mean: sound(mean),
-            variance: doubt * (1..=relations).map(added_variance).sum::<f64>(),
+            variance: 0.0,
+        }
+    }
+
+    /// The same believed as far as `belief`, in [0, 1], and `otherwise` for the rest.
+    pub fn believed(self, belief: f64, otherwise: Self) -> Self {
+        let belief = if belief.is_nan() {
+            0.0
+        } else {
+            belief.clamp(0.0, 1.0)
+        };
+        let between = |own: f64, other: f64| own * belief + other * (1.0 - belief);
+        Self {
+            mean: sound(between(self.mean, otherwise.mean)),
+            variance: between(self.variance, otherwise.variance),
         }
     }
 

@@ -1,0 +1,197 @@
+//! Partial knowledge on real clusters: what was not counted to its end gives lower bounds, and what was counted corrects
+//! what contains it.
+
+use anyhow::{Context, Result};
+use postgres::Client;
+use ruvector_dag_tests::{TABLE, count, learning, server};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::process::Stdio;
+
+/// Planned as a nested loop over 20,000 rows for the ten that are expected; there are 10,000.
+const SLOW: &str = "CREATE EXTENSION ruvector_dag;
+    CREATE TABLE events (a int, b int, c int, d int, k int);
+    INSERT INTO events SELECT i % 10, i % 10, i % 10, i % 10, i FROM generate_series(0, 99999) AS i;
+    CREATE TABLE facts (k int);
+    INSERT INTO facts SELECT i * 5 FROM generate_series(0, 19999) AS i;
+    ANALYZE events, facts;
+    SET enable_hashjoin = off; SET max_parallel_workers_per_gather = 0; SET jit = off";
+const CUT_OFF: &str = "SELECT count(*) FROM events e JOIN facts f ON f.k = e.k \
+    WHERE e.a = 5 AND e.b = 5 AND e.c = 5 AND e.d = 5";
+
+const BOUNDS: &str = "SELECT rows, is_lower_bound FROM ruvector.dag_corrections WHERE 't'::regclass = ANY (relations) \
+     ORDER BY rows";
+
+/// What is written down of table `t`.
+fn known(client: &mut Client) -> Result<Vec<(f64, bool)>> {
+    client.batch_execute("SELECT ruvector.dag_learn_now()")?;
+    let rows = client.query(BOUNDS, &[])?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+#[test]
+fn a_plan_that_was_cut_off_is_not_chosen_again_when_it_saw_too_many_rows() -> Result<()> {
+    let server = server()?;
+    let cluster = learning(&server).start()?;
+    let mut client = cluster.client("postgres")?;
+    client.batch_execute(SLOW)?;
+    client.batch_execute("SET statement_timeout = '700ms'")?;
+    for _ in 0..2 {
+        let error = client
+            .simple_query(CUT_OFF)
+            .expect_err("ten thousand times 20,000 rows");
+        assert_eq!(error.code().map(|code| code.code()), Some("57014"), "{error}");
+    }
+    let answer = client.simple_query(CUT_OFF);
+    assert!(answer.is_ok(), "the third plan is cut off, too: {answer:?}");
+    client.batch_execute("SELECT ruvector.dag_learn_now()")?;
+    let sql = "SELECT count(*) FROM ruvector.dag_trajectories WHERE is_cut_off";
+    assert_eq!(count(&mut client, sql)?, 2);
+    // Now counted to its end.
+    let sql = "SELECT count(*) FROM ruvector.dag_corrections \
+               WHERE relations = ARRAY['events'::regclass::oid] AND rows = 10000 AND NOT is_lower_bound";
+    assert_eq!(count(&mut client, sql)?, 1);
+    Ok(())
+}
+
+#[test]
+fn a_limit_gives_a_bound_that_only_more_rows_raise_and_a_count_replaces() -> Result<()> {
+    let server = server()?;
+    let cluster = learning(&server).start()?;
+    let mut client = cluster.client("postgres")?;
+    client.batch_execute(TABLE)?;
+    // 1,000 rows, of which PostgreSQL expects 50.
+    let limited = |limit: i32| format!("SELECT id FROM t WHERE a = 7 AND b = 7 LIMIT {limit}");
+    client.simple_query(&limited(20))?;
+    assert_eq!(known(&mut client)?, [], "fewer rows than expected say nothing");
+    client.simple_query(&limited(200))?;
+    assert_eq!(known(&mut client)?, [(200.0, true)]);
+    client.simple_query(&limited(300))?;
+    client.simple_query(&limited(100))?;
+    assert_eq!(known(&mut client)?, [(300.0, true)]);
+    let explained = client.query_one(
+        "SELECT ruvector.dag_explain('SELECT id FROM t WHERE a = 7 AND b = 7', 'text')",
+        &[],
+    )?;
+    let text: String = explained.get(0);
+    assert!(text.contains("learned=>=300"), "{text}");
+    client.simple_query("SELECT id FROM t WHERE a = 7 AND b = 7")?;
+    assert_eq!(known(&mut client)?, [(1000.0, false)]);
+    client.simple_query(&limited(400))?;
+    assert_eq!(known(&mut client)?, [(1000.0, false)]);
+    Ok(())
+}
+
+#[test]
+fn rows_fetched_backwards_and_forwards_again_are_no_bound() -> Result<()> {
+    let server = server()?;
+    let cluster = learning(&server).start()?;
+    let mut client = cluster.client("postgres")?;
+    client.batch_execute(TABLE)?;
+    client.batch_execute("BEGIN; DECLARE c SCROLL CURSOR FOR SELECT id FROM t WHERE a = 7 AND b = 7")?;
+    for _ in 0..6 {
+        client.batch_execute("MOVE FORWARD 300 IN c; MOVE BACKWARD ALL IN c")?;
+    }
+    client.batch_execute("CLOSE c; COMMIT")?;
+    assert_eq!(known(&mut client)?, []);
+    Ok(())
+}
+
+#[test]
+fn bounds_survive_a_restart_and_a_dump() -> Result<()> {
+    let server = server()?;
+    let cluster = learning(&server).start()?;
+    let mut client = cluster.client("postgres")?;
+    client.batch_execute(TABLE)?;
+    client.simple_query("SELECT id FROM t WHERE a = 7 AND b = 7 LIMIT 200")?;
+    assert_eq!(known(&mut client)?, [(200.0, true)]);
+    drop(client);
+    cluster.restart("fast")?;
+    let mut client = cluster.client("postgres")?;
+    assert_eq!(known(&mut client)?, [(200.0, true)]);
+    // A lower one is compared with what was loaded.
+    client.simple_query("SELECT id FROM t WHERE a = 7 AND b = 7 LIMIT 150")?;
+    assert_eq!(known(&mut client)?, [(200.0, true)]);
+    client.batch_execute("CREATE DATABASE restored")?;
+    let mut dump = cluster
+        .program("pg_dump")
+        .arg("postgres")
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let restore = cluster
+        .program("psql")
+        .args(["--quiet", "--set=ON_ERROR_STOP=1", "restored"])
+        .stdin(dump.stdout.take().context("the dump's output")?)
+        .stdout(Stdio::null())
+        .status()?;
+    assert!(dump.wait()?.success() && restore.success());
+    let mut restored = cluster.client("restored")?;
+    let sql = "SELECT rows, is_lower_bound FROM ruvector.dag_corrections WHERE rows = 200";
+    assert!(restored.query_one(sql, &[])?.get::<_, bool>(1));
+    Ok(())
+}
+
+/// Of a thousand users the ten active ones wrote nine tenths of the posts.
+const SKEWED: &str = "CREATE EXTENSION ruvector_dag;
+    CREATE TABLE users (k int, active int, rank int);
+    INSERT INTO users SELECT i, (i % 100 = 0)::int, (i % 100 = 0)::int FROM generate_series(0, 999) AS i;
+    CREATE TABLE posts (k int);
+    INSERT INTO posts SELECT CASE WHEN i % 10 = 0 THEN i / 10 % 1000 ELSE i % 10 * 100 END
+        FROM generate_series(0, 9999) AS i;
+    CREATE TABLE profiles (k int);
+    INSERT INTO profiles SELECT generate_series(0, 999);
+    CREATE TABLE visits (k int);
+    INSERT INTO visits SELECT i % 1000 FROM generate_series(0, 49999) AS i;
+    ANALYZE users, posts, profiles, visits;
+    SET max_parallel_workers_per_gather = 0";
+const SMALL: &str =
+    "SELECT count(*) FROM users u JOIN posts p ON p.k = u.k WHERE u.active = 1 AND u.rank = 1";
+const LARGE: &str = "SELECT 1 FROM profiles f, visits v, users u, posts p \
+    WHERE f.k = v.k AND f.k = u.k AND f.k = p.k AND u.active = 1 AND u.rank = 1 LIMIT 1";
+
+/// The aliases below a node; adds the expected rows of each join to `joins`.
+fn joins(node: &Value, found: &mut Vec<(BTreeSet<String>, f64)>) -> BTreeSet<String> {
+    let mut aliases: BTreeSet<String> = node["Alias"].as_str().map(str::to_owned).into_iter().collect();
+    for child in node["Plans"].as_array().into_iter().flatten() {
+        aliases.extend(joins(child, found));
+    }
+    let kind = node["Node Type"].as_str().unwrap_or_default();
+    if kind == "Nested Loop" || kind.ends_with("Join") {
+        found.push((aliases.clone(), node["Plan Rows"].as_f64().unwrap_or(f64::NAN)));
+    }
+    aliases
+}
+
+fn explained(client: &mut Client, sql: &str) -> Result<Vec<(BTreeSet<String>, f64)>> {
+    let row = client.query_one(&format!("EXPLAIN (FORMAT JSON) {sql}"), &[])?;
+    let plan: Value = row.get(0);
+    let mut found = Vec::new();
+    joins(&plan[0]["Plan"], &mut found);
+    println!("{plan:#}");
+    Ok(found)
+}
+
+#[test]
+fn a_join_counted_in_one_statement_corrects_a_larger_one_in_another() -> Result<()> {
+    let server = server()?;
+    let cluster = learning(&server).start()?;
+    let mut client = cluster.client("postgres")?;
+    client.batch_execute(SKEWED)?;
+    let expects = |joins: &[(BTreeSet<String>, f64)]| -> Vec<f64> {
+        let holds = |set: &BTreeSet<String>| set.contains("u") && set.contains("p") && set.len() == 3;
+        joins
+            .iter()
+            .filter(|(set, _)| holds(set))
+            .map(|&(_, rows)| rows)
+            .collect()
+    };
+    let stock = explained(&mut client, LARGE)?;
+    client.simple_query(SMALL)?;
+    for _ in 0..2 {
+        client.simple_query(LARGE)?;
+    }
+    let learned = explained(&mut client, LARGE)?;
+    println!("{stock:?}\n{learned:?}");
+    assert!(expects(&learned).iter().any(|&rows| rows > 4500.0), "{learned:?}");
+    Ok(())
+}
