@@ -112,7 +112,7 @@ impl Level {
         let prospect = Prospect {
             subject: Some(&subject),
             log_estimate,
-            propagated: self.rows.propagation.expect(0),
+            propagated: self.rows.propagation.expected(0),
         };
         let expected = knowledge.expect(&prospect, || None);
         let Some(rows) = knowledge.to_plan_with(rel.rows, log_estimate, expected, f64::INFINITY) else {
@@ -136,7 +136,7 @@ impl Level {
         let summed = (has_children && !is_counted).then(|| self.sum_of_children(position));
         let rows = summed.or(corrected.rows);
         if let Some(summed) = summed {
-            let expected = self.rows.propagation.expect(set);
+            let expected = self.rows.propagation.expected(set);
             let mean = summed.ln() - log_own;
             self.rows
                 .propagation
@@ -158,7 +158,7 @@ impl Level {
         let prospect = Prospect {
             subject: subject.as_ref(),
             log_estimate: log_own,
-            propagated: self.rows.propagation.expect(set),
+            propagated: self.rows.propagation.expected(set),
         };
         let expected = knowledge.expect(&prospect, || {
             subject

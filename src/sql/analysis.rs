@@ -363,9 +363,14 @@ fn row_counts(view: &OperatorView, known: Option<&(&Counted, Option<Learned>)>) 
     let estimate = format!("rows={:.0}", counted.estimated);
     match learned {
         None => estimate + " learned=none",
-        Some(Learned { correction, belief }) => format!(
-            "{estimate} learned={}{:.0} used={:.0}, counted {} times, last by query {}, belief {belief:.2}",
-            correction.rows, counted.planned, correction.observations, correction.queryid
+        Some(learned) => format!(
+            "{estimate} learned={}{:.0} used={:.0}, counted {} times, last by query {}, belief {:.2}",
+            at_least(learned),
+            learned.correction.rows,
+            counted.planned,
+            learned.correction.observations,
+            learned.correction.queryid,
+            learned.belief
         ),
     }
 }

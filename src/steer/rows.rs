@@ -76,7 +76,7 @@ impl Knowledge {
 
     /// The row count to plan with instead of `estimated`, unless it is much the same; at most as many as `log_most` says.
     pub(crate) fn to_plan_with(
-        &self,
+        self,
         estimated: f64,
         log_estimate: f64,
         (expected, is_counted): (LogCorrection, bool),

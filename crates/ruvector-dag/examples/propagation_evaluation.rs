@@ -134,7 +134,7 @@ fn expect(
         let expected = if is_counted(case) {
             LogCorrection::counted(case.log_ratio())
         } else {
-            let propagated = propagation.expect(case.set);
+            let propagated = propagation.expected(case.set);
             let expected = match model {
                 Some((model, most)) if relations <= most => {
                     let log_estimate = case.sub_join.log_estimate();

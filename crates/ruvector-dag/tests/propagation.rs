@@ -36,7 +36,7 @@ fn propagate(
     for &set in sets {
         let correction = counted
             .get(&set)
-            .map_or_else(|| propagation.expect(set), |&mean| exactly(mean));
+            .map_or_else(|| propagation.expected(set), |&mean| exactly(mean));
         propagation.insert(set, correction);
     }
     sets.iter()
@@ -141,7 +141,7 @@ proptest! {
             let foreseen = LogCorrection::predicted(&foreseen, mean);
             let counted = LogCorrection::counted(mean).believed(belief, foreseen);
             propagation.insert(set, LogCorrection { mean, variance });
-            let expected = propagation.expect(asked).combined_with(foreseen).combined_with(counted).at_least(variance);
+            let expected = propagation.expected(asked).combined_with(foreseen).combined_with(counted).at_least(variance);
             prop_assert!(expected.mean.is_finite() && expected.cautious(1.0).is_finite() && expected.cautious(belief).is_finite());
         }
     }
@@ -167,7 +167,7 @@ proptest! {
 
 #[test]
 fn a_count_in_doubt_lies_between_it_and_what_is_expected_otherwise() {
-    let expected = Propagation::new().expect(0b11);
+    let expected = Propagation::new().expected(0b11);
     let counted = LogCorrection::counted(2.0);
     assert_eq!(counted.believed(1.0, expected), counted);
     assert_eq!(counted.believed(0.0, expected), expected);

@@ -135,7 +135,7 @@ impl Propagation {
     /// none is kept is one of which nothing is known.
     ///
     /// Complexity: O(n² log kept) of n relations.
-    pub fn expect(&self, set: RelationSet) -> LogCorrection {
+    pub fn expected(&self, set: RelationSet) -> LogCorrection {
         let relations = set.count_ones();
         if relations < 2 {
             return self.get(set).unwrap_or(LogCorrection::of_nothing());
@@ -183,7 +183,7 @@ impl Propagation {
             let Some(rest) = self.get(set & !last) else {
                 continue;
             };
-            let last = self.expect(last);
+            let last = self.expected(last);
             mean.add(LogCorrection {
                 mean: rest.mean + last.mean,
                 variance: rest.variance + last.variance + added_variance(2),
@@ -198,7 +198,7 @@ impl Propagation {
             variance: 0.0,
         };
         positions(set)
-            .map(|position| self.expect(1 << position))
+            .map(|position| self.expected(1 << position))
             .fold(zero, |sum, base| LogCorrection {
                 mean: sum.mean + base.mean,
                 variance: sum.variance + base.variance,
