@@ -54,6 +54,8 @@ impl Knowledge {
     ) -> (LogCorrection, bool) {
         let known = prospect.subject.and_then(learned);
         let known = known.filter(|known| known.correction.sequence <= self.cutoff);
+        // Where a count has faded, what the row model learned of the same tables has, too.
+        let is_faded = known.is_none() && prospect.subject.is_some_and(has_faded);
         let of_rows = |rows: f64| rows.max(1.0).ln() - prospect.log_estimate;
         match known {
             Some(known) if !known.is_bound() => {
@@ -61,7 +63,8 @@ impl Knowledge {
                 (counted.believed(known.belief, prospect.propagated), true)
             }
             bound => {
-                let predicted = predict().map(|rows| LogCorrection::predicted(&rows, prospect.log_estimate));
+                let predicted = if is_faded { None } else { predict() };
+                let predicted = predicted.map(|rows| LogCorrection::predicted(&rows, prospect.log_estimate));
                 let expected = predicted.map_or(prospect.propagated, |predicted| {
                     prospect.propagated.combined_with(predicted)
                 });
@@ -99,6 +102,11 @@ pub(crate) fn learned(subject: &Subject) -> Option<Learned> {
     let changed = modifications(&subject.tables).saturating_sub(correction.modifications);
     let belief = trust(changed as f64, correction.table_rows)?;
     Some(Learned { correction, belief })
+}
+
+/// Whether something was learned of a relation whose tables changed too much since.
+fn has_faded(subject: &Subject) -> bool {
+    corrections::lookup(catalog::database(), subject.key.0).is_some() && learned(subject).is_none()
 }
 
 /// What was counted of a relation to its end, unless its tables changed too much since.
