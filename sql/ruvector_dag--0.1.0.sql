@@ -48,9 +48,10 @@ CREATE TABLE @extschema@.dag_corrections (
     queryid bigint NOT NULL,
     measured_at timestamptz NOT NULL,
     observations bigint NOT NULL,
-    relation_count integer NOT NULL
+    relation_count integer NOT NULL,
+    is_lower_bound boolean NOT NULL DEFAULT false
 );
-COMMENT ON TABLE @extschema@.dag_corrections IS 'Learned row counts of base and join relations';
+COMMENT ON TABLE @extschema@.dag_corrections IS 'Learned row counts of base and join relations, and lower bounds of them';
 
 CREATE TABLE @extschema@.dag_statement_classes (
     class bigint PRIMARY KEY,

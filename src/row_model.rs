@@ -18,6 +18,11 @@ thread_local! {
 /// The share of the uncertainty that experience must have removed before a prediction is more than the planner's.
 const LEAST_KNOWN: f64 = 0.01;
 
+/// Whether a model was published for this database.
+pub(crate) fn is_available() -> bool {
+    row_models::version(catalog::database()) > 0
+}
+
 /// The rows to expect of a sub-join; none when nothing is known of its parts.
 pub(crate) fn predict(sub_join: &SubJoin) -> Option<RowPrediction> {
     // Looked at first: a new extension forgets what the old one learned.

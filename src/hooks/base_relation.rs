@@ -4,7 +4,6 @@
 use super::planner::{self, Frame};
 use crate::pg::join_search::{is_rebuildable, rtindex};
 use crate::pg::level::Level;
-use crate::steer::rows;
 use pgrx::pg_sys;
 
 /// Corrects the base relations of a level met for the first time. True when the paths of `rel`, which PostgreSQL has
@@ -22,9 +21,9 @@ pub(crate) fn correct(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptIn
 
 fn enter_level(frame: &mut Frame, root: *mut pg_sys::PlannerInfo) -> Vec<usize> {
     let mut level = Level::read(root);
-    let cutoff = frame.cutoff();
-    let corrected = if cutoff > 0 && level.is_describable() {
-        level.correct_bases(&mut |subject, estimated| rows::to_plan_with(subject, estimated, cutoff))
+    let knowledge = frame.knowledge();
+    let corrected = if knowledge.cutoff > 0 && level.is_describable() {
+        level.correct_bases(&knowledge)
     } else {
         Vec::new()
     };

@@ -1,11 +1,11 @@
 //! The executor hooks: time and row counts of one execution.
 //!
 //! Start switches row counting on for a plan we know; Run and Finish add up the time; End reads the counts. A cancelled
-//! execution gives a lower bound of its latency. Statements known to be fast pay for two clock readings.
+//! execution gives lower bounds of its latency and its row counts. Statements known to be fast pay for two clock readings.
 
 use crate::observe::knowledge::{self, Remembered};
 use crate::observe::watch::{self, Watch};
-use crate::observe::{learn, session};
+use crate::observe::{bounds, learn, session};
 use crate::pg::{catalog, plan_state, plan_tree};
 use crate::settings;
 use crate::shmem::counters;
@@ -71,6 +71,7 @@ pub(crate) fn after_start(query: *mut pg_sys::QueryDesc, started: Instant) {
         if !remembered.facts.is_parallel {
             plan_state::count_nodes(query, &learn::wanted_counts(&remembered));
         }
+        bounds::note_tables(&remembered);
         watch::begin(query, remembered, is_timed);
         watch::with(query, |watch| watch.elapsed_ms = milliseconds(started.elapsed()));
     }
@@ -130,7 +131,7 @@ pub(crate) fn run_failed(query: *mut pg_sys::QueryDesc, sqlstate: i32, started: 
     };
     watch.elapsed_ms += milliseconds(started.elapsed());
     if sqlstate == plan_state::QUERY_CANCELED {
-        learn::from_cancelled(&watch);
+        learn::from_cancelled(query, &watch);
     }
 }
 

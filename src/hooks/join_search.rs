@@ -2,7 +2,6 @@
 
 use super::planner;
 use crate::pg::join_search::Emptied;
-use crate::steer::rows;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 
@@ -14,7 +13,7 @@ thread_local! {
 /// Whether this level's joins may be corrected at all; if not PostgreSQL's own search runs.
 pub(crate) fn wanted(root: *mut pg_sys::PlannerInfo) -> bool {
     planner::with_frame(|frame| {
-        frame.cutoff() > 0
+        frame.knowledge().cutoff > 0
             && frame
                 .levels
                 .iter()
@@ -26,11 +25,9 @@ pub(crate) fn wanted(root: *mut pg_sys::PlannerInfo) -> bool {
 /// Corrects the relations of one level of the search. True when its paths must be made anew.
 pub(crate) fn correct_level(root: *mut pg_sys::PlannerInfo, size: usize) -> bool {
     let emptied = planner::with_frame(|frame| {
-        let cutoff = frame.cutoff();
+        let knowledge = frame.knowledge();
         let level = frame.levels.iter_mut().find(|level| level.is_of(root))?;
-        let emptied = level.correct_joins(size, &mut |subject, estimated| {
-            rows::to_plan_with(subject, estimated, cutoff)
-        });
+        let emptied = level.correct_joins(size, &knowledge);
         frame.corrected += emptied.len() as u32;
         Some(emptied)
     });

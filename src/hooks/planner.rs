@@ -14,6 +14,7 @@ use crate::pg::statement::{self, Statement};
 use crate::settings::{self, Mode};
 use crate::shmem;
 use crate::steer::choice::{self, Chosen};
+use crate::steer::rows::Knowledge;
 use engine::cardinality::hash_words;
 use engine::decision::{Decision, HintSet, StatementEvidence, Trial};
 use pgrx::pg_sys;
@@ -73,9 +74,42 @@ impl Frame {
         }
     }
 
-    /// The knowledge cutoff; 0 leaves every estimate alone.
-    pub(crate) fn cutoff(&self) -> u64 {
-        self.decision.cutoff
+    /// Whether it may have to be planned a second time.
+    fn wants_copy(&self) -> bool {
+        self.is_unprotected || self.trial.is_some() || (!self.decision.is_stock() && FORCED.get().is_none())
+    }
+
+    /// What to plan instead, when the plan with this shape should not run.
+    fn instead(&self, shape: u64) -> Option<Decision> {
+        let class = self.statement.class;
+        if FORCED.get().is_some() || self.decision.is_stock() {
+            return None;
+        }
+        if self.is_unprotected {
+            let is_slower = !choice::is_worth_running(&self.evidence, shape);
+            return is_slower.then(|| {
+                shmem::statements::settle(class, self.decision);
+                self.evidence.settled().decision
+            });
+        }
+        // What was measured is a plan; what led to it may lead to another one now.
+        let is_measured = self.evidence.plan(shape).is_some_and(|plan| plan.runs > 0);
+        (!is_measured).then(|| {
+            shmem::statements::lose(class, self.decision);
+            Decision::STOCK
+        })
+    }
+
+    /// What is known for this planning; a cutoff of 0 leaves every estimate alone.
+    pub(crate) fn knowledge(&self) -> Knowledge {
+        Knowledge {
+            cutoff: self.decision.cutoff,
+            caution: if self.decision.hints.is_cautious() {
+                1.0
+            } else {
+                0.0
+            },
+        }
     }
 
     /// The same statement, to be planned again with another decision.
@@ -119,9 +153,7 @@ pub(crate) fn enter(parse: *mut pg_sys::Query, options: i32, params: pg_sys::Par
     if frame.is_none() && !is_nested {
         return Entry::PassOn;
     }
-    let wants_copy = frame
-        .as_ref()
-        .is_some_and(|frame| frame.is_unprotected || frame.trial.is_some());
+    let wants_copy = frame.as_ref().is_some_and(Frame::wants_copy);
     let spare = match wants_copy {
         true => statement::copy(parse),
         false => std::ptr::null_mut(),
@@ -183,12 +215,10 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
     };
     let with_sketches = IS_INSPECTING.get() || learn::wants_sub_joins(frame.evidence.calls);
     let facts = read(planned, &frame, with_sketches);
-    if frame.is_unprotected && !choice::is_worth_running(&frame.evidence, facts.shape) {
-        shmem::statements::settle(frame.statement.class, frame.decision);
+    if let Some(instead) = frame.instead(facts.shape) {
         shmem::counters::add_replanned(1);
-        let settled = frame.evidence.settled().decision;
-        AGAIN.set(Some(frame.again(settled)));
-        return Next::Instead(settled.hints);
+        AGAIN.set(Some(frame.again(instead)));
+        return Next::Instead(instead.hints);
     }
     let (trial, statement, evidence) = (frame.trial, frame.statement, frame.evidence);
     let token = remember(planned, frame, facts);

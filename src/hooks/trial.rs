@@ -142,7 +142,7 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
         Ended::CutOff(took_ms) => {
             counters::add_trials_cut_off(1);
             watch.elapsed_ms = took_ms;
-            learn::from_cancelled(&watch);
+            learn::from_cancelled(query, &watch);
             if let Some(best_ms) = best_ms {
                 guards::note_trial(database, decision, (limit_ms / best_ms, true), took_ms);
             }

@@ -1,14 +1,16 @@
 //! What one execution teaches: row counts to the correction table, its latency to its statement class.
 
+use super::bounds::{self, Taught};
 use super::knowledge::Remembered;
 use super::session;
 use super::trajectory::{self, Executed};
 use super::watch::Watch;
+use crate::pg::catalog;
+use crate::pg::node_runs::{self, Ending, NodeRun};
 use crate::pg::plan_tree::{Counted, PlanFacts};
 use crate::pg::sub_join::Sketched;
-use crate::pg::{catalog, plan_state};
 use crate::settings;
-use crate::shmem::{corrections, corrections::Observation, counters, guards, statements};
+use crate::shmem::{corrections, counters, guards, statements};
 use crate::steer::rows;
 use engine::cardinality::{CountedSketch, SetCount, is_material};
 use engine::decision::{Run, StatementEvidence};
@@ -42,6 +44,19 @@ impl Lesson {
         news: Vec::new(),
         counts: Vec::new(),
     };
+
+    fn add(&mut self, taught: Taught) {
+        self.is_news |= taught.is_news;
+        self.is_surprise |= taught.is_surprise;
+        self.news.extend(taught.news);
+    }
+
+    /// Whether the class is to be planned with what was learned: with news, or with what others taught it.
+    fn is_to_be_tried(&self, watch: &Watch) -> bool {
+        let known = statements::get(watch.remembered.statement.class);
+        let is_first_look = known.is_none_or(|known| known.evidence.corrected_runs == 0);
+        self.is_news || (is_first_look && self.is_surprise)
+    }
 
     /// The cutoff up to which only the more attended half of the news is applied; 0 without two of them.
     fn partial(&self) -> u64 {
@@ -91,9 +106,9 @@ pub(crate) fn wanted_counts(plan: &Remembered) -> HashSet<i32> {
     // What was counted in vain, as the inner side of a nested loop, is counted again with everything else only.
     let is_unsure = |node: &&Counted| {
         wants_all
-            || match rows::learned(&node.subject) {
+            || match rows::counted(&node.subject) {
                 Some(known) => known.belief < SURE,
-                None => is_new || rows::was_learned(&node.subject),
+                None => is_new || rows::was_counted(&node.subject),
             }
     };
     plan.facts
@@ -122,31 +137,54 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         return;
     }
     session::note_evidence(statement.queryid);
-    let runs = plan_state::read(query, is_complete);
+    let ending = if is_complete {
+        Ending::Finished
+    } else {
+        Ending::Stopped
+    };
+    let runs = node_runs::read(query, ending);
     let executed = Executed::read(query, &runs);
-    let lesson = learn_counts(remembered, &runs, executed.as_ref());
+    let mut lesson = learn_counts(remembered, &runs, executed.as_ref());
+    if !watch.is_rewound {
+        lesson.add(bounds::from_ended(remembered, &runs));
+    }
     if is_complete && !watch.is_timed {
-        let is_first_look =
-            statements::get(statement.class).is_none_or(|known| known.evidence.corrected_runs == 0);
-        let learned = lesson.is_news || (is_first_look && lesson.is_surprise);
         compare_with_stock(watch, watch.elapsed_ms);
-        record(watch, Ok(watch.elapsed_ms), learned, lesson.partial());
+        record(
+            watch,
+            Ok(watch.elapsed_ms),
+            lesson.is_to_be_tried(watch),
+            lesson.partial(),
+        );
     }
     counters::add_statements_learned(1);
     let is_young = statements::get(statement.class).is_none_or(|known| known.evidence.calls <= YOUNG_CALLS);
     guards::spend(catalog::database(), watch.elapsed_ms, lesson.is_news || is_young);
-    let text = plan_state::statement_text(query);
+    let text = crate::pg::plan_state::statement_text(query);
     trajectory::send(executed.as_ref(), watch, &lesson, !is_complete, text);
 }
 
-/// Learns from an execution that was cancelled: its plan takes longer than this.
-pub(crate) fn from_cancelled(watch: &Watch) {
+/// Learns from an execution that was cancelled, while its state is still there: its plan takes longer than this, and its
+/// relations have at least the rows they gave. Nothing of PostgreSQL's may be called here that can fail.
+pub(crate) fn from_cancelled(query: *mut pg_sys::QueryDesc, watch: &Watch) {
     counters::add_statements_seen(1);
-    if watch.elapsed_ms < settings::min_duration_ms() || watch.is_timed {
+    if watch.elapsed_ms < settings::min_duration_ms() {
         return;
     }
-    record(watch, Err(watch.elapsed_ms), false, 0);
-    trajectory::send(None, watch, &Lesson::NONE, true, None);
+    let mut lesson = Lesson::NONE;
+    if !watch.is_rewound {
+        let runs = node_runs::read(query, Ending::Failed);
+        lesson.add(bounds::from_failed(&watch.remembered, &runs));
+    }
+    if !watch.is_timed {
+        record(
+            watch,
+            Err(watch.elapsed_ms),
+            lesson.is_to_be_tried(watch),
+            lesson.partial(),
+        );
+        trajectory::send(None, watch, &lesson, true, None);
+    }
 }
 
 /// Tells the circuit breaker how an applied decision did.
@@ -187,7 +225,7 @@ fn record(watch: &Watch, outcome: Result<f64, f64>, learned: bool, partial: u64)
 /// Takes up the counts that are complete, in the order of attention: what is learned first can be applied alone.
 fn learn_counts(
     remembered: &Remembered,
-    runs: &HashMap<i32, plan_state::NodeRun>,
+    runs: &HashMap<i32, NodeRun>,
     executed: Option<&Executed>,
 ) -> Lesson {
     let mut lesson = Lesson::NONE;
@@ -196,8 +234,8 @@ fn learn_counts(
         let run = runs.get(&node.plan_node_id).filter(|run| run.is_complete)?;
         Some((node, run))
     });
-    let mut complete: Vec<(&Counted, &plan_state::NodeRun)> = complete.collect();
-    let is_unknown = |node: &Counted| rows::learned(&node.subject).is_none();
+    let mut complete: Vec<(&Counted, &NodeRun)> = complete.collect();
+    let is_unknown = |node: &Counted| rows::counted(&node.subject).is_none();
     if complete.iter().filter(|(node, _)| is_unknown(node)).count() > 1 {
         sort_by_attention(&mut complete, executed, remembered.statement.class);
     }
@@ -213,7 +251,13 @@ fn learn_counts(
             let learned = corrections::learn(
                 catalog::database(),
                 node.subject.key.0,
-                &observation(node, run, remembered.statement.queryid),
+                &bounds::observation(
+                    node,
+                    run.rows,
+                    false,
+                    rows::modifications(&node.subject.tables),
+                    remembered.statement.queryid,
+                ),
             );
             lesson.is_news |= learned.is_new_or_changed && is_surprise;
             lesson.news.extend(learned.new_sequence.filter(|_| is_surprise));
@@ -223,7 +267,7 @@ fn learn_counts(
 }
 
 /// What the row model is to learn: per query level each relation once.
-fn sub_joins(facts: &PlanFacts, complete: &[(&Counted, &plan_state::NodeRun)]) -> Vec<CountedSketch> {
+fn sub_joins(facts: &PlanFacts, complete: &[(&Counted, &NodeRun)]) -> Vec<CountedSketch> {
     let of_level = |(at, known): (usize, &Sketched)| {
         let counts = complete.iter().filter_map(|(node, run)| {
             let place = node.sketched.filter(|place| place.sketch == at)?;
@@ -231,7 +275,7 @@ fn sub_joins(facts: &PlanFacts, complete: &[(&Counted, &plan_state::NodeRun)]) -
                 set: place.set,
                 estimate: place.estimate,
                 rows: run.rows,
-                is_first: rows::learned(&node.subject).is_none(),
+                is_first: rows::counted(&node.subject).is_none(),
             })
         });
         let mut counts: Vec<SetCount> = counts.collect();
@@ -245,34 +289,18 @@ fn sub_joins(facts: &PlanFacts, complete: &[(&Counted, &plan_state::NodeRun)]) -
     facts.sketches.iter().enumerate().filter_map(of_level).collect()
 }
 
-fn q_error(node: &Counted, run: &plan_state::NodeRun) -> f64 {
+fn q_error(node: &Counted, run: &NodeRun) -> f64 {
     let (actual, estimated) = (run.rows.max(1.0), node.estimated.max(1.0));
     (actual / estimated).max(estimated / actual)
 }
 
 /// First those worth correcting most: much attended and badly estimated.
-fn sort_by_attention(
-    counts: &mut [(&Counted, &plan_state::NodeRun)],
-    executed: Option<&Executed>,
-    class: u64,
-) {
+fn sort_by_attention(counts: &mut [(&Counted, &NodeRun)], executed: Option<&Executed>, class: u64) {
     let Some(executed) = executed else { return };
     let attention = executed.attention(class);
-    let worth = |(node, run): &(&Counted, &plan_state::NodeRun)| {
+    let worth = |(node, run): &(&Counted, &NodeRun)| {
         let weight = attention.get(&node.plan_node_id).copied().unwrap_or(0.0);
         -weight * q_error(node, run).ln()
     };
     counts.sort_by(|a, b| worth(a).total_cmp(&worth(b)));
-}
-
-fn observation<'n>(node: &'n Counted, run: &plan_state::NodeRun, queryid: i64) -> Observation<'n> {
-    Observation {
-        rows: run.rows,
-        estimated_rows: node.estimated,
-        table_rows: node.subject.table_rows,
-        modifications: rows::modifications(&node.subject.tables),
-        queryid,
-        measured_at: catalog::now(),
-        relations: &node.subject.tables,
-    }
 }

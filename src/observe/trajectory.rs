@@ -3,8 +3,8 @@
 use super::learn::Lesson;
 use super::watch::Watch;
 use crate::attention;
+use crate::pg::node_runs::NodeRun;
 use crate::pg::operators::OperatorView;
-use crate::pg::plan_state::NodeRun;
 use crate::pg::{catalog, operators};
 use crate::plan;
 use crate::settings;

@@ -217,6 +217,11 @@ pub(crate) fn modifications(relid: u32) -> u64 {
     count
 }
 
+/// The same as it was last asked for, without asking again.
+pub(crate) fn noted_modifications(relid: u32) -> Option<u64> {
+    MODIFICATIONS.with_borrow(|known| known.get(&relid).map(|&(_, count)| count))
+}
+
 /// A table's name without its schema; `None` when it is gone.
 pub(super) fn relation_name(relid: pg_sys::Oid) -> Option<String> {
     // SAFETY: the name is a palloc'ed C string or null.

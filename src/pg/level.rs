@@ -4,6 +4,7 @@
 //! clauses are distributed and equivalences are complete. What can't be described has no key and is left alone: system
 //! catalogs, temporary and foreign tables, subqueries planned on their own, functions, CTEs, TABLESAMPLE, LATERAL.
 
+use super::level_rows::LevelRows;
 use super::{catalog, compat, expression, list};
 use engine::cardinality::{OuterJoin, Relation, RelationGraph, RelationKey, RelationSet, Term, hash_words};
 use pgrx::pg_sys;
@@ -46,7 +47,7 @@ pub(crate) struct Level {
     positions: Vec<u8>,
     pub(super) bases: Vec<Storage>,
     pub(super) children: HashMap<usize, (Subject, usize)>,
-    pub(super) estimates: HashMap<Part, f64>,
+    pub(super) rows: LevelRows,
 }
 
 impl Level {
@@ -63,7 +64,7 @@ impl Level {
             positions: Vec::new(),
             bases: Vec::new(),
             children: HashMap::new(),
-            estimates: HashMap::new(),
+            rows: LevelRows::default(),
         };
         // SAFETY: called from the planner's hook with its root; everything reachable from it is valid now.
         unsafe {
@@ -359,114 +360,6 @@ impl Level {
         (0..self.graph.len()).any(|position| self.graph.base_key(position).is_some())
     }
 
-    /// Corrects the base relations' row counts by `learned`, which says what to plan with for a subject and
-    /// PostgreSQL's estimate. Returns the corrected relations' range-table indexes.
-    pub(crate) fn correct_bases(
-        &mut self,
-        learned: &mut dyn FnMut(&Subject, f64) -> Option<f64>,
-    ) -> Vec<usize> {
-        let mut corrected = Vec::new();
-        let mut parents: HashMap<usize, bool> = HashMap::new();
-        let children: Vec<(usize, usize)> = self
-            .children
-            .iter()
-            .map(|(&rt, (_, parent))| (rt, *parent))
-            .collect();
-        for (rtindex, parent) in children {
-            if self.correct(Part::Child(rtindex), rtindex, learned) {
-                corrected.push(rtindex);
-                parents.insert(parent, true);
-            }
-        }
-        for position in 0..self.bases.len() {
-            let rtindex = self.bases[position].rtindex;
-            if self.correct(Part::Set(1 << position), rtindex, learned) {
-                corrected.push(rtindex);
-            } else if parents.contains_key(&position) {
-                self.sum_children(position);
-                corrected.push(rtindex);
-            }
-        }
-        corrected
-    }
-
-    fn correct(
-        &mut self,
-        part: Part,
-        rtindex: usize,
-        learned: &mut dyn FnMut(&Subject, f64) -> Option<f64>,
-    ) -> bool {
-        let Some(subject) = self.subject(part) else {
-            return false;
-        };
-        // SAFETY: the relation belongs to this level's root, whose planning is under way.
-        unsafe {
-            let Some(rel) = self.relation(rtindex) else {
-                return false;
-            };
-            if is_dummy(rel) {
-                return false;
-            }
-            let estimated = rel.rows;
-            let Some(rows) = learned(&subject, estimated) else {
-                return false;
-            };
-            rel.rows = rows;
-            self.estimates.insert(part, estimated);
-        }
-        true
-    }
-
-    /// An expanded table has as many rows as its children.
-    fn sum_children(&mut self, position: usize) {
-        let rtindex = self.bases[position].rtindex;
-        // SAFETY: as in `correct`.
-        unsafe {
-            let children = self
-                .children
-                .iter()
-                .filter(|(_, (_, parent))| *parent == position);
-            let rows = children
-                .filter_map(|(&child, _)| self.relation(child))
-                .filter(|rel| !is_dummy(rel));
-            let total: f64 = rows.map(|rel| rel.rows).sum();
-            let Some(rel) = self.relation(rtindex) else { return };
-            let estimated = rel.rows;
-            rel.rows = total.max(1.0);
-            self.estimates.insert(Part::Set(1 << position), estimated);
-        }
-    }
-
-    /// Corrects the join relations of one level of the join search and empties their paths. Returns what was emptied.
-    pub(crate) fn correct_joins(
-        &mut self,
-        level: usize,
-        learned: &mut dyn FnMut(&Subject, f64) -> Option<f64>,
-    ) -> Vec<super::join_search::Emptied> {
-        // SAFETY: called during the join search of this level's root; `join_rel_level` has an entry per level.
-        unsafe {
-            let relations = *(*self.root).join_rel_level.add(level);
-            let mut emptied = Vec::new();
-            for rel in list::pointers::<pg_sys::RelOptInfo>(relations).collect::<Vec<_>>() {
-                let part = Part::Set(self.set_of((*rel).relids));
-                let Some(subject) = self.subject(part) else {
-                    continue;
-                };
-                if is_dummy(&*rel) {
-                    continue;
-                }
-                let estimated = (*rel).rows;
-                let Some(rows) = learned(&subject, estimated) else {
-                    continue;
-                };
-                (*rel).rows = rows;
-                self.estimates.insert(part, estimated);
-                emptied.push(super::join_search::Emptied::empty(rel));
-            }
-            emptied
-        }
-    }
-
     /// The part that one entry of the flattened range table stands for, if it belongs to this level.
     pub(super) fn part_of_entry(&self, flat: *const pg_sys::RangeTblEntry) -> Option<Part> {
         // SAFETY: the flattened entries share the `eref` of the entry they were copied from (setrefs.c,
@@ -487,34 +380,6 @@ impl Level {
             }
         }
     }
-
-    /// PostgreSQL's own estimate of a part, and the row count it was planned with.
-    pub(super) fn rows(&self, part: Part) -> Option<(f64, f64)> {
-        // SAFETY: planning memory is still alive when the finished plan is read.
-        let planned = unsafe { self.planned_rows(part) }?;
-        Some((self.estimates.get(&part).copied().unwrap_or(planned), planned))
-    }
-
-    unsafe fn planned_rows(&self, part: Part) -> Option<f64> {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            match part {
-                Part::Child(rtindex) => self.relation(rtindex).map(|rel| rel.rows),
-                Part::Set(set) if set.count_ones() == 1 => self
-                    .relation(self.bases[set.trailing_zeros() as usize].rtindex)
-                    .map(|rel| rel.rows),
-                Part::Set(set) => list::pointers::<pg_sys::RelOptInfo>((*self.root).join_rel_list)
-                    .find(|&rel| self.set_of((*rel).relids) == set)
-                    .map(|rel| (*rel).rows),
-            }
-        }
-    }
-}
-
-/// Whether a relation is proven empty.
-unsafe fn is_dummy(rel: &pg_sys::RelOptInfo) -> bool {
-    // SAFETY: a valid relation, which the function only reads.
-    unsafe { pg_sys::is_dummy_rel(core::ptr::from_ref(rel).cast_mut()) }
 }
 
 /// The restriction clauses of a relation; `None` when one can't be described.

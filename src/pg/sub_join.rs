@@ -114,7 +114,8 @@ impl Level {
     pub(super) fn uncorrected(&self, part: Part) -> Option<f64> {
         let (estimated, _) = self.rows(part)?;
         match part {
-            Part::Set(set) if set.count_ones() > 1 && !self.estimates.is_empty() => {
+            Part::Set(set) if self.rows.own_estimate(set).is_some() => self.rows.own_estimate(set),
+            Part::Set(set) if set.count_ones() > 1 && self.rows.are_corrected() => {
                 // SAFETY: a finished plan is read while planning memory is still alive.
                 let factor = unsafe { self.factor_of_inputs(set) };
                 Some(estimated * factor)
@@ -144,7 +145,7 @@ impl Level {
     }
 
     /// Whether a set is the inner side of a semi or anti join, whose size does not make the join's.
-    unsafe fn is_only_looked_up(&self, set: RelationSet) -> bool {
+    pub(super) unsafe fn is_only_looked_up(&self, set: RelationSet) -> bool {
         // SAFETY: the planner's list.
         unsafe {
             list::pointers::<pg_sys::SpecialJoinInfo>((*self.root).join_info_list).any(|join| {

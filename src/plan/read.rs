@@ -1,7 +1,7 @@
 //! Operators of a live plan → `QueryDag`, the same graph that the engine makes of EXPLAIN's JSON.
 
+use crate::pg::node_runs::NodeRun;
 use crate::pg::operators::OperatorView;
-use crate::pg::plan_state::NodeRun;
 use engine::{OperatorId, OperatorNode, OperatorType, QueryDag};
 use std::collections::HashMap;
 

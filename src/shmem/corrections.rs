@@ -3,13 +3,15 @@
 use super::counters;
 use super::layout::{Correction, MAX_RELATIONS};
 use crate::pg::shmem::{Update, shared};
-use engine::cardinality::{hash_words, is_material};
+use engine::cardinality::{hash_words, is_material, trust};
 use std::sync::atomic::Ordering;
 
-/// A complete count of a relation.
+/// A count of a relation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Observation<'t> {
     pub(crate) rows: f64,
+    /// It was not counted to its end: a lower bound.
+    pub(crate) is_bound: bool,
     pub(crate) estimated_rows: f64,
     pub(crate) table_rows: f64,
     pub(crate) modifications: u64,
@@ -22,7 +24,8 @@ pub(crate) struct Observation<'t> {
 /// What became of an observation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Learned {
-    /// The relation was not known, or its count changed by more than a tenth.
+    /// The relation was not known, or its count changed by more than a tenth; a lower bound that says no more than what is
+    /// known is not new.
     pub(crate) is_new_or_changed: bool,
     /// Its sequence number, when it was not known.
     pub(crate) new_sequence: Option<u64>,
@@ -42,7 +45,8 @@ pub(crate) fn newest() -> u64 {
     shared().map_or(0, |shared| shared.counters.sequence.load(Ordering::Relaxed))
 }
 
-/// Takes up an observation.
+/// Takes up an observation. A lower bound gives way to any count and to a higher bound; a count gives way to a bound only
+/// where the bound proves it wrong or its tables changed too much.
 pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned {
     let Some(shared) = shared() else {
         return Learned {
@@ -59,6 +63,9 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
     let mut is_changed = false;
     let next_sequence = || shared.counters.sequence.fetch_add(1, Ordering::Relaxed) + 1;
     shared.corrections.update(place(database, key), |known| {
+        if known.is_some_and(|known| seen.is_bound && outweighs(&known, seen)) {
+            return Update::Keep;
+        }
         is_changed = known.is_some_and(|known| is_material(known.rows, seen.rows));
         Update::Put(Correction {
             relation_key: key,
@@ -74,6 +81,7 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
             database,
             relation_count: seen.relations.len() as u32,
             dirty: 1,
+            is_bound: u32::from(seen.is_bound),
             relations,
         })
     });
@@ -84,6 +92,12 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
         is_new_or_changed: new_sequence.is_some() || is_changed,
         new_sequence,
     }
+}
+
+/// Whether what is known says more than a lower bound.
+fn outweighs(known: &Correction, bound: &Observation<'_>) -> bool {
+    let changed = bound.modifications.saturating_sub(known.modifications);
+    trust(changed as f64, known.table_rows).is_some() && known.rows >= bound.rows
 }
 
 /// Puts back what was learned before the server started. What was learned again meanwhile keeps its count, and gets its

@@ -17,7 +17,7 @@ pub(crate) const MAX_RELATIONS: usize = 12;
 pub(crate) struct Correction {
     /// The relation's identity.
     pub(crate) relation_key: u64,
-    /// Rows counted at the latest complete execution.
+    /// Rows counted at the latest complete execution, or the most rows seen of it.
     pub(crate) rows: f64,
     /// PostgreSQL's estimate before the count was known.
     pub(crate) estimated_rows: f64,
@@ -39,6 +39,8 @@ pub(crate) struct Correction {
     pub(crate) relation_count: u32,
     /// 1 until the worker has written it to its table.
     pub(crate) dirty: u32,
+    /// 1 when `rows` is a lower bound: no execution of it ran to its end.
+    pub(crate) is_bound: u32,
     /// OIDs of the tables, ascending, 0-terminated.
     pub(crate) relations: [u32; MAX_RELATIONS],
 }

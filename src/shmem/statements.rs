@@ -53,6 +53,11 @@ pub(crate) fn note_planned(class: u64, decision: Decision) {
     change(class, |statement| statement.evidence.note_planned(decision));
 }
 
+/// Marks a decision of a class as not giving the plan any more that it was measured with.
+pub(crate) fn lose(class: u64, decision: Decision) {
+    change(class, |statement| statement.evidence.lose(decision));
+}
+
 /// Marks a plan of a class as not worth another trial.
 pub(crate) fn dismiss(class: u64, shape: u64) {
     change(class, |statement| statement.evidence.dismiss(shape));

@@ -4,8 +4,8 @@ use crate::attention;
 use crate::error::{from_engine, invalid_argument, not_preloaded, or_raise};
 use crate::observe::planned::{self, Planned};
 use crate::pg::ereport::{Report, sqlstate};
+use crate::pg::node_runs::NodeRun;
 use crate::pg::operators::OperatorView;
-use crate::pg::plan_state::NodeRun;
 use crate::pg::plan_tree::Counted;
 use crate::plan::read;
 use crate::steer::rows::{self, Learned};
@@ -187,6 +187,7 @@ fn counted_dag(planned: &Planned, known: &Knowledge<'_>) -> Result<QueryDag, Rep
         let run = NodeRun {
             is_complete: true,
             rows,
+            least_rows: rows,
             total_rows: rows,
             loops: 1.0,
         };
@@ -239,7 +240,8 @@ fn recommendations(view: &OperatorView, known: Option<&(&Counted, Option<Learned
         None => "its inputs' columns are correlated in a way that statistics don't show".to_owned(),
     };
     vec![format!(
-        "estimated {estimated:.0} rows, counted {actual:.0} ({factor:.0} times off): {what}"
+        "estimated {estimated:.0} rows, counted {}{actual:.0} ({factor:.0} times off): {what}",
+        at_least(learned)
     )]
 }
 
@@ -275,14 +277,21 @@ fn draw(planned: &Planned, render: impl Fn(&Drawing<'_>) -> String) -> Result<St
         .map(|view| match knowledge.get(&view.plan_node_id) {
             Some((counted, Some(learned))) => {
                 format!(
-                    "rows {:.0}, learned {:.0}",
-                    counted.estimated, learned.correction.rows
+                    "rows {:.0}, learned {}{:.0}",
+                    counted.estimated,
+                    at_least(learned),
+                    learned.correction.rows
                 )
             }
             _ => format!("rows {:.0}", view.rows),
         })
         .collect();
     Ok(render(&Drawing::new(&dag_of(planned)?).with_notes(&notes)))
+}
+
+/// What stands before a count that is only known to be that or more.
+fn at_least(learned: &Learned) -> &'static str {
+    if learned.is_bound() { ">=" } else { "" }
 }
 
 /// The decision in words.
@@ -357,9 +366,14 @@ fn row_counts(view: &OperatorView, known: Option<&(&Counted, Option<Learned>)>) 
     let estimate = format!("rows={:.0}", counted.estimated);
     match learned {
         None => estimate + " learned=none",
-        Some(Learned { correction, belief }) => format!(
-            "{estimate} learned={:.0} used={:.0}, counted {} times, last by query {}, belief {belief:.2}",
-            correction.rows, counted.planned, correction.observations, correction.queryid
+        Some(learned) => format!(
+            "{estimate} learned={}{:.0} used={:.0}, counted {} times, last by query {}, belief {:.2}",
+            at_least(learned),
+            learned.correction.rows,
+            counted.planned,
+            learned.correction.observations,
+            learned.correction.queryid,
+            learned.belief
         ),
     }
 }
@@ -386,6 +400,7 @@ fn as_json(planned: &Planned) -> String {
                 "estimated_rows": known.map_or(view.rows, |(counted, _)| counted.estimated),
                 "planned_rows": known.map_or(view.rows, |(counted, _)| counted.planned),
                 "learned_rows": learned.map(|learned| learned.correction.rows),
+                "is_lower_bound": learned.map(Learned::is_bound),
                 "belief": learned.map(|learned| learned.belief),
                 "observations": learned.map(|learned| learned.correction.observations),
                 "learned_from_queryid": learned.map(|learned| learned.correction.queryid),

@@ -80,12 +80,13 @@ pub(super) fn corrections(entries: &[Correction]) -> usize {
             .collect();
         run(
             "INSERT INTO ruvector.dag_corrections AS known (relation_key, relations, rows, estimated_rows, table_rows, \
-             modifications, sequence, queryid, measured_at, observations, relation_count) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+             modifications, sequence, queryid, measured_at, observations, relation_count, is_lower_bound) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
              ON CONFLICT (relation_key) DO UPDATE SET relations = excluded.relations, rows = excluded.rows, \
              estimated_rows = excluded.estimated_rows, table_rows = excluded.table_rows, \
              modifications = excluded.modifications, sequence = excluded.sequence, queryid = excluded.queryid, \
-             measured_at = excluded.measured_at, observations = excluded.observations",
+             measured_at = excluded.measured_at, observations = excluded.observations, \
+             is_lower_bound = excluded.is_lower_bound",
             &[
                 bits(entry.relation_key).into(),
                 relations.into(),
@@ -98,6 +99,7 @@ pub(super) fn corrections(entries: &[Correction]) -> usize {
                 timestamp(entry.measured_at).into(),
                 i64::from(entry.observations).into(),
                 (entry.relation_count as i32).into(),
+                (entry.is_bound != 0).into(),
             ],
         );
     }

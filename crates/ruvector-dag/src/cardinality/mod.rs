@@ -15,11 +15,13 @@ mod row_model;
 mod row_state;
 mod sketch;
 mod counts;
+mod propagation;
 
 pub use counts::{CountedSketch, SetCount};
 pub use identity::{OuterJoin, Relation, RelationGraph, RelationKey, RelationSet, Term};
 pub(crate) use mixing::mix;
 pub use mixing::{hash_bytes, hash_words};
+pub use propagation::{LogCorrection, Propagation};
 pub use regression::{Belief, FeatureRegression, MAX_CAPACITY};
 pub use row_model::{RowModel, RowModelConfig, RowPrediction};
 pub use row_state::ROW_MODEL_VERSION;

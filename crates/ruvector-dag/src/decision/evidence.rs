@@ -271,6 +271,16 @@ impl StatementEvidence {
         self.traits & IS_PARALLEL != 0
     }
 
+    /// A decision no longer gives the plan it was measured with: what is known changed. It may be tried anew.
+    pub fn lose(&mut self, decision: Decision) {
+        let lost = self.plans.iter_mut().filter(|plan| plan.decision == decision);
+        lost.for_each(PlanEvidence::forget_latencies);
+        if let Some(arm) = arm_of(decision.hints.plan_methods()) {
+            self.tried_arms &= !(1 << arm);
+        }
+        self.fresh = 1;
+    }
+
     /// Remembers that a plan shape is not worth another trial.
     pub fn dismiss(&mut self, shape: u64) {
         let kept = shape as u32;

@@ -64,15 +64,7 @@ impl StatementEvidence {
         if self.calls >= EARLY_CALLS && !is_late {
             return None;
         }
-        let kept = self.kept_parameters();
-        let trial = |cutoff, hints: HintSet, reason| Trial {
-            decision: Decision {
-                cutoff,
-                hints: hints.and(kept),
-            },
-            limit_ms: best_ms * CLEAR_GAIN,
-            reason,
-        };
+        let trial = |cutoff, hints, reason| self.trial_of(best_ms, newest, (cutoff, hints, reason));
         if self.fresh != 0 && newest > 0 {
             return Some(trial(newest, HintSet::NONE, Reason::NewKnowledge));
         }
@@ -105,14 +97,7 @@ impl StatementEvidence {
             .map(|(arm, hints)| (arm, 0, hints, Reason::UntriedHints));
         let all = rows.into_iter().chain(partial).chain(hints);
         let (arm, cutoff, hints, reason) = all.max_by(|a, b| gains[a.0].total_cmp(&gains[b.0]))?;
-        let trial = Trial {
-            decision: Decision {
-                cutoff,
-                hints: hints.and(self.kept_parameters()),
-            },
-            limit_ms: best_ms * CLEAR_GAIN,
-            reason,
-        };
+        let trial = self.trial_of(best_ms, newest, (cutoff, hints, reason));
         let executions = HORIZON.max(self.calls as f64);
         Some((
             trial,
@@ -129,10 +114,19 @@ impl StatementEvidence {
             .filter(move |&(arm, hints)| tried & (1 << arm) == 0 && possible.allow(hints))
     }
 
-    /// Parameters of the plan in use, which further trials keep.
-    pub fn kept_parameters(&self) -> HintSet {
-        self.best()
-            .map_or(HintSet::NONE, |plan| plan.decision.hints.parameters())
+    /// A trial that keeps what the best plan owes its parameters and learned rows to.
+    fn trial_of(&self, best_ms: f64, newest: u64, (cutoff, hints, reason): (u64, HintSet, Reason)) -> Trial {
+        let kept = self.best().map_or(Decision::STOCK, |plan| plan.decision);
+        // Caution is about what is expected of relations that were not counted.
+        let known = if hints.is_cautious() { newest } else { kept.cutoff };
+        Trial {
+            decision: Decision {
+                cutoff: if cutoff > 0 { cutoff } else { known },
+                hints: hints.and(kept.hints.parameters()),
+            },
+            limit_ms: best_ms * CLEAR_GAIN,
+            reason,
+        }
     }
 }
 

@@ -1,0 +1,292 @@
+//! The row estimates of a query level: corrected by what was counted, and what was not by what is expected.
+//!
+//! PostgreSQL estimates a join once, from the first two inputs that make it. What those were corrected by is taken out
+//! again, so that what is expected of a join does not depend on which inputs came first.
+
+use super::level::{Level, Part};
+use super::list;
+use super::sub_join::Sketched;
+use crate::row_model;
+use crate::steer::rows::{Knowledge, Prospect};
+use engine::cardinality::{LogCorrection, Propagation, RelationSet, RowPrediction};
+use pgrx::pg_sys;
+use std::collections::{BTreeMap, HashMap};
+
+/// Relations of the largest joins that the row model is asked for: beyond, what it said of their parts says more.
+const MODELLED: u32 = 3;
+/// Questions to the row model per query level: a microsecond or two each.
+const QUESTIONS: u32 = 48;
+
+/// Natural logarithms of a relation's rows.
+#[derive(Debug, Clone, Copy)]
+struct Estimate {
+    /// PostgreSQL's estimate, out of no learned count.
+    log_own: f64,
+    /// What it is planned with.
+    log_planned: f64,
+}
+
+/// What the estimates of a level came to.
+#[derive(Debug, Default)]
+pub(super) struct LevelRows {
+    /// PostgreSQL's estimates of what was corrected.
+    estimates: HashMap<Part, f64>,
+    sets: BTreeMap<RelationSet, Estimate>,
+    propagation: Propagation,
+    /// The level as the row model sees it, when there is one.
+    sketch: Option<Sketched>,
+    /// Questions to the row model so far.
+    questions: u32,
+}
+
+impl LevelRows {
+    /// Whether any estimate was corrected.
+    pub(super) fn are_corrected(&self) -> bool {
+        !self.estimates.is_empty()
+    }
+
+    /// PostgreSQL's estimate of a set out of no learned count, where the search met it.
+    pub(super) fn own_estimate(&self, set: RelationSet) -> Option<f64> {
+        self.sets.get(&set).map(|estimate| estimate.log_own.exp())
+    }
+
+    /// How much higher a set is planned than PostgreSQL would, as a natural logarithm.
+    fn applied(&self, set: RelationSet) -> f64 {
+        self.sets
+            .get(&set)
+            .map_or(0.0, |estimate| estimate.log_planned - estimate.log_own)
+    }
+
+    fn predict(&mut self, set: RelationSet, estimate: f64) -> Option<RowPrediction> {
+        if set.count_ones() > MODELLED || self.questions >= QUESTIONS {
+            return None;
+        }
+        self.questions += 1;
+        row_model::predict(&self.sketch.as_ref()?.sketch.sub_join(set, estimate))
+    }
+}
+
+/// Corrections of a base relation or a join.
+struct Correction {
+    rows: Option<f64>,
+    is_counted: bool,
+}
+
+impl Level {
+    /// Corrects the base relations' row counts. Returns the corrected relations' range-table indexes.
+    pub(crate) fn correct_bases(&mut self, knowledge: &Knowledge) -> Vec<usize> {
+        if row_model::is_available() {
+            self.rows.sketch = self.sketch(None);
+        }
+        let mut corrected = Vec::new();
+        let mut parents: HashMap<usize, bool> = HashMap::new();
+        let children: Vec<(usize, usize)> = self
+            .children
+            .iter()
+            .map(|(&rt, (_, parent))| (rt, *parent))
+            .collect();
+        for (rtindex, parent) in children {
+            if self.correct_child(rtindex, knowledge) {
+                corrected.push(rtindex);
+                parents.insert(parent, true);
+            }
+        }
+        for position in 0..self.bases.len() {
+            if self.correct_base(position, parents.contains_key(&position), knowledge) {
+                corrected.push(self.bases[position].rtindex);
+            }
+        }
+        corrected
+    }
+
+    fn correct_child(&mut self, rtindex: usize, knowledge: &Knowledge) -> bool {
+        let part = Part::Child(rtindex);
+        let Some(subject) = self.subject(part) else {
+            return false;
+        };
+        // SAFETY: the relation belongs to this level's root, whose planning is under way.
+        let Some(rel) = (unsafe { self.relation(rtindex).filter(|rel| !is_dummy(rel)) }) else {
+            return false;
+        };
+        let log_estimate = rel.rows.max(1.0).ln();
+        let prospect = Prospect {
+            subject: Some(&subject),
+            log_estimate,
+            propagated: self.rows.propagation.expected(0),
+        };
+        let expected = knowledge.expect(&prospect, || None);
+        let Some(rows) = knowledge.to_plan_with(rel.rows, log_estimate, expected, f64::INFINITY) else {
+            return false;
+        };
+        self.rows.estimates.insert(part, rel.rows);
+        rel.rows = rows;
+        true
+    }
+
+    fn correct_base(&mut self, position: usize, has_children: bool, knowledge: &Knowledge) -> bool {
+        let set: RelationSet = 1 << position;
+        // SAFETY: as in `correct_child`.
+        let rel = unsafe { self.relation(self.bases[position].rtindex) };
+        let Some(rel) = rel.filter(|rel| !is_dummy(rel)) else {
+            return false;
+        };
+        let log_own = rel.rows.max(1.0).ln();
+        let corrected = self.correct(set, rel.rows, log_own, knowledge);
+        let is_counted = corrected.is_counted;
+        let summed = (has_children && !is_counted).then(|| self.sum_of_children(position));
+        let rows = summed.or(corrected.rows);
+        if let Some(summed) = summed {
+            let expected = self.rows.propagation.expected(set);
+            let mean = summed.ln() - log_own;
+            self.rows
+                .propagation
+                .insert(set, LogCorrection { mean, ..expected });
+        }
+        self.plan_with(Part::Set(set), rel, log_own, rows);
+        rows.is_some()
+    }
+
+    /// What a set is to be planned with, kept for the sets that contain it.
+    fn correct(
+        &mut self,
+        set: RelationSet,
+        estimated: f64,
+        log_own: f64,
+        knowledge: &Knowledge,
+    ) -> Correction {
+        let subject = self.subject(Part::Set(set));
+        let prospect = Prospect {
+            subject: subject.as_ref(),
+            log_estimate: log_own,
+            propagated: self.rows.propagation.expected(set),
+        };
+        let expected = knowledge.expect(&prospect, || {
+            subject
+                .as_ref()
+                .and_then(|_| self.rows.predict(set, log_own.exp()))
+        });
+        self.rows.propagation.insert(set, expected.0);
+        let is_join = set.count_ones() > 1;
+        let knowledge = Knowledge {
+            caution: if is_join { knowledge.caution } else { 0.0 },
+            ..*knowledge
+        };
+        let members = self.bases.iter().enumerate();
+        let log_most: f64 = members
+            .filter(|(position, _)| set >> position & 1 == 1)
+            .map(|(_, base)| base.table_rows.max(1.0).ln())
+            .sum();
+        Correction {
+            rows: knowledge.to_plan_with(estimated, log_own, expected, log_most),
+            is_counted: expected.1,
+        }
+    }
+
+    fn plan_with(&mut self, part: Part, rel: &mut pg_sys::RelOptInfo, log_own: f64, rows: Option<f64>) {
+        if let Some(rows) = rows {
+            self.rows.estimates.insert(part, rel.rows);
+            rel.rows = rows;
+        }
+        if let Part::Set(set) = part {
+            let log_planned = rel.rows.max(1.0).ln();
+            self.rows.sets.insert(set, Estimate { log_own, log_planned });
+        }
+    }
+
+    /// An expanded table has as many rows as its children.
+    fn sum_of_children(&self, position: usize) -> f64 {
+        // SAFETY: as in `correct_child`.
+        unsafe {
+            let children = self
+                .children
+                .iter()
+                .filter(|(_, (_, parent))| *parent == position);
+            let rows = children
+                .filter_map(|(&child, _)| self.relation(child))
+                .filter(|rel| !is_dummy(rel));
+            rows.map(|rel| rel.rows).sum::<f64>().max(1.0)
+        }
+    }
+
+    /// Corrects the join relations of one level of the join search and empties their paths. Returns what was emptied.
+    pub(crate) fn correct_joins(
+        &mut self,
+        level: usize,
+        knowledge: &Knowledge,
+    ) -> Vec<super::join_search::Emptied> {
+        // SAFETY: called during the join search of this level's root; `join_rel_level` has an entry per level.
+        unsafe {
+            let of_level = |level: usize| {
+                list::pointers::<pg_sys::RelOptInfo>(*(*self.root).join_rel_level.add(level))
+                    .collect::<Vec<_>>()
+            };
+            let inputs: Vec<RelationSet> = of_level(level - 1)
+                .iter()
+                .map(|&rel| self.set_of((*rel).relids))
+                .collect();
+            let mut emptied = Vec::new();
+            for rel in of_level(level) {
+                if is_dummy(&*rel) {
+                    continue;
+                }
+                let set = self.set_of((*rel).relids);
+                let log_own = (*rel).rows.max(1.0).ln() - self.applied_to_inputs(set, &inputs);
+                let corrected = self.correct(set, (*rel).rows, log_own, knowledge);
+                // All paths to the whole give the same rows: an expectation would only cost time there.
+                let is_whole = set.count_ones() as usize == self.bases.len();
+                let rows = corrected.rows.filter(|_| corrected.is_counted || !is_whole);
+                self.plan_with(Part::Set(set), &mut *rel, log_own, rows);
+                if rows.is_some() {
+                    emptied.push(super::join_search::Emptied::empty(rel));
+                }
+            }
+            emptied
+        }
+    }
+
+    /// What the estimate of a join was corrected by because the first inputs that made it were.
+    unsafe fn applied_to_inputs(&self, set: RelationSet, inputs: &[RelationSet]) -> f64 {
+        let first = inputs.iter().copied().find(|input| input & !set == 0);
+        let applied = |input: RelationSet| {
+            // SAFETY: by the caller's promise.
+            let is_counted = unsafe { !self.is_only_looked_up(input) };
+            if is_counted { self.rows.applied(input) } else { 0.0 }
+        };
+        match first {
+            Some(first) => applied(first) + applied(set & !first),
+            None => (0..self.bases.len())
+                .filter(|position| set >> position & 1 == 1)
+                .map(|position| applied(1 << position))
+                .sum(),
+        }
+    }
+
+    /// PostgreSQL's own estimate of a part, and the row count it was planned with.
+    pub(super) fn rows(&self, part: Part) -> Option<(f64, f64)> {
+        // SAFETY: planning memory is still alive when the finished plan is read.
+        let planned = unsafe { self.planned_rows(part) }?;
+        let estimated = self.rows.estimates.get(&part).copied();
+        Some((estimated.unwrap_or(planned), planned))
+    }
+
+    unsafe fn planned_rows(&self, part: Part) -> Option<f64> {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            match part {
+                Part::Child(rtindex) => self.relation(rtindex).map(|rel| rel.rows),
+                Part::Set(set) if set.count_ones() == 1 => self
+                    .relation(self.bases[set.trailing_zeros() as usize].rtindex)
+                    .map(|rel| rel.rows),
+                Part::Set(set) => list::pointers::<pg_sys::RelOptInfo>((*self.root).join_rel_list)
+                    .find(|&rel| self.set_of((*rel).relids) == set)
+                    .map(|rel| (*rel).rows),
+            }
+        }
+    }
+}
+
+/// Whether a relation is proven empty.
+fn is_dummy(rel: &pg_sys::RelOptInfo) -> bool {
+    // SAFETY: a valid relation, which the function only reads.
+    unsafe { pg_sys::is_dummy_rel(core::ptr::from_ref(rel).cast_mut()) }
+}
