@@ -25,6 +25,8 @@ impl IdleTrials {
         for setting in NEEDED {
             owner.execute(&format!("ALTER SYSTEM SET {setting} = on"))?;
         }
+        // The worker leaves them to us, whose time is counted.
+        owner.execute("ALTER SYSTEM SET ruvector.dag_dream_budget = 0")?;
         owner.execute("SELECT pg_reload_conf()")?;
         Ok(Some(Self { owner, seconds }))
     }

@@ -224,6 +224,8 @@ fn dream_and_try(budget: Duration) -> (DeepReport, Vec<Execution>) {
         return sona::dream(budget);
     }
     let begun = Instant::now();
+    // What ran a moment ago is known, too.
+    crate::worker::learn_now();
     let dreamt = sona::dream(budget.div_f64(PLANNING_SHARE).min(MOST_PLANNING));
     match Candidates::read() {
         Ok(mut candidates) => _ = candidates.run(budget.saturating_sub(begun.elapsed()), usize::MAX, false),
