@@ -1,5 +1,6 @@
 //! What a statement is planned with, and what is tried beside it.
 
+use crate::hooks::trial::is_in_time;
 use crate::pg::catalog;
 use crate::pg::{hint_set, statement, trial};
 use crate::settings;
@@ -75,6 +76,7 @@ fn next_trial(evidence: &StatementEvidence, guard: &Guard) -> Option<Trial> {
     guards::budget(guard, settings::explore_budget())
         .allows(trial.limit_ms)
         .then_some(trial)
+        .filter(|trial| is_in_time(trial.limit_ms, evidence.best_ms()))
 }
 
 /// What may be tried with a class.
