@@ -103,7 +103,11 @@ impl Frame {
     /// What is known for this planning; a cutoff of 0 leaves every estimate alone.
     pub(crate) fn knowledge(&self) -> Knowledge {
         Knowledge {
-            cutoff: self.decision.cutoff,
+            cutoff: if settings::corrects_rows() {
+                self.decision.cutoff
+            } else {
+                0
+            },
             caution: if self.decision.hints.is_cautious() {
                 1.0
             } else {

@@ -45,6 +45,9 @@ pub(crate) fn choose(
     if !may_steer || options & pg_sys::CURSOR_OPT_SCROLL as i32 != 0 {
         return stock;
     }
+    if may_try && evidence.calls == 0 && settings::steers_first_sight() {
+        return first_sight(parse).unwrap_or(stock);
+    }
     let chosen = evidence.choose();
     let guard = guards::get(catalog::database());
     let trial = match may_try {
@@ -70,6 +73,20 @@ pub(crate) fn choose(
     chosen
 }
 
+/// A statement never seen is planned with all that is known of its tables.
+fn first_sight(parse: *mut pg_sys::Query) -> Option<Chosen> {
+    let cutoff = corrections::newest();
+    let may = !guards::is_suspended(&guards::get(catalog::database()))
+        && !(statement::locks_rows(parse) || statement::is_volatile(parse));
+    (may && cutoff > 0).then(|| Chosen {
+        is_unprotected: true,
+        ..Chosen::forced(Decision {
+            cutoff,
+            hints: HintSet::NONE,
+        })
+    })
+}
+
 fn next_trial(evidence: &StatementEvidence, guard: &Guard) -> Option<Trial> {
     let trial = evidence.next_trial(corrections::newest(), &guard.arms, &possibilities(evidence))?;
     guards::budget(guard, settings::explore_budget())
@@ -79,13 +96,16 @@ fn next_trial(evidence: &StatementEvidence, guard: &Guard) -> Option<Trial> {
 
 /// What may be tried with a class.
 pub(crate) fn possibilities(evidence: &StatementEvidence) -> Possibilities {
+    let sets_parameters = settings::sets_parameters();
     Possibilities {
-        uses_jit: evidence.uses_jit(),
-        is_parallel: evidence.is_parallel(),
-        memory_doublings: match evidence.spilled_mb > 0 {
+        uses_jit: sets_parameters && evidence.uses_jit(),
+        is_parallel: sets_parameters && evidence.is_parallel(),
+        memory_doublings: match sets_parameters && evidence.spilled_mb > 0 {
             true => hint_set::memory_doublings(),
             false => 0,
         },
+        is_without_rows: !settings::corrects_rows(),
+        is_without_methods: !settings::gives_hints(),
     }
 }
 

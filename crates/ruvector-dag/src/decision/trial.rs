@@ -43,6 +43,10 @@ pub struct Possibilities {
     pub is_parallel: bool,
     /// How often `work_mem` may be doubled at most; 0 where nothing was spilled.
     pub memory_doublings: u32,
+    /// Learned row counts are switched off.
+    pub is_without_rows: bool,
+    /// Hint sets are switched off.
+    pub is_without_methods: bool,
 }
 
 impl Possibilities {
@@ -51,6 +55,8 @@ impl Possibilities {
         (self.uses_jit || !hints.is_without_jit())
             && (self.is_parallel || !hints.is_serial())
             && hints.memory_doublings() <= self.memory_doublings
+            && !(self.is_without_methods && hints.methods().next().is_some())
+            && !(self.is_without_rows && hints.is_cautious())
     }
 }
 
@@ -65,10 +71,10 @@ impl StatementEvidence {
             return None;
         }
         let trial = |cutoff, hints, reason| self.trial_of(best_ms, newest, (cutoff, hints, reason));
-        if self.fresh != 0 && newest > 0 {
+        if self.fresh != 0 && newest > 0 && !possible.is_without_rows {
             return Some(trial(newest, HintSet::NONE, Reason::NewKnowledge));
         }
-        if self.partial > 0 && self.settled().decision.is_stock() {
+        if self.partial > 0 && !possible.is_without_rows && self.settled().decision.is_stock() {
             return Some(trial(self.partial, HintSet::NONE, Reason::MostAttendedAlone));
         }
         let gains = known.gains_per_time(CLEAR_GAIN);
@@ -88,10 +94,10 @@ impl StatementEvidence {
         let best_ms = self
             .best_ms()
             .filter(|_| self.is_baseline_known() && self.pinned == 0)?;
-        let rows =
-            (self.fresh != 0 && newest > 0).then_some((ARMS, newest, HintSet::NONE, Reason::NewKnowledge));
-        let partial =
-            (self.partial > 0).then_some((ARMS, self.partial, HintSet::NONE, Reason::MostAttendedAlone));
+        let is_fresh = self.fresh != 0 && newest > 0 && !possible.is_without_rows;
+        let is_partial = self.partial > 0 && !possible.is_without_rows;
+        let rows = is_fresh.then_some((ARMS, newest, HintSet::NONE, Reason::NewKnowledge));
+        let partial = is_partial.then_some((ARMS, self.partial, HintSet::NONE, Reason::MostAttendedAlone));
         let hints = self
             .untried(possible)
             .map(|(arm, hints)| (arm, 0, hints, Reason::UntriedHints));

@@ -3,6 +3,13 @@
 //! `MarkGUCPrefixReserved` is not called: RuVector's vector extension has settings of its own under `ruvector.`, and
 //! reserving the prefix would make them fail when both are loaded.
 
+mod decisions;
+
+pub(crate) use decisions::{
+    asks_row_model, believes_bounds, corrects_rows, dream_budget, explore_budget, gives_hints,
+    max_work_mem_kb, runs_trials, sets_parameters, steers_first_sight, stores_literals,
+};
+
 use core::ffi::CStr;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use std::cell::Cell;
@@ -80,11 +87,6 @@ static MICRO_LORA_RANK: GucSetting<i32> = GucSetting::<i32>::new(2);
 static BASE_LORA_RANK: GucSetting<i32> = GucSetting::<i32>::new(8);
 static MAX_PATTERNS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static HDC_DIMENSIONS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
-static EXPLORE_BUDGET: GucSetting<f64> = GucSetting::<f64>::new(0.05);
-static DREAM_EXECUTE: GucSetting<bool> = GucSetting::<bool>::new(false);
-static STORE_LITERALS: GucSetting<bool> = GucSetting::<bool>::new(false);
-static DREAM_BUDGET_S: GucSetting<i32> = GucSetting::<i32>::new(300);
-static MAX_WORK_MEM_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 static MINCUT_ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MINCUT_THRESHOLD: GucSetting<f64> = GucSetting::<f64>::new(0.5);
 
@@ -95,8 +97,7 @@ type Text = (&'static CStr, &'static CStr, &'static CStr);
 pub(crate) fn init(is_preloading: bool) {
     define_switches();
     define_limits();
-    define_trials();
-    define_dreams();
+    decisions::define();
     define_attention();
     define_mincut();
     define_learning();
@@ -160,47 +161,6 @@ fn define_limits() {
         context,
         flags,
     );
-}
-
-fn define_trials() {
-    let budget: Text = (
-        c"ruvector.dag_explore_budget",
-        c"Sets the share of the statements' time that trials of other plans may cost users.",
-        c"A second is given on credit. A trial that ends in time is the answer and costs nothing. 0 tries nothing while users wait.",
-    );
-    define_real(budget, &EXPLORE_BUDGET, (0.0, 1.0), GucContext::Suset);
-    let (name, short, long): Text = (
-        c"ruvector.dag_max_work_mem",
-        c"Sets up to what work_mem may be raised for a statement that wrote temporary files.",
-        c"A value not above work_mem never raises it.",
-    );
-    let (context, flags) = (GucContext::Suset, GucFlags::UNIT_KB);
-    GucRegistry::define_int_guc(name, short, long, &MAX_WORK_MEM_KB, 64, i32::MAX, context, flags);
-}
-
-fn define_dreams() {
-    let (name, short, long): Text = (
-        c"ruvector.dag_dream_execute",
-        c"Runs trials of other plans when the server is idle.",
-        c"Needs ruvector.dag_store_literals. SELECTs only, read only, with the rights of who ran them; they use processor, memory \
-          and disk, and functions called STABLE that do more than read do it once more.",
-    );
-    let (context, flags) = (GucContext::Suset, GucFlags::default());
-    GucRegistry::define_bool_guc(name, short, long, &DREAM_EXECUTE, context, flags);
-    let (context, flags) = (GucContext::Suset, GucFlags::default());
-    let (name, short, long): Text = (
-        c"ruvector.dag_store_literals",
-        c"Stores the text of statements with their constants, for trials when the server is idle.",
-        c"Only superusers can read the table. Off also removes what was stored.",
-    );
-    GucRegistry::define_bool_guc(name, short, long, &STORE_LITERALS, context, flags);
-    let (name, short, long): Text = (
-        c"ruvector.dag_dream_budget",
-        c"Sets how long trials may run per hour when the server is idle.",
-        c"0 runs none.",
-    );
-    let (context, flags) = (GucContext::Sighup, GucFlags::UNIT_S);
-    GucRegistry::define_int_guc(name, short, long, &DREAM_BUDGET_S, 0, 3600, context, flags);
 }
 
 fn define_attention() {
@@ -442,31 +402,6 @@ pub(crate) fn sample_rate() -> f64 {
 /// `ruvector.dag_min_duration`, in milliseconds.
 pub(crate) fn min_duration_ms() -> f64 {
     MIN_DURATION_MS.get()
-}
-
-/// `ruvector.dag_explore_budget`.
-pub(crate) fn explore_budget() -> f64 {
-    EXPLORE_BUDGET.get()
-}
-
-/// `ruvector.dag_dream_execute`, which needs texts.
-pub(crate) fn runs_trials() -> bool {
-    DREAM_EXECUTE.get() && STORE_LITERALS.get()
-}
-
-/// `ruvector.dag_store_literals`.
-pub(crate) fn stores_literals() -> bool {
-    STORE_LITERALS.get()
-}
-
-/// `ruvector.dag_dream_budget`: time per hour.
-pub(crate) fn dream_budget() -> Duration {
-    Duration::from_secs(u64::try_from(DREAM_BUDGET_S.get()).unwrap_or(0))
-}
-
-/// `ruvector.dag_max_work_mem`, in kilobytes.
-pub(crate) fn max_work_mem_kb() -> i32 {
-    MAX_WORK_MEM_KB.get()
 }
 
 /// `ruvector.dag_max_trajectories`.
