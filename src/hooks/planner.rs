@@ -261,14 +261,9 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
         corrected: frame.corrected,
         facts,
         is_trial: true,
+        is_dream: false,
     };
-    trial::keep(
-        planned,
-        token,
-        remembered,
-        trial.limit_ms,
-        frame.evidence.best_ms(),
-    );
+    trial::keep(planned, token, remembered, trial.limit_ms);
 }
 
 /// Reads a plan. The same operators with more memory are another plan: they take another time.
@@ -300,6 +295,7 @@ fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) -
         corrected: frame.corrected,
         facts,
         is_trial: FORCED.get().is_some(),
+        is_dream: FORCED.get().is_some(),
     };
     let token = knowledge::remember(remembered);
     plan_tree::attach_token(planned, token);

@@ -9,7 +9,7 @@ use crate::pg::trial::Ended;
 use crate::pg::{catalog, plan_state, plan_tree};
 use crate::settings;
 use crate::shmem::{counters, guards, statements};
-use engine::decision::HintSet;
+use engine::decision::{CLEAR_GAIN, HintSet};
 use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,7 +26,6 @@ struct Tried {
     plan: KeptPlan,
     remembered: Rc<Remembered>,
     limit_ms: f64,
-    best_ms: Option<f64>,
 }
 
 thread_local! {
@@ -44,13 +43,7 @@ pub(crate) struct Request {
 
 /// Keeps a plan for the execution of the plan with `token`. There is one at a time: a nested statement does not take the
 /// place of one that runs.
-pub(crate) fn keep(
-    planned: *mut pg_sys::PlannedStmt,
-    token: u32,
-    remembered: Remembered,
-    limit_ms: f64,
-    best_ms: Option<f64>,
-) {
+pub(crate) fn keep(planned: *mut pg_sys::PlannedStmt, token: u32, remembered: Remembered, limit_ms: f64) {
     if RUNNING.with_borrow(Option::is_some) {
         return;
     }
@@ -58,7 +51,6 @@ pub(crate) fn keep(
         plan: KeptPlan::of(planned),
         remembered: Rc::new(remembered),
         limit_ms,
-        best_ms,
     };
     PENDING.set(Some(Pending { token, tried }));
 }
@@ -82,12 +74,11 @@ pub(crate) fn take(query: *mut pg_sys::QueryDesc) -> Option<Request> {
 }
 
 /// Begins a trial that nobody waits for: `remembered` is what is known of its plan.
-pub(crate) fn begin(plan: KeptPlan, remembered: Rc<Remembered>, limit_ms: f64, best_ms: Option<f64>) {
+pub(crate) fn begin(plan: KeptPlan, remembered: Rc<Remembered>, limit_ms: f64) {
     RUNNING.set(Some(Tried {
         plan,
         remembered,
         limit_ms,
-        best_ms,
     }));
 }
 
@@ -96,10 +87,10 @@ pub(crate) fn finish() {
     drop(RUNNING.take());
 }
 
-fn running() -> Option<(Rc<Remembered>, f64, Option<f64>)> {
+fn running() -> Option<(Rc<Remembered>, f64)> {
     RUNNING.with_borrow(|tried| {
         let tried = tried.as_ref()?;
-        Some((Rc::clone(&tried.remembered), tried.limit_ms, tried.best_ms))
+        Some((Rc::clone(&tried.remembered), tried.limit_ms))
     })
 }
 
@@ -123,29 +114,33 @@ pub(crate) fn started(query: *mut pg_sys::QueryDesc) {
 
 /// The trial ended, one way or the other: it is learned from.
 pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
-    let Some((remembered, limit_ms, best_ms)) = running() else {
+    let Some((remembered, limit_ms)) = running() else {
         return;
     };
     counters::add_trials_run(1);
     let decision = remembered.decision;
     let database = catalog::database();
+    let is_waited_for = !remembered.is_dream;
+    // As busy as the server is at the moment.
+    let best_ms = limit_ms / CLEAR_GAIN;
     let mut watch = Watch::new(remembered);
     match ended {
         Ended::Completed(took_ms) => {
             watch.elapsed_ms = took_ms;
             learn::from_execution(query, &watch, true);
-            if let Some(best_ms) = best_ms {
-                let lost_ms = (took_ms - best_ms).max(0.0);
-                guards::note_trial(database, decision, (took_ms / best_ms, false), lost_ms);
-            }
+            let lost_ms = if is_waited_for {
+                (took_ms - best_ms).max(0.0)
+            } else {
+                0.0
+            };
+            guards::note_trial(database, decision, (took_ms / best_ms, false), lost_ms);
         }
         Ended::CutOff(took_ms) => {
             counters::add_trials_cut_off(1);
             watch.elapsed_ms = took_ms;
             learn::from_cancelled(query, &watch);
-            if let Some(best_ms) = best_ms {
-                guards::note_trial(database, decision, (limit_ms / best_ms, true), took_ms);
-            }
+            let lost_ms = if is_waited_for { took_ms } else { 0.0 };
+            guards::note_trial(database, decision, (CLEAR_GAIN, true), lost_ms);
         }
         Ended::Stopped => {}
         // Nothing can be told of the plan: it is not tried again.

@@ -88,7 +88,8 @@ fn first_sight(parse: *mut pg_sys::Query) -> Option<Chosen> {
 }
 
 fn next_trial(evidence: &StatementEvidence, guard: &Guard) -> Option<Trial> {
-    let trial = evidence.next_trial(corrections::newest(), &guard.arms, &possibilities(evidence))?;
+    let mut trial = evidence.next_trial(corrections::newest(), &guard.arms, &possibilities(evidence))?;
+    trial.limit_ms *= guard.load.slowdown();
     guards::budget(guard, settings::explore_budget())
         .allows(trial.limit_ms)
         .then_some(trial)

@@ -184,7 +184,7 @@ fn attempt(stored: &Stored, trial: &Trial, left: Duration, stops_on_load: bool) 
     }
     let hints = remembered.decision.hints;
     let kept = KeptPlan::of(planned.plan);
-    hooks::trial::begin(kept, Rc::clone(&remembered), limit_ms, evidence.best_ms());
+    hooks::trial::begin(kept, Rc::clone(&remembered), limit_ms);
     let ended = dream::run(stored, planned, hints, limit_ms, stops_on_load);
     hooks::trial::finish();
     match ended {
