@@ -6,9 +6,11 @@
 //! backend and forgotten, and the statement goes on as stock PostgreSQL would run it.
 
 use super::compat::{self, RunRequest};
+use super::plan_tree;
 use super::raw::{self, BaseRelationHook, ExecutorHook, ExecutorStartHook, JoinSearchHook, PlannerHook};
 use crate::hooks;
 use crate::hooks::executor::Follow;
+use crate::steer::rewrite::{self, Attempt};
 use cee_scape::{SigJmpBufFields, call_with_sigsetjmp};
 use core::ffi::{c_char, c_int};
 use core::mem::MaybeUninit;
@@ -126,6 +128,38 @@ pub(super) unsafe fn protected<R: Copy>(body: impl FnOnce() -> R, on_error: impl
 }
 
 unsafe extern "C-unwind" fn planner(
+    parse: *mut pg_sys::Query,
+    text: *const c_char,
+    options: c_int,
+    params: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
+    // SAFETY: the arguments are PostgreSQL's, and statements in another form are as valid; only plain pointers are alive.
+    unsafe {
+        match guarded(Attempt::None, || rewrite::attempt(parse)) {
+            Attempt::None => plan(parse, text, options, params),
+            Attempt::Instead(other) => plan(other.query, text, options, params),
+            Attempt::After(spare) => {
+                let planned = plan(parse, text, options, params);
+                let cost = plan_tree::total_cost(planned);
+                let Some(other) = guarded(None, || rewrite::consider_after(spare, cost)) else {
+                    return planned;
+                };
+                let other = plan(other.query, text, options, params);
+                if rewrite::is_clear_gain(cost, plan_tree::total_cost(other)) {
+                    other
+                } else {
+                    planned
+                }
+            }
+        }
+    }
+}
+
+/// Plans one form of a statement.
+///
+/// # Safety
+/// The arguments are valid as PostgreSQL's are; the caller's frame holds nothing to drop.
+unsafe fn plan(
     parse: *mut pg_sys::Query,
     text: *const c_char,
     options: c_int,

@@ -30,3 +30,4 @@ pub(crate) mod plan_tree;
 pub(crate) mod plan_state;
 pub(crate) mod operators;
 pub(crate) mod query_text;
+pub(crate) mod query_tree;

@@ -1,3 +1,5 @@
-//! Stage 5 of 9, decision, applied: learned row counts in place of the planner's estimates. Never changes a result.
+//! Stage 5 of 9, decision, applied: learned row counts in place of the planner's estimates, and statements in another
+//! form. Never changes a result.
 
 pub(crate) mod rows;
+pub(crate) mod rewrite;

@@ -23,9 +23,17 @@ fn counts_by_kept_rows_are_those_of_the_plain_join() {
             continue;
         };
         assert!(root.relations.contains_all(graph.kept), "{seed}: {root:?}");
-        assert_eq!(root.all_relations().len(), graph.relations.len(), "{seed}: {root:?}");
+        assert_eq!(
+            root.all_relations().len(),
+            graph.relations.len(),
+            "{seed}: {root:?}"
+        );
         let plain = join.plain();
-        assert_eq!(join.rewritten(&root, i128::MAX), Some(plain.clone()), "{seed}: {join:?} {root:?}");
+        assert_eq!(
+            join.rewritten(&root, i128::MAX),
+            Some(plain.clone()),
+            "{seed}: {join:?} {root:?}"
+        );
         rewritten += 1;
         deep += u32::from(depth(&root) > 2);
         joined_first += u32::from(root.children.iter().any(|child| child.relations.len() > 1));
@@ -45,7 +53,9 @@ fn products_overflow_at_the_root_only_where_the_count_does() {
         };
         let limit = i128::from(seed % 10);
         let total = join.plain().values().sum::<i128>();
-        let rewritten = join.rewritten(&root, limit).map(|counts| counts.values().sum::<i128>());
+        let rewritten = join
+            .rewritten(&root, limit)
+            .map(|counts| counts.values().sum::<i128>());
         match rewritten {
             Some(found) => assert_eq!(found, total, "{seed}"),
             None => assert!(total > limit, "{seed}: {total} fits {limit}"),
@@ -101,7 +111,11 @@ fn a_cycle_is_joined_before_it_is_grouped() {
     let rows = [100.0, 100.0, 100.0, 1_000.0];
     let graph = graph(
         &rows,
-        &[&[(0, 50.0), (1, 50.0), (3, 50.0)], &[(1, 50.0), (2, 50.0)], &[(2, 50.0), (0, 50.0)]],
+        &[
+            &[(0, 50.0), (1, 50.0), (3, 50.0)],
+            &[(1, 50.0), (2, 50.0)],
+            &[(2, 50.0), (0, 50.0)],
+        ],
     );
     let root = graph.eager_aggregation().expect("an acyclic form");
     assert_eq!(root.all_relations().len(), 4);

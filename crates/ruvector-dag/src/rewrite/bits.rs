@@ -35,7 +35,7 @@ impl Set {
     }
 
     /// The positions, ascending.
-    pub fn positions(self) -> impl Iterator<Item = usize> {
+    pub fn positions(self) -> impl Iterator<Item = usize> + Clone {
         (0..Self::CAPACITY).filter(move |&position| self.contains(position))
     }
 }

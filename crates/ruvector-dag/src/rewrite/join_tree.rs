@@ -73,9 +73,7 @@ fn merge(graph: &JoinGraph, nodes: Vec<Joined>, relations: Set) -> Vec<Joined> {
 /// By how much the nodes' best spanning tree falls short of a join tree; `None` when they are not connected.
 fn lack(nodes: &[Joined]) -> Option<usize> {
     let classes = nodes.iter().map(|node| node.classes.len()).sum::<usize>();
-    let all = nodes
-        .iter()
-        .fold(Set::default(), |all, node| all | node.classes);
+    let all = nodes.iter().fold(Set::default(), |all, node| all | node.classes);
     let wanted = classes.saturating_sub(all.len());
     Some(wanted.saturating_sub(spanning_tree(nodes, 0)?.weight))
 }

@@ -118,7 +118,8 @@ impl Join {
                 .iter()
                 .map(|row| pair.map(|(_, column)| row[column]));
             // As in SQL, a null is equal to nothing.
-            keys.filter(|key| !key.contains(&None)).all(|key| seen.insert(key))
+            keys.filter(|key| !key.contains(&None))
+                .all(|key| seen.insert(key))
         };
         pairs
             .filter(is_unique)
@@ -207,7 +208,8 @@ impl Join {
                         let of_relations = self.classes[class]
                             .iter()
                             .filter(|(of, _)| node.relations.contains(*of));
-                        of_relations.count() + children.iter().filter(|child| child.key.contains(&class)).count()
+                        of_relations.count()
+                            + children.iter().filter(|child| child.key.contains(&class)).count()
                     };
                     let equated = columns.filter(|&(class, _)| sides(class) > 1);
                     let mut values = values.clone();
@@ -288,7 +290,10 @@ fn classes(random: &mut Random, tables: usize, columns: usize) -> Vec<Vec<(usize
     };
     for table in 1..tables {
         let other = random.position(table);
-        equate((table, random.position(columns)), (other, random.position(columns)));
+        equate(
+            (table, random.position(columns)),
+            (other, random.position(columns)),
+        );
     }
     for _ in 0..random.below(3) {
         let (one, other) = (random.position(tables), random.position(tables));

@@ -1,0 +1,83 @@
+//! Which statements may be rewritten at all.
+
+use super::super::list;
+use super::super::statement;
+use super::conditions::Condition;
+use pgrx::pg_sys;
+use pgrx::pg_sys::{NodeTag, RTEKind};
+
+/// Whether a statement is a plain SELECT that groups, over plain tables: cheap checks first, most statements end here.
+///
+/// # Safety
+/// `parse` is a valid statement.
+pub(super) unsafe fn is_candidate(parse: *mut pg_sys::Query) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let query = &*parse;
+        query.commandType == pg_sys::CmdType::CMD_SELECT
+            && (query.hasAggs || !query.groupClause.is_null())
+            && list::length(query.rtable) > 1
+            && is_plain(query)
+            && list::pointers::<pg_sys::RangeTblEntry>(query.rtable).all(|entry| is_plain_table(&*entry))
+            && !statement::is_volatile(parse)
+    }
+}
+
+/// Whether a statement has no feature whose meaning could depend on rows that are not aggregated yet.
+fn is_plain(query: &pg_sys::Query) -> bool {
+    !(query.hasWindowFuncs
+        || query.hasTargetSRFs
+        || query.hasSubLinks
+        || query.hasRecursive
+        || query.hasModifyingCTE
+        || query.hasForUpdate
+        || query.hasRowSecurity
+        || query.resultRelation != 0)
+        && query.utilityStmt.is_null()
+        && query.cteList.is_null()
+        && query.groupingSets.is_null()
+        && query.rowMarks.is_null()
+        && query.setOperations.is_null()
+        && query.onConflict.is_null()
+        && query.returningList.is_null()
+        && query.withCheckOptions.is_null()
+}
+
+/// Whether an entry of the range table is a table without row security, or names a join of others.
+fn is_plain_table(entry: &pg_sys::RangeTblEntry) -> bool {
+    let kinds = [
+        pg_sys::RELKIND_RELATION,
+        pg_sys::RELKIND_PARTITIONED_TABLE,
+        pg_sys::RELKIND_MATVIEW,
+    ];
+    match entry.rtekind {
+        RTEKind::RTE_RELATION => {
+            kinds.contains(&(entry.relkind as u8))
+                && entry.tablesample.is_null()
+                && entry.securityQuals.is_null()
+                && !entry.lateral
+        }
+        RTEKind::RTE_JOIN => entry.jointype == pg_sys::JoinType::JOIN_INNER,
+        _ => false,
+    }
+}
+
+/// Whether all columns that are used are ordinary ones of this level: no whole rows, no system columns.
+///
+/// # Safety
+/// The statement and its conditions are valid.
+pub(super) unsafe fn has_plain_columns(query: *mut pg_sys::Query, conditions: &[Condition]) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let results = [(*query).targetList.cast(), (*query).havingQual];
+        let mut used = conditions.iter().map(|condition| condition.clause).chain(results);
+        used.all(|node| {
+            let flags = pg_sys::PVC_RECURSE_AGGREGATES;
+            let columns = pg_sys::pull_var_clause(node, flags as i32);
+            list::pointers::<pg_sys::Node>(columns).all(|column| {
+                let column = column.cast::<pg_sys::Var>();
+                list::tag(column) == NodeTag::T_Var && (*column).varattno > 0 && (*column).varlevelsup == 0
+            })
+        })
+    }
+}

@@ -1,0 +1,21 @@
+//! Rule `eager_aggregation`: count before joining.
+//!
+//! **Pattern.** A plain SELECT that groups or aggregates inner joins of plain tables.
+//! **Transformation.** Sides of the joins that the result needs only the number of are grouped by their join keys in
+//! subqueries, with the number of rows of each group; aggregates weigh each joined row with the product of these
+//! numbers. The engine chooses the tree (`engine::rewrite`, with the proof), `pg/query_tree/` reads and builds.
+//! **Exact when.** Joins are equalities that PostgreSQL reasons with itself, grouping is by the same equality
+//! (`classes.rs`); what other conditions connect is joined first; aggregates have a form for rows with multiplicities
+//! (`aggregates.rs`); nothing is volatile, no row is locked, no row security applies (`pattern.rs`). Permissions are
+//! checked as before: each table keeps its entry.
+//! **Literature.** Yan and Larson 1995; Yannakakis 1981.
+
+use crate::pg::query_tree;
+use pgrx::pg_sys;
+
+/// The statement with grouped sides; `None` when it is left alone.
+pub(super) fn apply(parse: *mut pg_sys::Query) -> Option<*mut pg_sys::Query> {
+    let joins = query_tree::read(parse)?;
+    let root = joins.graph().eager_aggregation()?;
+    query_tree::build(&joins, &root)
+}
