@@ -139,17 +139,18 @@ unsafe extern "C-unwind" fn planner(
             Attempt::None => plan(parse, text, options, params),
             Attempt::Instead(other) => plan(other.query, text, options, params),
             Attempt::After(spare) => {
-                let planned = plan(parse, text, options, params);
-                let cost = plan_tree::total_cost(planned);
-                let Some(other) = guarded(None, || rewrite::consider_after(spare, cost)) else {
-                    return planned;
-                };
-                let other = plan(other.query, text, options, params);
-                if rewrite::is_clear_gain(cost, plan_tree::total_cost(other)) {
-                    other
-                } else {
-                    planned
+                let original = plan(parse, text, options, params);
+                let cost = plan_tree::total_cost(original);
+                let (mut best, mut form) = (original, 0);
+                while let Some(other) = guarded(None, || rewrite::consider_after(spare, cost, form)) {
+                    let planned = plan(other.query, text, options, params);
+                    let other_cost = plan_tree::total_cost(planned);
+                    if rewrite::is_clear_gain(cost, other_cost) && other_cost < plan_tree::total_cost(best) {
+                        best = planned;
+                    }
+                    form += 1;
                 }
+                best
             }
         }
     }

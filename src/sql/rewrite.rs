@@ -10,7 +10,7 @@ use pgrx::pg_extern;
 #[pg_extern]
 fn dag_rewrite_query(query: &str) -> Option<String> {
     let rewritten = query_text::rewrite(query, |parse| {
-        rewrite::consider(parse).map(|rewritten| (rewritten.query, rewritten.rule))
+        rewrite::consider(parse, 0).map(|rewritten| (rewritten.query, rewritten.rule))
     });
     or_raise(rewritten).map(|(text, rule)| format!("-- {rule}\n{}", text.trim_start()))
 }

@@ -41,7 +41,8 @@ pub(super) unsafe fn gather(query: *mut pg_sys::Query) -> Option<(Vec<c_int>, Ve
             (*query).havingQual = compat::flatten_join_alias_vars(query, (*query).havingQual);
         }
         let of_joins = list::length((*query).rtable).checked_sub(gathered.relations.len());
-        if of_joins != Some(gathered.joins) || gathered.relations.len() < 2 {
+        let can_be_described = (2..=Set::CAPACITY).contains(&gathered.relations.len());
+        if of_joins != Some(gathered.joins) || !can_be_described {
             return None;
         }
         let conditions = gathered.clauses.iter().map(|&clause| Condition {

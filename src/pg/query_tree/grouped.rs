@@ -62,7 +62,7 @@ unsafe fn grouped(joins: &Joins, node: &GroupedJoin) -> Option<(*mut pg_sys::Que
         let (multiplicity, number) = level.multiplicity();
         let mut targets = Vec::new();
         for class in key_classes(joins, node) {
-            let column = class.columns_of(node.relations).next()?;
+            let column = class.columns_of(node.joined_relations()).next()?;
             let expression = make::copy(column.expression);
             level.localise(expression);
             let number = targets.len() + 1;
@@ -100,14 +100,14 @@ unsafe fn level(joins: &Joins, node: &GroupedJoin, query: *mut pg_sys::Query) ->
     };
     // SAFETY: as in `build`.
     unsafe {
-        for relation in node.relations.positions() {
+        for relation in node.joined_relations().positions() {
             let rtindex = *joins.relations.get(relation)?;
             compat::move_entry(joins.query, rtindex, query);
             let place = level.refer_to_last();
             level.places.push((rtindex, place));
         }
         for (class, equal) in joins.classes.iter().zip(&mut level.equal) {
-            for column in class.columns_of(node.relations) {
+            for column in class.columns_of(node.joined_relations()) {
                 let expression = make::copy(column.expression);
                 localise(expression, &level.places);
                 equal.push((expression.cast(), column.operand));
@@ -143,7 +143,7 @@ impl Level {
             let classes = self.equal.iter_mut().zip(&joins.classes).enumerate();
             let classes = classes.filter(|&(at, _)| child.key.contains(at));
             for (&key, (_, (equal, class))) in keys.iter().zip(classes) {
-                equal.push((key, class.columns_of(child.relations).next()?.operand));
+                equal.push((key, class.columns_of(child.joined_relations()).next()?.operand));
             }
             self.factors.push((multiplicity, number));
         }
@@ -152,8 +152,9 @@ impl Level {
 
     /// FROM and WHERE: conditions on relations of the level, and the equalities of each class.
     unsafe fn join(&self, joins: &Joins, node: &GroupedJoin, is_root: bool) -> Option<*mut pg_sys::FromExpr> {
-        let is_of_level =
-            |relations: Set| node.relations.contains_all(relations) && (is_root || !relations.is_empty());
+        let is_of_level = |relations: Set| {
+            node.joined_relations().contains_all(relations) && (is_root || !relations.is_empty())
+        };
         let conditions = joins
             .conditions
             .iter()
@@ -262,7 +263,7 @@ unsafe fn equality(
 
 /// The alias of a grouped join: that of its first relation.
 unsafe fn name(joins: &Joins, node: &GroupedJoin) -> *const core::ffi::c_char {
-    let first = node.relations.positions().next().unwrap_or(0);
+    let first = node.joined_relations().positions().next().unwrap_or(0);
     // SAFETY: a valid entry, which has an alias.
     unsafe { (*(*entry(joins, first)).eref).aliasname }
 }

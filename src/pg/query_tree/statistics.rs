@@ -22,7 +22,6 @@ pub(super) unsafe fn graph(joins: &Joins) -> JoinGraph {
     // SAFETY: by the caller's promise.
     unsafe {
         let query = &*joins.query;
-        let all = Set::CAPACITY.min(joins.relations.len());
         let kept = conditions::relations(query.targetList.cast(), &joins.relations)
             | conditions::relations(query.havingQual, &joins.relations);
         let tables: Vec<Table> = (0..joins.relations.len())
@@ -38,17 +37,18 @@ pub(super) unsafe fn graph(joins: &Joins) -> JoinGraph {
             columns.collect()
         });
         let links = joins.conditions.iter().map(|condition| condition.relations);
-        let relations = (0..all).filter_map(|relation| {
-            let table = tables.get(relation)?;
+        let relations = tables.iter().enumerate().map(|(relation, table)| {
             let own = Set::one(relation);
-            let conditions = joins
+            let of_relation = joins
                 .conditions
                 .iter()
                 .filter(|condition| condition.relations == own);
-            Some(Relation {
-                rows: (table.rows * KEPT_BY_CONDITION.powi(conditions.count() as i32)).max(1.0),
+            let conditions = of_relation.count();
+            Relation {
+                rows: (table.rows * KEPT_BY_CONDITION.powi(conditions as i32)).max(1.0),
+                is_filtered: conditions > 0,
                 unique: unique_keys(joins, relation, table),
-            })
+            }
         });
         JoinGraph {
             classes: classes.collect(),

@@ -13,9 +13,9 @@
 use crate::pg::query_tree;
 use pgrx::pg_sys;
 
-/// The statement with grouped sides; `None` when it is left alone.
-pub(super) fn apply(parse: *mut pg_sys::Query) -> Option<*mut pg_sys::Query> {
+/// The statement with grouped sides, by the engine's tree of that number; `None` when it is left alone.
+pub(super) fn apply(parse: *mut pg_sys::Query, form: usize) -> Option<*mut pg_sys::Query> {
     let joins = query_tree::read(parse)?;
-    let root = joins.graph().eager_aggregation()?;
-    query_tree::build(&joins, &root)
+    let trees = joins.graph().eager_aggregations();
+    query_tree::build(&joins, trees.get(form)?)
 }

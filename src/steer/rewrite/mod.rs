@@ -17,12 +17,15 @@ const WORTHWHILE_COST: f64 = 10_000.0;
 /// Share of the original's cost that a rewritten statement may have: the gain has to be clear.
 const CLEAR_GAIN: f64 = 0.5;
 
+/// How many other forms of a statement are planned at most: the two thought best, each with and without reducers.
+const FORMS: usize = 4;
+
 /// A rule that rewrites a statement.
 struct Rule {
     /// As `ruvector.dag_rewrite_rules` and EXPLAIN name it.
     name: &'static str,
-    /// The statement in another form, sharing nothing with the original.
-    apply: fn(*mut pg_sys::Query) -> Option<*mut pg_sys::Query>,
+    /// The statement in one of its other forms, numbered from the one thought best, sharing nothing with the original.
+    apply: fn(*mut pg_sys::Query, usize) -> Option<*mut pg_sys::Query>,
 }
 
 /// The rules, in the order in which they are tried.
@@ -60,31 +63,31 @@ pub(crate) fn attempt(parse: *mut pg_sys::Query) -> Attempt {
         && catalog::is_ordinary_backend()
         && catalog::has_extension();
     match mode {
-        Mode::Force if is_wanted => consider(parse).map_or(Attempt::None, Attempt::Instead),
+        Mode::Force if is_wanted => consider(parse, 0).map_or(Attempt::None, Attempt::Instead),
         Mode::Auto if is_wanted => Attempt::After(query_tree::copy(parse)),
         _ => Attempt::None,
     }
 }
 
-/// The statement in another form, by the first rule that is allowed and knows it.
-pub(crate) fn consider(parse: *mut pg_sys::Query) -> Option<Rewritten> {
+/// One of the statement's other forms, numbered from the one thought best, by the first allowed rule that has so many.
+pub(crate) fn consider(parse: *mut pg_sys::Query, form: usize) -> Option<Rewritten> {
     let allowed = settings::rewrite_rules();
     let rules = RULES.iter().filter(|rule| allowed.allows(rule.name));
     rules
         .filter_map(|rule| {
-            let query = (rule.apply)(parse)?;
+            let query = (rule.apply)(parse, form)?;
             let rule = rule.name;
             Some(Rewritten { query, rule })
         })
         .next()
 }
 
-/// After planning a statement itself: its other form, if its cost is worth the time.
-pub(crate) fn consider_after(spare: *mut pg_sys::Query, cost: f64) -> Option<Rewritten> {
-    if cost < WORTHWHILE_COST {
+/// After planning a statement itself: one of its other forms to plan, if its cost is worth the time.
+pub(crate) fn consider_after(spare: *mut pg_sys::Query, cost: f64, form: usize) -> Option<Rewritten> {
+    if cost < WORTHWHILE_COST || form >= FORMS {
         return None;
     }
-    consider(spare)
+    consider(spare, form)
 }
 
 /// Whether a rewritten statement's cost is so much lower that it is taken.

@@ -16,7 +16,9 @@
 //! subtrees share only classes that the node itself has: every equality of the original is one inside a node, or one
 //! between a node and a child's key. Rows with a null in a key never join in either form.
 //!
-//! What is not grouped: a child that has at most one row per key because its key is unique is joined as it is.
+//! What is not grouped: a child that has at most one row per key because its key is unique is joined as it is. A relation
+//! like that may be joined with its siblings below, too, where its filters drop groups that would not join later (the
+//! semi-joins of Yannakakis): having at most one row per key it changes no multiplicity.
 //!
 //! Numbers never overflow where the original's don't. A count of one relation's rows fits any counter that can address
 //! the rows. At the root each row stands for rows of the original's join, so a product that overflows there, overflowed
@@ -24,18 +26,20 @@
 //! and sums of inner nodes have to be exact whatever their size.
 
 use super::join_tree::{self, Joined};
-use super::{JoinGraph, Set};
+use super::{JoinGraph, Relation, Set};
 
 /// A join of relations and of grouped joins, itself grouped by `key` unless it is the root.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupedJoin {
     /// Relations that are joined as they are.
     pub relations: Set,
+    /// Relations of its parent that it is joined with as well, so that groups they drop are not made.
+    pub reducers: Set,
     /// The classes it shares with its parent; empty for the root.
     pub key: Set,
     /// Grouped joins that are joined with the relations, each on the classes of its key.
     pub children: Vec<GroupedJoin>,
-    /// Estimated rows before grouping.
+    /// Estimated rows before grouping, without reducers.
     pub rows: f64,
 }
 
@@ -45,6 +49,11 @@ impl GroupedJoin {
         self.children.is_empty()
     }
 
+    /// Relations whose columns it can use.
+    pub fn joined_relations(&self) -> Set {
+        self.relations | self.reducers
+    }
+
     /// Relations of the whole tree.
     pub fn all_relations(&self) -> Set {
         let below = self.children.iter().map(Self::all_relations);
@@ -52,27 +61,66 @@ impl GroupedJoin {
     }
 }
 
+impl Relation {
+    /// Whether no two of its rows agree on these classes.
+    fn has_key(&self, classes: Set) -> bool {
+        self.unique.iter().any(|&unique| classes.contains_all(unique))
+    }
+}
+
 impl JoinGraph {
-    /// The tree of grouped joins that is estimated to take the least work, all kept relations in its root; `None` when
-    /// nothing is to be grouped, or relations are not connected by equalities.
+    /// Trees of grouped joins, all kept relations in their roots, those estimated to take the least work first; each
+    /// without reducers, then with them where there are any. None when nothing is to be grouped, or relations are not
+    /// connected by equalities.
     ///
     /// Complexity: O(r³) for r relations whose join is acyclic.
-    pub fn eager_aggregation(&self) -> Option<GroupedJoin> {
+    pub fn eager_aggregations(&self) -> Vec<GroupedJoin> {
         let is_small = self.relations.len() <= Set::CAPACITY && self.classes.len() <= Set::CAPACITY;
         if !is_small || self.relations.len() < 2 {
-            return None;
+            return Vec::new();
         }
-        let nodes = join_tree::acyclic(self)?;
-        let roots = (0..nodes.len()).filter(|&root| {
-            let relations = nodes.get(root).map(|node| node.relations);
-            relations.is_some_and(|relations| relations.contains_all(self.kept))
-        });
-        let trees = roots.filter_map(|root| self.grouped(&nodes, root));
-        trees
+        let Some(nodes) = join_tree::acyclic(self) else {
+            return Vec::new();
+        };
+        let roots = nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| node.relations.contains_all(self.kept));
+        let trees = roots.filter_map(|(root, _)| self.grouped(&nodes, root));
+        let mut trees: Vec<(f64, GroupedJoin)> = trees
             .filter(|tree| !tree.is_leaf())
             .map(|tree| (self.cost(&tree), tree))
-            .min_by(|(cost, _), (other, _)| cost.total_cmp(other))
-            .map(|(_, tree)| tree)
+            .collect();
+        trees.sort_by(|(cost, _), (other, _)| cost.total_cmp(other));
+        trees
+            .into_iter()
+            .flat_map(|(_, tree)| {
+                let reduced = Some(self.reduced(&tree)).filter(|reduced| *reduced != tree);
+                std::iter::once(tree).chain(reduced)
+            })
+            .collect()
+    }
+
+    /// The tree with reducers wherever they can be.
+    fn reduced(&self, node: &GroupedJoin) -> GroupedJoin {
+        let available = node.relations | node.reducers;
+        let reduces = |relation: usize, key: Set| {
+            let known = self.relations.get(relation);
+            known.is_some_and(|known| known.is_filtered && known.has_key(key))
+        };
+        let children = node.children.iter().map(|child| {
+            let reducers = available
+                .positions()
+                .filter(|&relation| reduces(relation, child.key));
+            self.reduced(&GroupedJoin {
+                reducers: reducers.collect(),
+                ..child.clone()
+            })
+        });
+        GroupedJoin {
+            children: children.collect(),
+            ..node.clone()
+        }
     }
 
     /// Whether a node has at most one row per key: it began as one relation, whose columns of the key are unique, and
@@ -84,7 +132,7 @@ impl JoinGraph {
         };
         self.relations
             .get(only)
-            .is_some_and(|relation| relation.unique.iter().any(|&unique| key.contains_all(unique)))
+            .is_some_and(|relation| relation.has_key(key))
     }
 
     /// The tree with that root; a child with a unique key is joined as it is, and its children become its parent's.
@@ -98,6 +146,7 @@ impl JoinGraph {
                 .map_or(Set::default(), |parent| parent.classes & node.classes);
             let mut joined = GroupedJoin {
                 relations: node.relations,
+                reducers: Set::default(),
                 key,
                 children: Vec::new(),
                 rows: 0.0,

@@ -1,7 +1,7 @@
 //! Statements in another form with the same result: what may be aggregated before it is joined.
 //!
 //! Pure decisions on an abstract description; reading a statement into it and building the other form belong to the
-//! glue. [`JoinGraph`] describes the inner joins of one query level, [`JoinGraph::eager_aggregation`] answers with a tree
+//! glue. [`JoinGraph`] describes the inner joins of one query level, [`JoinGraph::eager_aggregations`] answers with trees
 //! of grouped joins.
 
 mod bits;
@@ -16,6 +16,8 @@ pub use eager_aggregation::GroupedJoin;
 pub struct Relation {
     /// Estimated rows.
     pub rows: f64,
+    /// Whether it has filters.
+    pub is_filtered: bool,
     /// Sets of classes whose columns in this relation are a unique key: two rows never agree on all of them.
     pub unique: Vec<Set>,
 }

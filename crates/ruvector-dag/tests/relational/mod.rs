@@ -74,6 +74,7 @@ impl Join {
     pub(crate) fn graph(&self) -> JoinGraph {
         let relation = |table: usize| Relation {
             rows: self.tables[table].len() as f64,
+            is_filtered: table % 2 == 0,
             unique: self.unique(table),
         };
         let member = |&(table, column): &(usize, usize)| {
@@ -132,6 +133,7 @@ impl Join {
         let mut counts = Counts::new();
         let whole = GroupedJoin {
             relations: (0..self.tables.len()).collect(),
+            reducers: Set::default(),
             key: Set::default(),
             children: Vec::new(),
             rows: 0.0,
@@ -178,7 +180,7 @@ impl Join {
         let mut groups = BTreeMap::new();
         let children = self.children(node);
         self.each(node, &children, &mut |rows, multiplicities| {
-            let of_node = |&&(table, _): &&(usize, usize)| node.relations.contains(table);
+            let of_node = |&&(table, _): &&(usize, usize)| node.joined_relations().contains(table);
             let key = node.key.positions().map(|class| {
                 let &(table, column) = self.classes[class]
                     .iter()
@@ -195,7 +197,7 @@ impl Join {
     fn each(&self, node: &GroupedJoin, children: &[Grouped], found: &mut dyn FnMut(&Rows, &[i128])) {
         let mut partial: Vec<(Rows, Vec<i128>, BTreeMap<usize, u8>)> =
             vec![(Rows::new(), Vec::new(), BTreeMap::new())];
-        for table in node.relations.positions() {
+        for table in node.joined_relations().positions() {
             let mut next = Vec::new();
             for (rows, multiplicities, values) in &partial {
                 for (at, row) in self.tables[table].iter().enumerate() {
@@ -207,7 +209,7 @@ impl Join {
                     let sides = |class: usize| {
                         let of_relations = self.classes[class]
                             .iter()
-                            .filter(|(of, _)| node.relations.contains(*of));
+                            .filter(|(of, _)| node.joined_relations().contains(*of));
                         of_relations.count()
                             + children.iter().filter(|child| child.key.contains(&class)).count()
                     };
