@@ -23,19 +23,47 @@ use pgrx::pg_sys::NodeTag;
 
 /// What an aggregate does with duplicates.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     CountRows,
     CountValues,
-    /// Of values that this function casts to numeric; whether the sum is a bigint.
-    Sum {
-        to_numeric: Option<u32>,
-        is_bigint: bool,
-    },
-    /// As above.
-    Average {
-        to_numeric: Option<u32>,
-    },
+    /// Adds up values of this type.
+    Sum(Summed),
+    /// As above, and divides by their number.
+    Average(Summed),
+    /// Doesn't see them.
     Indifferent,
+}
+
+/// Types whose sums are exact.
+#[derive(Clone, Copy)]
+pub(super) enum Summed {
+    Int2,
+    Int4,
+    Int8,
+    Numeric,
+}
+
+impl Summed {
+    /// PostgreSQL's `sum` of them, and whether that is a bigint; else it is numeric.
+    fn sum(self) -> (u32, bool) {
+        match self {
+            Self::Int2 => (pg_sys::F_SUM_INT2, true),
+            Self::Int4 => (pg_sys::F_SUM_INT4, true),
+            Self::Int8 => (pg_sys::F_SUM_INT8, false),
+            Self::Numeric => (pg_sys::F_SUM_NUMERIC, false),
+        }
+    }
+
+    /// A value as numeric.
+    fn as_numeric(self, value: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+        let function = match self {
+            Self::Int2 => pg_sys::F_NUMERIC_INT2,
+            Self::Int4 => pg_sys::F_NUMERIC_INT4,
+            Self::Int8 => pg_sys::F_NUMERIC_INT8,
+            Self::Numeric => return value,
+        };
+        make::cast(function, pg_sys::NUMERICOID, value)
+    }
 }
 
 /// Whether all aggregates of a statement have a form for rows with multiplicities.
@@ -56,13 +84,20 @@ pub(super) unsafe fn are_known(query: *mut pg_sys::Query) -> bool {
     }
 }
 
-/// The columns and aggregates of an expression.
-unsafe fn pull(node: *mut pg_sys::Node) -> *mut pg_sys::List {
+/// The columns and aggregates of an expression, in the order in which they are met.
+///
+/// # Safety
+/// `node` is a valid expression or null.
+pub(super) unsafe fn pull(node: *mut pg_sys::Node) -> *mut pg_sys::List {
     // SAFETY: a valid expression.
     unsafe { pg_sys::pull_var_clause(node, pg_sys::PVC_INCLUDE_AGGREGATES as i32) }
 }
 
-unsafe fn kind(aggregate: &pg_sys::Aggref) -> Option<Kind> {
+/// What an aggregate does with duplicates; `None` where that is not known.
+///
+/// # Safety
+/// `aggregate` is valid.
+pub(super) unsafe fn kind(aggregate: &pg_sys::Aggref) -> Option<Kind> {
     let is_plain = aggregate.aggkind == make::NORMAL_AGGREGATE
         && aggregate.agglevelsup == 0
         && aggregate.aggdirectargs.is_null()
@@ -73,27 +108,17 @@ unsafe fn kind(aggregate: &pg_sys::Aggref) -> Option<Kind> {
     if !aggregate.aggdistinct.is_null() {
         return Some(Kind::Indifferent);
     }
-    let sum = |to_numeric, is_bigint| Kind::Sum {
-        to_numeric,
-        is_bigint,
-    };
-    let average = |to_numeric| Kind::Average { to_numeric };
-    let (small, int, big) = (
-        Some(pg_sys::F_NUMERIC_INT2),
-        Some(pg_sys::F_NUMERIC_INT4),
-        Some(pg_sys::F_NUMERIC_INT8),
-    );
     Some(match aggregate.aggfnoid.to_u32() {
         pg_sys::F_COUNT_ => Kind::CountRows,
         pg_sys::F_COUNT_ANY => Kind::CountValues,
-        pg_sys::F_SUM_INT2 => sum(small, true),
-        pg_sys::F_SUM_INT4 => sum(int, true),
-        pg_sys::F_SUM_INT8 => sum(big, false),
-        pg_sys::F_SUM_NUMERIC => sum(None, false),
-        pg_sys::F_AVG_INT2 => average(small),
-        pg_sys::F_AVG_INT4 => average(int),
-        pg_sys::F_AVG_INT8 => average(big),
-        pg_sys::F_AVG_NUMERIC => average(None),
+        pg_sys::F_SUM_INT2 => Kind::Sum(Summed::Int2),
+        pg_sys::F_SUM_INT4 => Kind::Sum(Summed::Int4),
+        pg_sys::F_SUM_INT8 => Kind::Sum(Summed::Int8),
+        pg_sys::F_SUM_NUMERIC => Kind::Sum(Summed::Numeric),
+        pg_sys::F_AVG_INT2 => Kind::Average(Summed::Int2),
+        pg_sys::F_AVG_INT4 => Kind::Average(Summed::Int4),
+        pg_sys::F_AVG_INT8 => Kind::Average(Summed::Int8),
+        pg_sys::F_AVG_NUMERIC => Kind::Average(Summed::Numeric),
         pg_sys::F_BOOL_AND | pg_sys::F_BOOL_OR | pg_sys::F_EVERY => Kind::Indifferent,
         pg_sys::F_BIT_AND_INT2 | pg_sys::F_BIT_AND_INT4 | pg_sys::F_BIT_AND_INT8 => Kind::Indifferent,
         pg_sys::F_BIT_OR_INT2 | pg_sys::F_BIT_OR_INT4 | pg_sys::F_BIT_OR_INT8 => Kind::Indifferent,
@@ -115,16 +140,48 @@ unsafe fn is_extremum(function: pg_sys::Oid) -> bool {
     }
 }
 
-/// The aggregates of a statement, for rows with this multiplicity, a bigint.
+/// Puts others in the place of a statement's aggregates; `other` is given each with its position, columns first.
 ///
 /// # Safety
-/// `query` is valid, ours to change, and its aggregates are known; the multiplicity belongs to its level.
-pub(super) unsafe fn weigh(query: *mut pg_sys::Query, multiplicity: *mut pg_sys::Expr) {
+/// `query` is valid and ours to change; what `other` gives belongs to its level.
+pub(super) unsafe fn replace_all(
+    query: *mut pg_sys::Query,
+    other: &mut dyn FnMut(usize, *mut pg_sys::Aggref) -> Option<*mut pg_sys::Expr>,
+) -> Option<()> {
+    // SAFETY: by the caller's promise; the context outlives the walk.
+    unsafe {
+        let mut position = 0;
+        for node in [
+            (&raw mut (*query).targetList).cast(),
+            &raw mut (*query).havingQual,
+        ] {
+            let found = all(*node);
+            let mut replacements = Replacements {
+                from: make::list_of(found.iter().copied()),
+                to: core::ptr::null_mut(),
+            };
+            for aggregate in found {
+                let to = other(position, aggregate)?;
+                replacements.to = pg_sys::lappend(replacements.to, to.cast());
+                position += 1;
+            }
+            *node = compat::mutate(*node, replace, (&raw mut replacements).cast());
+        }
+    }
+    Some(())
+}
+
+/// The aggregates of an expression, in the order in which they are met.
+///
+/// # Safety
+/// `node` is a valid expression or null.
+pub(super) unsafe fn all(node: *mut pg_sys::Node) -> Vec<*mut pg_sys::Aggref> {
     // SAFETY: by the caller's promise.
     unsafe {
-        let targets = replaced((*query).targetList.cast(), multiplicity);
-        (*query).targetList = targets.cast();
-        (*query).havingQual = replaced((*query).havingQual, multiplicity);
+        let found = list::pointers::<pg_sys::Aggref>(pull(node));
+        found
+            .filter(|&node| list::tag(node) == NodeTag::T_Aggref)
+            .collect()
     }
 }
 
@@ -132,21 +189,6 @@ pub(super) unsafe fn weigh(query: *mut pg_sys::Query, multiplicity: *mut pg_sys:
 struct Replacements {
     from: *mut pg_sys::List,
     to: *mut pg_sys::List,
-}
-
-unsafe fn replaced(node: *mut pg_sys::Node, multiplicity: *mut pg_sys::Expr) -> *mut pg_sys::Node {
-    // SAFETY: a valid expression; the context outlives the walk.
-    unsafe {
-        let found = list::pointers::<pg_sys::Node>(pull(node));
-        let aggregates = found.filter(|&node| list::tag(node) == NodeTag::T_Aggref);
-        let from = make::list_of(aggregates);
-        let of_rows = |aggregate: *mut pg_sys::Aggref| weighed(&*aggregate, multiplicity);
-        let mut replacements = Replacements {
-            from,
-            to: make::list_of(list::pointers(from).map(of_rows)),
-        };
-        compat::mutate(node, replace, (&raw mut replacements).cast())
-    }
 }
 
 unsafe extern "C-unwind" fn replace(node: *mut pg_sys::Node, context: *mut c_void) -> *mut pg_sys::Node {
@@ -165,80 +207,112 @@ unsafe extern "C-unwind" fn replace(node: *mut pg_sys::Node, context: *mut c_voi
     }
 }
 
-/// What an aggregate becomes.
-unsafe fn weighed(aggregate: &pg_sys::Aggref, multiplicity: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
-    // SAFETY: a valid aggregate of a known kind; expressions are copied where they are used.
-    unsafe {
-        let filter = || make::copy(aggregate.aggfilter);
-        let times = || make::copy(multiplicity);
-        match kind(aggregate) {
-            Some(Kind::CountRows) => counted(make::sum(Number::Bigint, times(), filter())),
-            Some(Kind::CountValues) => counted(make::sum(Number::Bigint, times(), not_null(aggregate))),
-            Some(Kind::Sum {
-                to_numeric,
-                is_bigint,
-            }) => {
-                let sum = sum_of_products(aggregate, to_numeric, multiplicity);
-                if is_bigint { to_bigint(sum) } else { sum }
-            }
-            Some(Kind::Average { to_numeric }) => {
-                let rows = make::sum(Number::Bigint, times(), not_null(aggregate));
-                make::divided(sum_of_products(aggregate, to_numeric, multiplicity), rows)
-            }
-            Some(Kind::Indifferent) | None => make::copy(aggregate).cast(),
-        }
-    }
-}
-
-/// `sum(x::numeric * m::numeric)`; null times anything is null, and not added.
-unsafe fn sum_of_products(
-    aggregate: &pg_sys::Aggref,
-    to_numeric: Option<u32>,
+/// What an aggregate becomes over rows with this multiplicity, a bigint.
+///
+/// # Safety
+/// A valid aggregate of a known kind, and an expression of its level; both are copied where they are used.
+pub(super) unsafe fn weighed(
+    aggregate: *const pg_sys::Aggref,
     multiplicity: *mut pg_sys::Expr,
-) -> *mut pg_sys::Expr {
-    // SAFETY: as in `weighed`.
+) -> Option<*mut pg_sys::Expr> {
+    // SAFETY: by the caller's promise.
     unsafe {
-        let mut value = argument(aggregate);
-        if let Some(function) = to_numeric {
-            value = make::cast(function, pg_sys::NUMERICOID, value);
-        }
-        let times = make::cast(
-            pg_sys::F_NUMERIC_INT8,
-            pg_sys::NUMERICOID,
-            make::copy(multiplicity),
-        );
-        let product = Number::Numeric.times(value, times);
-        make::sum(Number::Numeric, product, make::copy(aggregate.aggfilter))
+        let rows = || Some(make::copy(multiplicity));
+        Some(match kind(&*aggregate)? {
+            Kind::CountRows => {
+                let filter = make::copy((*aggregate).aggfilter);
+                as_count(make::sum(Number::Bigint, make::copy(multiplicity), filter))
+            }
+            Kind::CountValues => as_count(values(aggregate, rows())),
+            Kind::Sum(summed) => as_sum(sum(aggregate, summed, rows()), summed),
+            Kind::Average(summed) => make::divided(sum(aggregate, summed, rows()), values(aggregate, rows())),
+            Kind::Indifferent => make::copy(aggregate).cast(),
+        })
     }
 }
 
-/// The aggregate's filter, and that its argument is not null.
-unsafe fn not_null(aggregate: &pg_sys::Aggref) -> *mut pg_sys::Expr {
-    // SAFETY: as in `weighed`.
+/// The sum of an aggregate's values, over rows with a multiplicity or over single ones; exact.
+///
+/// # Safety
+/// The aggregate is one of such values; its columns and the multiplicity, a number, are of one level.
+pub(super) unsafe fn sum(
+    aggregate: *const pg_sys::Aggref,
+    summed: Summed,
+    multiplicity: Option<*mut pg_sys::Expr>,
+) -> *mut pg_sys::Expr {
+    // SAFETY: by the caller's promise.
     unsafe {
-        let test = make::is_not_null(argument(aggregate));
-        if aggregate.aggfilter.is_null() {
-            return test;
+        let filter = make::copy((*aggregate).aggfilter);
+        let value = argument(aggregate);
+        match multiplicity {
+            // Null times anything is null, and not added.
+            Some(rows) => {
+                let product =
+                    Number::Numeric.times(summed.as_numeric(value), make::as_number(rows, Number::Numeric));
+                make::sum(Number::Numeric, product, filter)
+            }
+            None => {
+                let (function, is_bigint) = summed.sum();
+                let result = if is_bigint {
+                    Number::Bigint
+                } else {
+                    Number::Numeric
+                };
+                make::over(function, result.oid(), value, filter)
+            }
         }
-        pg_sys::make_ands_explicit(make::list_of([make::copy(aggregate.aggfilter), test]))
+    }
+}
+
+/// How many values of an aggregate are not null, over rows with a multiplicity or over single ones; exact. Null
+/// where there are no rows.
+///
+/// # Safety
+/// As for [`sum`], of any type.
+pub(super) unsafe fn values(
+    aggregate: *const pg_sys::Aggref,
+    multiplicity: Option<*mut pg_sys::Expr>,
+) -> *mut pg_sys::Expr {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let mut filter = make::is_not_null(argument(aggregate));
+        if !(*aggregate).aggfilter.is_null() {
+            let both = make::list_of([make::copy((*aggregate).aggfilter), filter]);
+            filter = pg_sys::make_ands_explicit(both);
+        }
+        match multiplicity {
+            Some(rows) => make::sum(make::number_of(rows), rows, filter),
+            None => make::count(filter),
+        }
     }
 }
 
 /// A copy of the aggregate's argument. What an ORDER BY inside it needs besides is no argument.
-unsafe fn argument(aggregate: &pg_sys::Aggref) -> *mut pg_sys::Expr {
-    // SAFETY: aggregates of these kinds have one argument, the first of the list.
+///
+/// # Safety
+/// The aggregate has one.
+pub(super) unsafe fn argument(aggregate: *const pg_sys::Aggref) -> *mut pg_sys::Expr {
+    // SAFETY: by the caller's promise; it is the first of the list.
     unsafe {
-        let first = (*(*aggregate.args).elements)
+        let first = (*(*(*aggregate).args).elements)
             .ptr_value
             .cast::<pg_sys::TargetEntry>();
         make::copy((*first).expr)
     }
 }
 
-fn to_bigint(sum: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
-    make::cast(pg_sys::F_INT8_NUMERIC, pg_sys::INT8OID, sum)
+/// A numeric sum as PostgreSQL's type of sums.
+pub(super) fn as_sum(sum: *mut pg_sys::Expr, summed: Summed) -> *mut pg_sys::Expr {
+    let (_, is_bigint) = summed.sum();
+    let wanted = if is_bigint {
+        Number::Bigint
+    } else {
+        Number::Numeric
+    };
+    make::as_number(sum, wanted)
 }
 
-fn counted(sum: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
-    make::or_zero(to_bigint(sum))
+/// A numeric sum of multiplicities as a count.
+pub(super) fn as_count(sum: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+    make::or_zero(make::as_number(sum, Number::Bigint))
 }

@@ -1,6 +1,7 @@
 //! Builds the statement that joins grouped joins.
 
 use super::super::{compat, list};
+use super::carried::Part;
 use super::classes::{Class, Column};
 use super::make::{self, Number};
 use super::{Joins, aggregates};
@@ -21,10 +22,16 @@ struct Level {
     from: Vec<*mut pg_sys::RangeTblRef>,
     /// Old and new range-table indexes of relations.
     places: Vec<(c_int, c_int)>,
-    /// The multiplicities of the children.
-    factors: Vec<(*mut pg_sys::Expr, Number)>,
+    children: Vec<Child>,
     /// Columns by class, those of children's keys too, with the types the class's operators take.
     equal: Vec<Vec<(*mut pg_sys::Expr, Oid)>>,
+}
+
+/// A grouped join in a level's FROM.
+struct Child {
+    multiplicity: *mut pg_sys::Expr,
+    /// What it carries of aggregates, by the aggregate's position.
+    parts: Vec<(usize, Part, *mut pg_sys::Expr)>,
 }
 
 /// The statement in the form of the tree; `None` when an operator for one of its equalities is missing.
@@ -41,15 +48,27 @@ pub(crate) fn build(joins: &Joins, root: &GroupedJoin) -> Option<*mut pg_sys::Qu
         (*query).jointree = level.join(joins, root, true)?;
         level.localise((*query).targetList.cast());
         level.localise((*query).havingQual);
-        if let Some(multiplicity) = level.product(Number::Bigint) {
-            aggregates::weigh(query, multiplicity);
-        }
+        let multiplicity = level.product(Number::Bigint, None)?;
+        aggregates::replace_all(query, &mut |position, aggregate| {
+            let carried = joins.uses.get(position).copied().flatten();
+            let carried = carried.filter(|&at| !level.has_relation(joins, root, at));
+            match carried {
+                Some(at) => {
+                    let carried = joins.carried.get(at)?;
+                    let parts = carried.parts().iter();
+                    let parts: Option<Vec<_>> =
+                        parts.map(|&part| level.part(joins, root, at, part)).collect();
+                    carried.finish(&parts?)
+                }
+                None => aggregates::weighed(aggregate, multiplicity),
+            }
+        })?;
         Some(query)
     }
 }
 
-/// A grouped join as a subquery; the type of its multiplicity.
-unsafe fn grouped(joins: &Joins, node: &GroupedJoin) -> Option<(*mut pg_sys::Query, Number)> {
+/// A grouped join as a subquery: its key, its multiplicity, and what it carries.
+unsafe fn grouped(joins: &Joins, node: &GroupedJoin) -> Option<*mut pg_sys::Query> {
     // SAFETY: as in `build`; a node of its tag's struct.
     unsafe {
         let query = make::node::<pg_sys::Query>(NodeTag::T_Query);
@@ -59,7 +78,6 @@ unsafe fn grouped(joins: &Joins, node: &GroupedJoin) -> Option<(*mut pg_sys::Que
         (*query).stmt_location = -1;
         let level = level(joins, node, query)?;
         (*query).jointree = level.join(joins, node, false)?;
-        let (multiplicity, number) = level.multiplicity();
         let mut targets = Vec::new();
         for class in key_classes(joins, node) {
             let column = class.columns_of(node.joined_relations()).next()?;
@@ -71,11 +89,24 @@ unsafe fn grouped(joins: &Joins, node: &GroupedJoin) -> Option<(*mut pg_sys::Que
             let name = column_name(joins, column);
             targets.push(make::target(expression.cast(), number, name, number as u32));
         }
-        let position = targets.len() + 1;
-        targets.push(make::target(multiplicity, position, MULTIPLICITY, 0));
+        let multiplicity = level.multiplicity();
+        targets.push(make::target(multiplicity, targets.len() + 1, MULTIPLICITY, 0));
+        for (at, part) in carried_parts(joins, node) {
+            let value = level.part(joins, node, at, part)?;
+            targets.push(make::target(value, targets.len() + 1, part.name(), 0));
+        }
         (*query).targetList = make::list_of(targets);
-        Some((query, number))
+        Some(query)
     }
+}
+
+/// What a node carries, in order: all parts of aggregates about relations in it or below.
+fn carried_parts(joins: &Joins, node: &GroupedJoin) -> impl Iterator<Item = (usize, Part)> {
+    let relations = node.all_relations();
+    let carried = joins.carried.iter().enumerate();
+    carried
+        .filter(move |(_, carried)| relations.contains(carried.relation))
+        .flat_map(|(at, carried)| carried.parts().iter().map(move |&part| (at, part)))
 }
 
 /// The classes of a node's key, in order.
@@ -95,7 +126,7 @@ unsafe fn level(joins: &Joins, node: &GroupedJoin, query: *mut pg_sys::Query) ->
         query,
         from: Vec::new(),
         places: Vec::new(),
-        factors: Vec::new(),
+        children: Vec::new(),
         equal: joins.classes.iter().map(|_| Vec::new()).collect(),
     };
     // SAFETY: as in `build`.
@@ -132,22 +163,60 @@ impl Level {
     unsafe fn add_child(&mut self, joins: &Joins, child: &GroupedJoin) -> Option<()> {
         // SAFETY: as in `build`.
         unsafe {
-            let (query, number) = grouped(joins, child)?;
+            let query = grouped(joins, child)?;
             let entry = make::subquery(query, name(joins, child));
             (*self.query).rtable = pg_sys::lappend((*self.query).rtable, entry.cast());
             let place = self.refer_to_last();
-            let targets = list::pointers::<pg_sys::TargetEntry>((*query).targetList);
-            let vars = targets.map(|target| var(place, &*target));
-            let vars: Vec<*mut pg_sys::Expr> = vars.collect();
-            let (&multiplicity, keys) = vars.split_last()?;
-            let classes = self.equal.iter_mut().zip(&joins.classes).enumerate();
-            let classes = classes.filter(|&(at, _)| child.key.contains(at));
-            for (&key, (_, (equal, class))) in keys.iter().zip(classes) {
-                equal.push((key, class.columns_of(child.joined_relations()).next()?.operand));
+            let mut columns =
+                list::pointers::<pg_sys::TargetEntry>((*query).targetList).map(|target| var(place, &*target));
+            for (at, class) in joins
+                .classes
+                .iter()
+                .enumerate()
+                .filter(|&(at, _)| child.key.contains(at))
+            {
+                let operand = class.columns_of(child.joined_relations()).next()?.operand;
+                self.equal.get_mut(at)?.push((columns.next()?, operand));
             }
-            self.factors.push((multiplicity, number));
+            let multiplicity = columns.next()?;
+            let parts = carried_parts(joins, child).zip(columns);
+            self.children.push(Child {
+                multiplicity,
+                parts: parts.map(|((at, part), column)| (at, part, column)).collect(),
+            });
         }
         Some(())
+    }
+
+    /// Whether the relation that a carried aggregate is about is one of this level.
+    fn has_relation(&self, joins: &Joins, node: &GroupedJoin, at: usize) -> bool {
+        let relation = joins.carried.get(at).map(|carried| carried.relation);
+        relation.is_some_and(|relation| node.relations.contains(relation))
+    }
+
+    /// A part of a carried aggregate in a group of this level.
+    unsafe fn part(
+        &self,
+        joins: &Joins,
+        node: &GroupedJoin,
+        at: usize,
+        part: Part,
+    ) -> Option<*mut pg_sys::Expr> {
+        let carried = joins.carried.get(at)?;
+        // SAFETY: as in `build`.
+        unsafe {
+            if self.has_relation(joins, node, at) {
+                let aggregate = make::copy(carried.aggregate);
+                self.localise(aggregate.cast());
+                return Some(carried.begin(part, aggregate, self.product(Number::Numeric, None)));
+            }
+            let children = self.children.iter().enumerate();
+            let (child, value) = children
+                .flat_map(|(child, found)| found.parts.iter().map(move |part| (child, part)))
+                .find_map(|(child, &(of, is, value))| ((of, is) == (at, part)).then_some((child, value)))?;
+            let others = self.product(Number::Numeric, Some(child));
+            Some(carried.combine(part, make::copy(value), others))
+        }
     }
 
     /// FROM and WHERE: conditions on relations of the level, and the equalities of each class.
@@ -191,28 +260,25 @@ impl Level {
 
     /// The number of rows in a group of this level. What is not bounded by a table's size is added up as numeric: the
     /// group need not join any further, so its size must not overflow.
-    fn multiplicity(&self) -> (*mut pg_sys::Expr, Number) {
+    fn multiplicity(&self) -> *mut pg_sys::Expr {
         let none = core::ptr::null_mut();
-        match self.factors.as_slice() {
-            [] => (make::count(), Number::Bigint),
-            [(only, number)] => (make::sum(*number, *only, none), Number::Numeric),
+        match self.children.as_slice() {
+            [] => make::count(none),
+            [only] => make::sum(make::number_of(only.multiplicity), only.multiplicity, none),
             _ => {
-                let product = self.product(Number::Numeric).unwrap_or(none);
-                (make::sum(Number::Numeric, product, none), Number::Numeric)
+                let product = self.product(Number::Numeric, None).unwrap_or(none);
+                make::sum(Number::Numeric, product, none)
             }
         }
     }
 
-    /// The product of the children's multiplicities as this type; `None` without children.
-    fn product(&self, wanted: Number) -> Option<*mut pg_sys::Expr> {
-        let as_wanted = |&(factor, number): &(*mut pg_sys::Expr, Number)| match (number, wanted) {
-            (Number::Bigint, Number::Numeric) => {
-                make::cast(pg_sys::F_NUMERIC_INT8, pg_sys::NUMERICOID, factor)
-            }
-            (Number::Numeric, Number::Bigint) => make::cast(pg_sys::F_INT8_NUMERIC, pg_sys::INT8OID, factor),
-            _ => factor,
-        };
-        let factors = self.factors.iter().map(as_wanted);
+    /// The product of the children's multiplicities as this type, without one of them; `None` when none is left.
+    fn product(&self, wanted: Number, except: Option<usize>) -> Option<*mut pg_sys::Expr> {
+        let children = self.children.iter().enumerate();
+        let factors = children
+            .filter(|&(at, _)| Some(at) != except)
+            // SAFETY: a column of a subquery; it may stand in several expressions.
+            .map(|(_, child)| make::as_number(unsafe { make::copy(child.multiplicity) }, wanted));
         factors.reduce(|product, factor| wanted.times(product, factor))
     }
 }

@@ -119,30 +119,61 @@ pub(super) fn is_not_null(value: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
     }
 }
 
-/// `count(*)`.
-pub(super) fn count() -> *mut pg_sys::Expr {
-    // SAFETY: a node of its tag's struct, complete but for what the planner fills in.
-    unsafe {
-        let count = aggregate(pg_sys::F_COUNT_, pg_sys::INT8OID);
-        (*count).aggstar = true;
-        count.cast()
+/// The type of a number of rows.
+pub(super) fn number_of(value: *mut pg_sys::Expr) -> Number {
+    // SAFETY: a valid expression.
+    if unsafe { pg_sys::exprType(value.cast()) } == pg_sys::INT8OID {
+        Number::Bigint
+    } else {
+        Number::Numeric
     }
 }
 
-/// `sum(value) FILTER (WHERE filter)`, which is numeric.
+/// A number of rows as a type; what does not fit a bigint is an error.
+pub(super) fn as_number(value: *mut pg_sys::Expr, wanted: Number) -> *mut pg_sys::Expr {
+    match (number_of(value), wanted) {
+        (Number::Bigint, Number::Numeric) => cast(pg_sys::F_NUMERIC_INT8, pg_sys::NUMERICOID, value),
+        (Number::Numeric, Number::Bigint) => cast(pg_sys::F_INT8_NUMERIC, pg_sys::INT8OID, value),
+        _ => value,
+    }
+}
+
+/// `count(*) FILTER (WHERE filter)`.
+pub(super) fn count(filter: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+    let count = aggregate(pg_sys::F_COUNT_, pg_sys::INT8OID);
+    // SAFETY: a node of its tag's struct, complete but for what the planner fills in.
+    unsafe {
+        (*count).aggstar = true;
+        (*count).aggfilter = filter;
+    }
+    count.cast()
+}
+
+/// `sum(value) FILTER (WHERE filter)` of a number of rows, which is numeric.
 pub(super) fn sum(number: Number, value: *mut pg_sys::Expr, filter: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
     let function = match number {
         Number::Bigint => pg_sys::F_SUM_INT8,
         Number::Numeric => pg_sys::F_SUM_NUMERIC,
     };
-    // SAFETY: nodes of their tags' structs.
+    over(function, pg_sys::NUMERICOID, value, filter)
+}
+
+/// An aggregate of one argument, of that type.
+pub(super) fn over(
+    function: u32,
+    result: Oid,
+    value: *mut pg_sys::Expr,
+    filter: *mut pg_sys::Expr,
+) -> *mut pg_sys::Expr {
+    let made = aggregate(function, result);
+    // SAFETY: nodes of their tags' structs, and a valid expression.
     unsafe {
-        let sum = aggregate(function, pg_sys::NUMERICOID);
-        (*sum).aggargtypes = pg_sys::lappend_oid(core::ptr::null_mut(), number.oid());
-        (*sum).args = list_of([pg_sys::makeTargetEntry(value, 1, core::ptr::null_mut(), false)]);
-        (*sum).aggfilter = filter;
-        sum.cast()
+        let of = pg_sys::exprType(value.cast());
+        (*made).aggargtypes = pg_sys::lappend_oid(core::ptr::null_mut(), of);
+        (*made).args = list_of([pg_sys::makeTargetEntry(value, 1, core::ptr::null_mut(), false)]);
+        (*made).aggfilter = filter;
     }
+    made.cast()
 }
 
 fn aggregate(function: u32, result: Oid) -> *mut pg_sys::Aggref {

@@ -10,8 +10,10 @@ mod classes;
 mod statistics;
 mod make;
 mod aggregates;
+mod carried;
 mod grouped;
 
+use carried::Carried;
 use classes::Class;
 use conditions::Condition;
 use core::ffi::c_int;
@@ -29,6 +31,9 @@ pub(crate) struct Joins {
     relations: Vec<c_int>,
     classes: Vec<Class>,
     conditions: Vec<Condition>,
+    carried: Vec<Carried>,
+    /// For each aggregate of the statement, in order, which of the carried ones it is.
+    uses: Vec<Option<usize>>,
     graph: JoinGraph,
 }
 
@@ -59,14 +64,17 @@ pub(crate) fn read(parse: *mut pg_sys::Query) -> Option<Joins> {
             return None;
         }
         let (classes, conditions) = classes::find(conditions, &relations);
+        let found = carried::find(query, &relations);
         let mut joins = Joins {
             query,
             relations,
             classes,
             conditions,
+            carried: found.carried,
+            uses: found.uses,
             graph: JoinGraph::default(),
         };
-        joins.graph = statistics::graph(&joins);
+        joins.graph = statistics::graph(&joins, found.kept);
         Some(joins)
     }
 }

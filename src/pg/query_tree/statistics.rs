@@ -2,7 +2,7 @@
 
 use super::super::list;
 use super::classes::Class;
-use super::{Joins, conditions, grouped};
+use super::{Joins, grouped};
 use engine::rewrite::{JoinGraph, Member, Relation, Set};
 use pgrx::pg_sys;
 use pgrx::pg_sys::Oid;
@@ -14,16 +14,13 @@ const KEPT_BY_CONDITION: f64 = 0.5;
 /// Values of a column without statistics, as PostgreSQL assumes.
 const UNKNOWN_DISTINCT: f64 = 200.0;
 
-/// The engine's view of the joins.
+/// The engine's view of the joins, of which the result needs these relations as they are.
 ///
 /// # Safety
 /// The statement is valid and its tables are locked.
-pub(super) unsafe fn graph(joins: &Joins) -> JoinGraph {
+pub(super) unsafe fn graph(joins: &Joins, kept: Set) -> JoinGraph {
     // SAFETY: by the caller's promise.
     unsafe {
-        let query = &*joins.query;
-        let kept = conditions::relations(query.targetList.cast(), &joins.relations)
-            | conditions::relations(query.havingQual, &joins.relations);
         let tables: Vec<Table> = (0..joins.relations.len())
             .map(|relation| table(joins, relation))
             .collect();

@@ -178,33 +178,31 @@ impl Generator {
     pub(crate) fn statement(&mut self) -> String {
         let count = 2 + self.below(4);
         let from = self.from(count);
-        // Most of them need few relations as they are.
+        // What the groups are of, and what is aggregated: relations to keep, and ones whose aggregates can be carried.
         let of = self.below(count);
+        let (one, other) = (self.below(count), self.below(count));
         match self.below(10) {
             0..=2 => format!("SELECT count(*) {from}"),
             3 | 4 => format!(
                 "SELECT {}, {}, 1 + {} {from}",
-                self.aggregate(of),
-                self.aggregate(of),
+                self.aggregate(one),
+                self.aggregate(other),
                 "count(*)"
             ),
             5 | 6 => format!(
                 "SELECT a{of}.x, {}, {} {from} GROUP BY a{of}.x",
-                self.aggregate(of),
-                self.aggregate(of)
+                self.aggregate(one),
+                self.aggregate(other)
             ),
             7 => format!(
                 "SELECT a{of}.s, {} {from} GROUP BY a{of}.s, a{of}.b HAVING count(*) > {} ORDER BY 1, 2",
-                self.aggregate(of),
+                self.aggregate(one),
                 self.below(6)
             ),
-            8 => {
-                let other = self.below(count);
-                format!(
-                    "SELECT a{of}.k, {} {from} GROUP BY a{of}.k, a{other}.x",
-                    self.aggregate(other)
-                )
-            }
+            8 => format!(
+                "SELECT a{of}.k, {} {from} GROUP BY a{of}.k, a{other}.x",
+                self.aggregate(one)
+            ),
             _ => match self.below(7) {
                 0 => format!("SELECT sum(a{of}.f) IS NULL, count(*) {from}"),
                 1 => format!("SELECT count(a{of}) {from}"),
