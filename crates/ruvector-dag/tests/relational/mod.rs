@@ -24,8 +24,17 @@ impl Random {
 type Value = Option<u8>;
 /// A row of each relation that is joined, by relation.
 type Rows = BTreeMap<usize, usize>;
-/// Joined rows by the rows of the kept relations: how many there are of each.
-pub(crate) type Counts = BTreeMap<Rows, i128>;
+/// Joined rows by the rows of the kept relations.
+pub(crate) type Groups = BTreeMap<Rows, Group>;
+
+/// Joined rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// How many they are.
+    pub(crate) rows: i128,
+    /// The sum of the carried column over them, without nulls.
+    pub(crate) sum: i128,
+}
 
 /// Tables, equalities between their columns, and other conditions.
 #[derive(Debug)]
@@ -36,6 +45,8 @@ pub(crate) struct Join {
     /// Tables whose last columns have to differ, or be smaller from left to right.
     links: Vec<(usize, usize)>,
     kept: Set,
+    /// The table and column that is summed up.
+    summed: (usize, usize),
 }
 
 impl Join {
@@ -67,6 +78,7 @@ impl Join {
             links: links.collect(),
             kept: (0..count).filter(|_| random.below(6) == 0).collect(),
             classes: classes(random, count, columns),
+            summed: (random.position(count), random.position(columns)),
         }
     }
 
@@ -129,8 +141,7 @@ impl Join {
     }
 
     /// The join as it was written.
-    pub(crate) fn plain(&self) -> Counts {
-        let mut counts = Counts::new();
+    pub(crate) fn plain(&self) -> Groups {
         let whole = GroupedJoin {
             relations: (0..self.tables.len()).collect(),
             reducers: Set::default(),
@@ -138,26 +149,42 @@ impl Join {
             children: Vec::new(),
             rows: 0.0,
         };
-        self.each(&whole, &[], &mut |rows, _| {
-            *counts.entry(self.kept_rows(rows)).or_default() += 1;
-        });
-        counts
+        self.rewritten(&whole, i128::MAX).expect("no limit")
     }
 
     /// The join as it was rewritten; `None` when a product of the root's rows exceeds `limit`.
-    pub(crate) fn rewritten(&self, root: &GroupedJoin, limit: i128) -> Option<Counts> {
-        let mut counts = Counts::new();
+    pub(crate) fn rewritten(&self, root: &GroupedJoin, limit: i128) -> Option<Groups> {
+        let mut groups = Groups::new();
         let mut is_exceeded = false;
         let children = self.children(root);
-        self.each(root, &children, &mut |rows, multiplicities| {
+        self.each(root, &children, &mut |rows, sides| {
             let mut product = 1;
-            for &multiplicity in multiplicities {
-                product *= multiplicity;
+            for side in sides {
+                product *= side.rows;
                 is_exceeded |= product > limit;
             }
-            *counts.entry(self.kept_rows(rows)).or_default() += product;
+            self.add(groups.entry(self.kept_rows(rows)).or_default(), root, rows, sides);
         });
-        (!is_exceeded).then_some(counts)
+        (!is_exceeded).then_some(groups)
+    }
+
+    /// Adds a row of a node's own relations, joined with those sides.
+    fn add(&self, group: &mut Group, node: &GroupedJoin, rows: &Rows, sides: &[Group]) {
+        let product = |except: Option<usize>| {
+            let others = sides.iter().enumerate().filter(|&(at, _)| Some(at) != except);
+            others.map(|(_, side)| side.rows).product::<i128>()
+        };
+        group.rows += product(None);
+        let (table, column) = self.summed;
+        if node.relations.contains(table) {
+            let value = self.tables[table][rows[&table]][column];
+            group.sum += i128::from(value.unwrap_or(0)) * product(None);
+            return;
+        }
+        let below = |child: &GroupedJoin| child.all_relations().contains(table);
+        if let Some(at) = node.children.iter().position(below) {
+            group.sum += sides[at].sum * product(Some(at));
+        }
     }
 
     fn kept_rows(&self, rows: &Rows) -> Rows {
@@ -165,7 +192,7 @@ impl Join {
         kept.map(|(&table, &row)| (table, row)).collect()
     }
 
-    /// The grouped joins below a node: multiplicities by key.
+    /// The grouped joins below a node.
     fn children(&self, node: &GroupedJoin) -> Vec<Grouped> {
         let children = node.children.iter();
         children
@@ -176,10 +203,10 @@ impl Join {
             .collect()
     }
 
-    fn grouped(&self, node: &GroupedJoin) -> BTreeMap<Vec<Value>, i128> {
+    fn grouped(&self, node: &GroupedJoin) -> BTreeMap<Vec<Value>, Group> {
         let mut groups = BTreeMap::new();
         let children = self.children(node);
-        self.each(node, &children, &mut |rows, multiplicities| {
+        self.each(node, &children, &mut |rows, sides| {
             let of_node = |&&(table, _): &&(usize, usize)| node.joined_relations().contains(table);
             let key = node.key.positions().map(|class| {
                 let &(table, column) = self.classes[class]
@@ -188,37 +215,37 @@ impl Join {
                     .expect("a column of the key");
                 self.tables[table][rows[&table]][column]
             });
-            *groups.entry(key.collect()).or_default() += multiplicities.iter().product::<i128>();
+            self.add(groups.entry(key.collect()).or_default(), node, rows, sides);
         });
         groups
     }
 
     /// Calls `found` for each row of the join of a node's own relations with its children.
-    fn each(&self, node: &GroupedJoin, children: &[Grouped], found: &mut dyn FnMut(&Rows, &[i128])) {
-        let mut partial: Vec<(Rows, Vec<i128>, BTreeMap<usize, u8>)> =
+    fn each(&self, node: &GroupedJoin, children: &[Grouped], found: &mut dyn FnMut(&Rows, &[Group])) {
+        let mut partial: Vec<(Rows, Vec<Group>, BTreeMap<usize, u8>)> =
             vec![(Rows::new(), Vec::new(), BTreeMap::new())];
         for table in node.joined_relations().positions() {
             let mut next = Vec::new();
-            for (rows, multiplicities, values) in &partial {
+            for (rows, sides, values) in &partial {
                 for (at, row) in self.tables[table].iter().enumerate() {
                     let columns = self.classes.iter().enumerate().flat_map(|(class, members)| {
                         let own = members.iter().filter(|&&(of, _)| of == table);
                         own.map(move |&(_, column)| (class, column))
                     });
                     // A class with one column in the node equates nothing yet, so its nulls stay.
-                    let sides = |class: usize| {
+                    let uses = |class: usize| {
                         let of_relations = self.classes[class]
                             .iter()
                             .filter(|(of, _)| node.joined_relations().contains(*of));
                         of_relations.count()
                             + children.iter().filter(|child| child.key.contains(&class)).count()
                     };
-                    let equated = columns.filter(|&(class, _)| sides(class) > 1);
+                    let equated = columns.filter(|&(class, _)| uses(class) > 1);
                     let mut values = values.clone();
                     if agree(&mut values, equated.map(|(class, column)| (class, row[column]))) {
                         let mut rows = rows.clone();
                         rows.insert(table, at);
-                        next.push((rows, multiplicities.clone(), values));
+                        next.push((rows, sides.clone(), values));
                     }
                 }
             }
@@ -226,21 +253,21 @@ impl Join {
         }
         for child in children {
             let mut next = Vec::new();
-            for (rows, multiplicities, values) in &partial {
-                for (key, &multiplicity) in &child.groups {
+            for (rows, sides, values) in &partial {
+                for (key, &side) in &child.groups {
                     let mut values = values.clone();
                     if agree(&mut values, child.key.iter().copied().zip(key.iter().copied())) {
-                        let mut multiplicities = multiplicities.clone();
-                        multiplicities.push(multiplicity);
-                        next.push((rows.clone(), multiplicities, values));
+                        let mut sides = sides.clone();
+                        sides.push(side);
+                        next.push((rows.clone(), sides, values));
                     }
                 }
             }
             partial = next;
         }
-        for (rows, multiplicities, _) in &partial {
+        for (rows, sides, _) in &partial {
             if self.are_linked(rows) {
-                found(rows, multiplicities);
+                found(rows, sides);
             }
         }
     }
@@ -257,10 +284,10 @@ impl Join {
     }
 }
 
-/// Multiplicities by the values of the classes of a key.
+/// Groups by the values of the classes of a key.
 struct Grouped {
     key: Vec<usize>,
-    groups: BTreeMap<Vec<Value>, i128>,
+    groups: BTreeMap<Vec<Value>, Group>,
 }
 
 /// Whether each class has one value, none of them null; notes new ones.
