@@ -21,6 +21,15 @@ SELECT dag_rewrite_query($$SELECT p.owner, count(*) FILTER (WHERE p.score > 0), 
 -- A chain whose middle has sides of its own: products that need not join any further are numeric.
 SELECT dag_rewrite_query($$SELECT c1.author, count(*) FROM comments c1 JOIN posts p ON c1.author = p.owner
     JOIN comments c2 ON c2.post = p.id JOIN votes v ON v.post = p.id GROUP BY c1.author$$);
+-- Aggregates of sides are computed there; the largest table stays in the root.
+SELECT dag_rewrite_query($$SELECT count(*), sum(c.author), avg(p.score), max(c.author) FILTER (WHERE c.author < 9)
+    FROM posts p JOIN comments c ON p.id = c.post JOIN votes v ON v.post = p.id$$);
+-- What may fail is not computed before its row is known to join.
+SELECT dag_rewrite_query($$SELECT p.owner, sum(1 / c.author) FROM posts p JOIN comments c ON p.id = c.post
+    JOIN votes v ON v.post = p.id GROUP BY p.owner$$);
+-- Distinct rows need no counts. Subqueries go where their relation goes.
+SELECT dag_rewrite_query($$SELECT DISTINCT p.owner FROM posts p JOIN comments c ON p.id = c.post
+    AND EXISTS (SELECT FROM users u WHERE u.id = c.author)$$);
 -- Names of joined columns.
 SELECT dag_rewrite_query('SELECT max(post) FROM comments JOIN votes USING (post)');
 
@@ -45,7 +54,9 @@ INSERT INTO left_alone VALUES
     ('SELECT count(*) FROM comments c LEFT JOIN votes v ON v.post = c.post'),
     ('SELECT count(*) FROM comments c JOIN popular p ON p.owner = c.author'),
     ('SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post WHERE v.value = dice()'),
-    ('SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post WHERE EXISTS (SELECT FROM posts)'),
+    ('SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post AND EXISTS (SELECT FROM posts FOR SHARE)'),
+    ('SELECT count(*), (SELECT 1) FROM comments c JOIN votes v ON v.post = c.post'),
+    ('SELECT DISTINCT ON (c.id) c.id FROM comments c JOIN votes v ON v.post = c.post'),
     ('SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post WHERE c IS NULL'),
     ('SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post WHERE c.ctid <> v.ctid'),
     ('SELECT count(*) FROM comments c JOIN votes v ON v.post < c.post'),

@@ -242,6 +242,8 @@ impl Level {
                     }
                 }
             }
+            let has_subquery = |&clause: &*mut pg_sys::Node| pg_sys::checkExprHasSubLink(clause);
+            (*self.query).hasSubLinks = clauses.iter().any(has_subquery);
             let quals = match clauses.as_slice() {
                 [] => core::ptr::null_mut(),
                 _ => pg_sys::make_ands_explicit(make::list_of(clauses)).cast(),

@@ -15,11 +15,29 @@ pub(super) unsafe fn is_candidate(parse: *mut pg_sys::Query) -> bool {
     unsafe {
         let query = &*parse;
         query.commandType == pg_sys::CmdType::CMD_SELECT
-            && (query.hasAggs || !query.groupClause.is_null())
+            && removes_duplicates(query)
             && list::length(query.rtable) > 1
             && is_plain(query)
             && list::pointers::<pg_sys::RangeTblEntry>(query.rtable).all(|entry| is_plain_table(&*entry))
             && !statement::is_volatile(parse)
+            && (!query.hasSubLinks || has_harmless_subqueries(parse))
+    }
+}
+
+/// Whether each row of the result is of a group, or distinct.
+fn removes_duplicates(query: &pg_sys::Query) -> bool {
+    let is_distinct = !query.distinctClause.is_null() && !query.hasDistinctOn;
+    query.hasAggs || !query.groupClause.is_null() || is_distinct
+}
+
+/// Whether subqueries are parts of conditions only, and lock no rows. A condition takes them along: they count levels
+/// from where they stand.
+unsafe fn has_harmless_subqueries(parse: *mut pg_sys::Query) -> bool {
+    // SAFETY: a valid statement.
+    unsafe {
+        !pg_sys::checkExprHasSubLink((*parse).targetList.cast())
+            && !pg_sys::checkExprHasSubLink((*parse).havingQual)
+            && !statement::describe(parse, core::ptr::null_mut()).locks_rows
     }
 }
 
@@ -27,7 +45,6 @@ pub(super) unsafe fn is_candidate(parse: *mut pg_sys::Query) -> bool {
 fn is_plain(query: &pg_sys::Query) -> bool {
     !(query.hasWindowFuncs
         || query.hasTargetSRFs
-        || query.hasSubLinks
         || query.hasRecursive
         || query.hasModifyingCTE
         || query.hasForUpdate

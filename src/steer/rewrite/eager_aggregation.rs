@@ -1,9 +1,9 @@
 //! Rule `eager_aggregation`: count before joining.
 //!
-//! **Pattern.** A plain SELECT that groups or aggregates inner joins of plain tables.
+//! **Pattern.** A plain SELECT that groups, aggregates or makes distinct the rows of inner joins of plain tables.
 //! **Transformation.** Sides of the joins that the result needs only the number of are grouped by their join keys in
 //! subqueries, with the number of rows of each group; aggregates weigh each joined row with the product of these
-//! numbers. The engine chooses the tree (`engine::rewrite`, with the proof), `pg/query_tree/` reads and builds.
+//! numbers. What an aggregate needs of one relation may be computed in its group and carried up (`carried.rs`). The engine chooses the tree (`engine::rewrite`, with the proof), `pg/query_tree/` reads and builds.
 //! **Exact when.** Joins are equalities that PostgreSQL reasons with itself, grouping is by the same equality
 //! (`classes.rs`); what other conditions connect is joined first; aggregates have a form for rows with multiplicities
 //! (`aggregates.rs`); nothing is volatile, no row is locked, no row security applies (`pattern.rs`). Permissions are

@@ -95,7 +95,12 @@ impl Generator {
 
     fn filter(&mut self, table: usize) -> String {
         let n = self.below(10);
-        match self.below(8) {
+        let inner = self.below(TABLES);
+        match self.below(10) {
+            8 => format!("EXISTS (SELECT FROM t{inner} e WHERE e.k = a{table}.k AND e.x > {n})"),
+            9 => format!(
+                "a{table}.big NOT IN (SELECT e.small FROM t{inner} e WHERE e.small IS NOT NULL AND e.b)"
+            ),
             0 => format!("a{table}.x > {n}"),
             1 => format!("a{table}.k = {n}"),
             2 => format!("(a{table}.x < {n} OR a{table}.b)"),
@@ -203,7 +208,9 @@ impl Generator {
                 "SELECT a{of}.k, {} {from} GROUP BY a{of}.k, a{other}.x",
                 self.aggregate(one)
             ),
-            _ => match self.below(7) {
+            _ => match self.below(9) {
+                7 => format!("SELECT DISTINCT a{of}.s, a{other}.x {from}"),
+                8 => format!("SELECT DISTINCT a{of}.b, a{of}.day {from} ORDER BY 2, 1 LIMIT 3"),
                 0 => format!("SELECT sum(a{of}.f) IS NULL, count(*) {from}"),
                 1 => format!("SELECT count(a{of}) {from}"),
                 2 => format!("SELECT a{of}.x {from} GROUP BY a{of}.x"),
