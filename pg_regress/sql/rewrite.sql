@@ -56,6 +56,7 @@ INSERT INTO left_alone VALUES
     ('SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post WHERE v.value = dice()'),
     ('SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post AND EXISTS (SELECT FROM posts FOR SHARE)'),
     ('SELECT count(*), (SELECT 1) FROM comments c JOIN votes v ON v.post = c.post'),
+    ('SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post LIMIT (SELECT 1)'),
     ('SELECT DISTINCT ON (c.id) c.id FROM comments c JOIN votes v ON v.post = c.post'),
     ('SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post WHERE c IS NULL'),
     ('SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post WHERE c.ctid <> v.ctid'),

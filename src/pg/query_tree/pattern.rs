@@ -35,8 +35,16 @@ fn removes_duplicates(query: &pg_sys::Query) -> bool {
 unsafe fn has_harmless_subqueries(parse: *mut pg_sys::Query) -> bool {
     // SAFETY: a valid statement.
     unsafe {
-        !pg_sys::checkExprHasSubLink((*parse).targetList.cast())
-            && !pg_sys::checkExprHasSubLink((*parse).havingQual)
+        let query = &*parse;
+        let elsewhere = [
+            query.targetList.cast(),
+            query.havingQual,
+            query.limitOffset,
+            query.limitCount,
+        ];
+        !elsewhere
+            .into_iter()
+            .any(|node| pg_sys::checkExprHasSubLink(node))
             && !statement::describe(parse, core::ptr::null_mut()).locks_rows
     }
 }

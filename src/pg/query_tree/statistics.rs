@@ -59,8 +59,10 @@ pub(super) unsafe fn graph(joins: &Joins, kept: Set) -> JoinGraph {
 /// A table of the statement.
 struct Table {
     relid: Oid,
-    /// Whether its children are read with it.
-    inherits: bool,
+    /// Whether its children are read with it, and statistics cover them.
+    has_children: bool,
+    /// Whether a unique index is one of all its rows.
+    has_whole_indexes: bool,
     rows: f64,
 }
 
@@ -72,20 +74,21 @@ unsafe fn table(joins: &Joins, relation: usize) -> Table {
         let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
         let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(relid));
         let mut rows = UNKNOWN_ROWS;
-        let mut has_children = false;
+        let (mut has_children, mut is_partitioned) = (false, false);
         if !tuple.is_null() {
             let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
             if (*form).reltuples > 0.0 {
                 rows = f64::from((*form).reltuples);
             }
-            // A partitioned table's unique indexes are those of all its partitions; inheritance has none like that.
-            has_children =
-                (*form).relhassubclass && (*form).relkind as u8 != pg_sys::RELKIND_PARTITIONED_TABLE;
+            has_children = (*form).relhassubclass && (*entry).inh;
+            is_partitioned = (*form).relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE;
             pg_sys::ReleaseSysCache(tuple);
         }
         Table {
             relid,
-            inherits: (*entry).inh && has_children,
+            has_children,
+            // A partitioned table's unique indexes are those of all its partitions; inheritance has none like that.
+            has_whole_indexes: is_partitioned || !has_children,
             rows,
         }
     }
@@ -99,7 +102,7 @@ unsafe fn distinct(table: &Table, attribute: pg_sys::AttrNumber) -> f64 {
             pg_sys::SysCacheIdentifier::STATRELATTINH as i32,
             pg_sys::Datum::from(table.relid),
             pg_sys::Datum::from(attribute),
-            pg_sys::Datum::from(table.inherits),
+            pg_sys::Datum::from(table.has_children),
         );
         if tuple.is_null() {
             return UNKNOWN_DISTINCT.min(table.rows);
@@ -118,7 +121,7 @@ unsafe fn distinct(table: &Table, attribute: pg_sys::AttrNumber) -> f64 {
 /// Sets of classes whose columns in a table are a unique key. As the planner's own removal of joins, a plan made by
 /// them depends on the table, so that it is made again when an index goes.
 unsafe fn unique_keys(joins: &Joins, relation: usize, table: &Table) -> Vec<Set> {
-    if table.inherits {
+    if !table.has_whole_indexes {
         return Vec::new();
     }
     // SAFETY: the table is locked since the statement was analysed; indexes are locked as the planner locks them.
