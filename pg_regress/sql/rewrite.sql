@@ -21,9 +21,9 @@ SELECT dag_rewrite_query($$SELECT p.owner, count(*) FILTER (WHERE p.score > 0), 
 -- A chain whose middle has sides of its own: products that need not join any further are numeric.
 SELECT dag_rewrite_query($$SELECT c1.author, count(*) FROM comments c1 JOIN posts p ON c1.author = p.owner
     JOIN comments c2 ON c2.post = p.id JOIN votes v ON v.post = p.id GROUP BY c1.author$$);
--- Aggregates of sides are computed there; the largest table stays in the root.
-SELECT dag_rewrite_query($$SELECT count(*), sum(c.author), avg(p.score), max(c.author) FILTER (WHERE c.author < 9)
-    FROM posts p JOIN comments c ON p.id = c.post JOIN votes v ON v.post = p.id$$);
+-- Aggregates of sides are computed there.
+SELECT dag_rewrite_query($$SELECT p.owner, count(*), sum(c.author), avg(v.value), max(c.author) FILTER (WHERE c.author < 9)
+    FROM posts p JOIN comments c ON p.id = c.post JOIN votes v ON v.post = p.id GROUP BY p.owner$$);
 -- What may fail is not computed before its row is known to join.
 SELECT dag_rewrite_query($$SELECT p.owner, sum(1 / c.author) FROM posts p JOIN comments c ON p.id = c.post
     JOIN votes v ON v.post = p.id GROUP BY p.owner$$);

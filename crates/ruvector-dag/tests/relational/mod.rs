@@ -86,7 +86,7 @@ impl Join {
     pub(crate) fn graph(&self) -> JoinGraph {
         let relation = |table: usize| Relation {
             rows: self.tables[table].len() as f64,
-            is_filtered: table % 2 == 0,
+            is_filtered: table.is_multiple_of(2),
             unique: self.unique(table),
         };
         let member = |&(table, column): &(usize, usize)| {
