@@ -142,11 +142,12 @@ unsafe extern "C-unwind" fn planner(
                 let original = plan(parse, text, options, params);
                 let cost = plan_tree::total_cost(original);
                 let (mut best, mut form) = (original, 0);
-                while let Some(other) = guarded(None, || rewrite::consider_after(spare, cost, form)) {
+                let mut best_cost = cost;
+                while let Some(other) = guarded(None, || rewrite::consider_after(spare, best_cost, form)) {
                     let planned = plan(other.query, text, options, params);
                     let other_cost = plan_tree::total_cost(planned);
-                    if rewrite::is_clear_gain(cost, other_cost) && other_cost < plan_tree::total_cost(best) {
-                        best = planned;
+                    if rewrite::is_clear_gain(cost, other_cost) && other_cost < best_cost {
+                        (best, best_cost) = (planned, other_cost);
                     }
                     form += 1;
                 }

@@ -82,7 +82,8 @@ pub(crate) fn consider(parse: *mut pg_sys::Query, form: usize) -> Option<Rewritt
         .next()
 }
 
-/// After planning a statement itself: one of its other forms to plan, if its cost is worth the time.
+/// After planning a statement in one form or more: one of its other forms to plan, if the best plan so far costs enough
+/// to be worth the time.
 pub(crate) fn consider_after(spare: *mut pg_sys::Query, cost: f64, form: usize) -> Option<Rewritten> {
     if cost < WORTHWHILE_COST || form >= FORMS {
         return None;
