@@ -33,15 +33,22 @@ SELECT dag_rewrite_query($$SELECT DISTINCT p.owner FROM posts p JOIN comments c 
 -- Names of joined columns.
 SELECT dag_rewrite_query('SELECT max(post) FROM comments JOIN votes USING (post)');
 
+-- Views, subqueries, functions and lists are relations like tables.
+SELECT dag_rewrite_query($$SELECT count(*) FROM (SELECT post, count(*) FROM comments GROUP BY post) AS c
+    JOIN votes v ON v.post = c.post JOIN generate_series(1, 9) AS g ON g = c.post JOIN (VALUES (1), (2)) AS l (n) ON l.n = g$$);
+
 -- Left alone: what counts no join, what is not exact, what is not a plain inner join of plain tables.
 CREATE VIEW popular AS SELECT * FROM posts WHERE score > 2;
+CREATE VIEW guarded WITH (security_barrier) AS SELECT * FROM posts WHERE score > 2;
+CREATE VIEW visible AS SELECT * FROM secret;
 CREATE TABLE secret (post int);
 ALTER TABLE secret ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY own ON secret USING (post > current_setting('server_version_num')::int);
 CREATE FUNCTION dice() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT 4';
 CREATE ROLE regress_clerk;
 GRANT USAGE ON SCHEMA rewrite, ruvector TO regress_clerk;
-GRANT SELECT ON secret, votes TO regress_clerk;
+GRANT SELECT ON secret, visible, popular, votes TO regress_clerk;
+ALTER VIEW visible OWNER TO regress_clerk;
 CREATE TABLE left_alone (query text);
 INSERT INTO left_alone VALUES
     ('SELECT count(*) FROM posts'),
@@ -52,7 +59,8 @@ INSERT INTO left_alone VALUES
     ('SELECT array_agg(c.id) FROM comments c JOIN votes v ON v.post = c.post'),
     ('SELECT count(*), count(*) OVER () FROM comments c JOIN votes v ON v.post = c.post'),
     ('SELECT count(*) FROM comments c LEFT JOIN votes v ON v.post = c.post'),
-    ('SELECT count(*) FROM comments c JOIN popular p ON p.owner = c.author'),
+    ('SELECT count(*) FROM comments c JOIN guarded g ON g.owner = c.author'),
+    ('SELECT count(*) FROM comments c JOIN LATERAL (SELECT c.post AS n LIMIT 1) AS l ON l.n = c.post'),
     ('SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post WHERE v.value = dice()'),
     ('SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post AND EXISTS (SELECT FROM posts FOR SHARE)'),
     ('SELECT count(*), (SELECT 1) FROM comments c JOIN votes v ON v.post = c.post'),
@@ -63,13 +71,13 @@ INSERT INTO left_alone VALUES
     ('SELECT count(*) FROM comments c JOIN votes v ON v.post < c.post'),
     ('SELECT c.id, count(*) FROM comments c JOIN votes v ON v.post = c.post GROUP BY ROLLUP (c.id)'),
     ('SELECT count(*) FROM comments c TABLESAMPLE system (50) JOIN votes v ON v.post = c.post'),
-    ('SELECT count(*) FROM comments c JOIN generate_series(1, 9) AS g ON g = c.post'),
     ('WITH w AS (SELECT 1) SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post'),
     ('SELECT 1 FROM (SELECT FROM comments c JOIN votes v ON v.post = c.post FOR UPDATE) AS s GROUP BY 1'),
     ('DELETE FROM votes');
 SELECT query, dag_rewrite_query(query) FROM left_alone WHERE dag_rewrite_query(query) IS NOT NULL;
 SET ROLE regress_clerk;
 SELECT dag_rewrite_query('SELECT count(*) FROM secret s JOIN votes v ON v.post = s.post');
+SELECT dag_rewrite_query('SELECT count(*) FROM visible s JOIN votes v ON v.post = s.post');
 RESET ROLE;
 
 -- Rules can be switched off.
@@ -90,6 +98,11 @@ SELECT c.author, count(*) FROM comments c JOIN votes v ON v.post = c.post WHERE 
 -- Permissions are those of the statement.
 SET ROLE regress_clerk;
 SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post;
+RESET ROLE;
+-- Through a view its owner's are: the clerk may not read posts.
+SET ROLE regress_clerk;
+SELECT count(*) AS through_view FROM popular p JOIN votes v ON v.post = p.id;
+SELECT count(*) FROM posts p JOIN votes v ON v.post = p.id;
 RESET ROLE;
 GRANT SELECT (post) ON comments TO regress_clerk;
 SET ROLE regress_clerk;

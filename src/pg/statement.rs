@@ -11,6 +11,7 @@ struct Gathered {
     constants: u64,
     tables: u32,
     locks_rows: bool,
+    has_row_security: bool,
 }
 
 /// A statement as the planner is given it.
@@ -24,6 +25,8 @@ pub(crate) struct Statement {
     pub(crate) has_tables: bool,
     /// Whether it locks rows (FOR UPDATE and its kin).
     pub(crate) locks_rows: bool,
+    /// Whether row-level security restricts any of its tables.
+    pub(crate) has_row_security: bool,
 }
 
 /// The query identifier of a statement; 0 when it has none.
@@ -44,6 +47,7 @@ pub(crate) fn describe(parse: *mut pg_sys::Query, params: pg_sys::ParamListInfo)
         constants: 0,
         tables: 0,
         locks_rows: false,
+        has_row_security: false,
     };
     // SAFETY: a valid query, walked with its own walker; the callback only reads.
     unsafe {
@@ -66,6 +70,7 @@ pub(crate) fn describe(parse: *mut pg_sys::Query, params: pg_sys::ParamListInfo)
         class,
         has_tables: gathered.tables > 0,
         locks_rows: gathered.locks_rows,
+        has_row_security: gathered.has_row_security,
     }
 }
 
@@ -85,6 +90,7 @@ unsafe extern "C-unwind" fn gather(node: *mut pg_sys::Node, context: *mut c_void
             pg_sys::NodeTag::T_Query => {
                 let query = node.cast::<pg_sys::Query>();
                 (*gathered).locks_rows |= !(*query).rowMarks.is_null();
+                (*gathered).has_row_security |= (*query).hasRowSecurity;
                 query_tree_walker(query, gather, context, pg_sys::QTW_EXAMINE_RTES_BEFORE as i32)
             }
             pg_sys::NodeTag::T_RangeTblEntry => {

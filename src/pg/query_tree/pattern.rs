@@ -6,7 +6,7 @@ use super::conditions::Condition;
 use pgrx::pg_sys;
 use pgrx::pg_sys::{NodeTag, RTEKind};
 
-/// Whether a statement is a plain SELECT that groups, over plain tables: cheap checks first, most statements end here.
+/// Whether a statement is a plain SELECT that groups, over plain relations: cheap checks first, most statements end here.
 ///
 /// # Safety
 /// `parse` is a valid statement.
@@ -18,9 +18,9 @@ pub(super) unsafe fn is_candidate(parse: *mut pg_sys::Query) -> bool {
             && removes_duplicates(query)
             && list::length(query.rtable) > 1
             && is_plain(query)
-            && list::pointers::<pg_sys::RangeTblEntry>(query.rtable).all(|entry| is_plain_table(&*entry))
+            && list::pointers::<pg_sys::RangeTblEntry>(query.rtable).all(|entry| is_plain_entry(&*entry))
             && !statement::is_volatile(parse)
-            && (!query.hasSubLinks || has_harmless_subqueries(parse))
+            && has_harmless_subqueries(parse)
     }
 }
 
@@ -30,8 +30,8 @@ fn removes_duplicates(query: &pg_sys::Query) -> bool {
     query.hasAggs || !query.groupClause.is_null() || is_distinct
 }
 
-/// Whether subqueries are parts of conditions only, and lock no rows. A condition takes them along: they count levels
-/// from where they stand.
+/// Whether subqueries are parts of conditions or of FROM only, lock no rows, and read no tables under row security.
+/// Conditions and entries of FROM take them along: they count levels from where they stand, and are not lateral.
 unsafe fn has_harmless_subqueries(parse: *mut pg_sys::Query) -> bool {
     // SAFETY: a valid statement.
     unsafe {
@@ -42,10 +42,11 @@ unsafe fn has_harmless_subqueries(parse: *mut pg_sys::Query) -> bool {
             query.limitOffset,
             query.limitCount,
         ];
-        !elsewhere
-            .into_iter()
-            .any(|node| pg_sys::checkExprHasSubLink(node))
-            && !statement::describe(parse, core::ptr::null_mut()).locks_rows
+        let described = statement::describe(parse, core::ptr::null_mut());
+        !(described.locks_rows || described.has_row_security)
+            && !elsewhere
+                .into_iter()
+                .any(|node| pg_sys::checkExprHasSubLink(node))
     }
 }
 
@@ -68,20 +69,18 @@ fn is_plain(query: &pg_sys::Query) -> bool {
         && query.withCheckOptions.is_null()
 }
 
-/// Whether an entry of the range table is a table without row security, or names a join of others.
-fn is_plain_table(entry: &pg_sys::RangeTblEntry) -> bool {
-    let kinds = [
+/// Whether an entry of the range table is a table, rows that depend on no other entry, or a name for inner joins.
+fn is_plain_entry(entry: &pg_sys::RangeTblEntry) -> bool {
+    let tables = [
         pg_sys::RELKIND_RELATION,
         pg_sys::RELKIND_PARTITIONED_TABLE,
         pg_sys::RELKIND_MATVIEW,
     ];
+    let is_plain = entry.tablesample.is_null() && entry.securityQuals.is_null() && !entry.lateral;
     match entry.rtekind {
-        RTEKind::RTE_RELATION => {
-            kinds.contains(&(entry.relkind as u8))
-                && entry.tablesample.is_null()
-                && entry.securityQuals.is_null()
-                && !entry.lateral
-        }
+        RTEKind::RTE_RELATION => is_plain && tables.contains(&(entry.relkind as u8)),
+        RTEKind::RTE_SUBQUERY => is_plain && !entry.security_barrier,
+        RTEKind::RTE_FUNCTION | RTEKind::RTE_VALUES => is_plain,
         RTEKind::RTE_JOIN => entry.jointype == pg_sys::JoinType::JOIN_INNER,
         _ => false,
     }

@@ -56,8 +56,9 @@ pub(super) unsafe fn graph(joins: &Joins, kept: Set) -> JoinGraph {
     }
 }
 
-/// A table of the statement.
+/// A relation of the statement.
 struct Table {
+    /// None for what is not a table.
     relid: Oid,
     /// Whether its children are read with it, and statistics cover them.
     has_children: bool,
@@ -121,7 +122,7 @@ unsafe fn distinct(table: &Table, attribute: pg_sys::AttrNumber) -> f64 {
 /// Sets of classes whose columns in a table are a unique key. As the planner's own removal of joins, a plan made by
 /// them depends on the table, so that it is made again when an index goes.
 unsafe fn unique_keys(joins: &Joins, relation: usize, table: &Table) -> Vec<Set> {
-    if !table.has_whole_indexes {
+    if !table.has_whole_indexes || table.relid == pg_sys::InvalidOid {
         return Vec::new();
     }
     // SAFETY: the table is locked since the statement was analysed; indexes are locked as the planner locks them.

@@ -80,6 +80,7 @@ impl Generator {
                 any(table + 3),
                 any(table + 2)
             );
+            sql += &format!("CREATE VIEW v{table} AS SELECT * FROM t{table} WHERE k IS DISTINCT FROM 1;");
             if !is_partitioned && rows > 0 && self.one_in(3) {
                 sql += &format!("CREATE UNIQUE INDEX ON t{table} (k, id); CREATE INDEX ON t{table} (big);");
             }
@@ -112,27 +113,39 @@ impl Generator {
         }
     }
 
+    /// A table, or a subquery or view with its columns.
+    fn relation(&mut self, table: usize) -> String {
+        match self.below(12) {
+            0 => format!("(SELECT * FROM t{table} WHERE x <> 4)"),
+            1 => format!("(SELECT * FROM t{table} ORDER BY id LIMIT 30)"),
+            2 => format!("(SELECT DISTINCT * FROM t{table} UNION ALL SELECT * FROM t{table} WHERE b)"),
+            3 => format!("v{table}"),
+            _ => format!("t{table}"),
+        }
+    }
+
     /// FROM and WHERE over that many instances, and the instances whose columns may be used.
     fn from(&mut self, count: usize) -> String {
         let tables: Vec<usize> = (0..count).map(|_| self.below(TABLES)).collect();
         let mut clauses = Vec::new();
-        let mut from = format!("t{} a0", tables[0]);
+        let tables: Vec<String> = tables.into_iter().map(|table| self.relation(table)).collect();
+        let mut from = format!("{} a0", tables[0]);
         for (at, table) in tables.iter().enumerate().skip(1) {
             let other = if self.one_in(3) { at - 1 } else { self.below(at) };
             let equality = self.equality(other, at);
             from = match self.below(5) {
-                0 => format!("{from} JOIN t{table} a{at} ON {equality}"),
-                1 => format!("{from} JOIN t{table} a{at} ON {equality} AND {}", self.filter(at)),
+                0 => format!("{from} JOIN {table} a{at} ON {equality}"),
+                1 => format!("{from} JOIN {table} a{at} ON {equality} AND {}", self.filter(at)),
                 2 if at == 1 => format!(
-                    "{from} JOIN t{table} a{at} USING ({})",
+                    "{from} JOIN {table} a{at} USING ({})",
                     self.pick(&["k", "big", "s", "id"])
                 ),
                 _ => {
                     clauses.push(equality);
                     if self.one_in(2) {
-                        format!("{from} CROSS JOIN t{table} a{at}")
+                        format!("{from} CROSS JOIN {table} a{at}")
                     } else {
-                        format!("t{table} a{at} CROSS JOIN ({from})")
+                        format!("{table} a{at} CROSS JOIN ({from})")
                     }
                 }
             };
