@@ -40,8 +40,8 @@ SELECT dag_rewrite_query($$SELECT count(*) FROM (SELECT post, count(*) FROM comm
 -- Left alone: what counts no join, what is not exact, what is not a plain inner join of plain tables.
 CREATE VIEW popular AS SELECT * FROM posts WHERE score > 2;
 CREATE VIEW guarded WITH (security_barrier) AS SELECT * FROM posts WHERE score > 2;
-CREATE VIEW visible AS SELECT * FROM secret;
 CREATE TABLE secret (post int);
+CREATE VIEW visible AS SELECT * FROM secret;
 ALTER TABLE secret ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY own ON secret USING (post > current_setting('server_version_num')::int);
 CREATE FUNCTION dice() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT 4';

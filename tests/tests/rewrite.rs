@@ -11,7 +11,7 @@ use postgres::{Client, SimpleQueryMessage};
 use ruvector_dag_tests::server;
 use testkit::Cluster;
 
-const SCHEMAS: u64 = 25;
+const SCHEMAS: u64 = 50;
 const STATEMENTS: usize = 120;
 const PREPARE: &str = "CREATE EXTENSION ruvector_dag;
     CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)";

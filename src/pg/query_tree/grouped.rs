@@ -338,14 +338,10 @@ unsafe fn name(joins: &Joins, node: &GroupedJoin) -> *const core::ffi::c_char {
 
 /// The name of a key's column.
 unsafe fn column_name<'c>(joins: &Joins, column: &Column) -> &'c CStr {
-    // SAFETY: a column of a table that is locked; the name is a copy in the current memory context.
+    // SAFETY: a column of the entry; its name lives as long as the statement, or as the memory context it is copied into.
     unsafe {
-        let relid = (*entry(joins, column.relation)).relid;
-        let name = pg_sys::get_attname(relid, (*column.var).varattno, true);
-        if name.is_null() {
-            return c"key";
-        }
-        CStr::from_ptr(name)
+        let entry = entry(joins, column.relation);
+        CStr::from_ptr(pg_sys::get_rte_attribute_name(entry, (*column.var).varattno))
     }
 }
 

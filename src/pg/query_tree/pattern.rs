@@ -43,10 +43,10 @@ unsafe fn has_harmless_subqueries(parse: *mut pg_sys::Query) -> bool {
             query.limitCount,
         ];
         let described = statement::describe(parse, core::ptr::null_mut());
-        !(described.locks_rows || described.has_row_security)
-            && !elsewhere
-                .into_iter()
-                .any(|node| pg_sys::checkExprHasSubLink(node))
+        let is_elsewhere = elsewhere
+            .into_iter()
+            .any(|node| pg_sys::checkExprHasSubLink(node));
+        !(described.locks_rows || described.has_row_security || is_elsewhere)
     }
 }
 
