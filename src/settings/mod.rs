@@ -33,6 +33,20 @@ pub(crate) enum Mode {
     On,
 }
 
+/// When statements are rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
+pub(crate) enum RewriteMode {
+    /// Never.
+    #[name = c"off"]
+    Off,
+    /// When PostgreSQL estimates the other form to be much cheaper.
+    #[name = c"auto"]
+    Auto,
+    /// Whenever a rule knows another form.
+    #[name = c"force"]
+    Force,
+}
+
 /// What weighs the operators of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
 pub(crate) enum AttentionType {
@@ -67,6 +81,8 @@ pub(crate) enum AttentionType {
 
 static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MODE: GucSetting<Mode> = GucSetting::<Mode>::new(Mode::On);
+static REWRITE: GucSetting<RewriteMode> = GucSetting::<RewriteMode>::new(RewriteMode::Auto);
+static REWRITE_RULES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"all"));
 static SAMPLE_RATE: GucSetting<f64> = GucSetting::<f64>::new(1.0);
 static MIN_DURATION_MS: GucSetting<f64> = GucSetting::<f64>::new(1.0);
 static MAX_TRAJECTORIES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
@@ -96,6 +112,7 @@ type Text = (&'static CStr, &'static CStr, &'static CStr);
 /// Defines the settings. The sizes can only be defined while the server starts.
 pub(crate) fn init(is_preloading: bool) {
     define_switches();
+    define_rewrites();
     define_limits();
     decisions::define();
     define_attention();
@@ -128,6 +145,23 @@ fn define_switches() {
         c"off does nothing, observe records executions, advise also reports what it would do, on steers plans.",
     );
     GucRegistry::define_enum_guc(name, short, long, &MODE, GucContext::Userset, GucFlags::default());
+}
+
+fn define_rewrites() {
+    let (name, short, long): Text = (
+        c"ruvector.dag_rewrite",
+        c"Sets when a statement is planned in another form that has the same result.",
+        c"auto does so where the estimated gain is clear, force wherever it is possible, off never.",
+    );
+    let (context, flags) = (GucContext::Userset, GucFlags::default());
+    GucRegistry::define_enum_guc(name, short, long, &REWRITE, context, flags);
+    let (name, short, long): Text = (
+        c"ruvector.dag_rewrite_rules",
+        c"Sets which rules may rewrite statements, as a list of names.",
+        c"all allows every rule, an empty list none.",
+    );
+    let (context, flags) = (GucContext::Userset, GucFlags::default());
+    GucRegistry::define_string_guc(name, short, long, &REWRITE_RULES, context, flags);
 }
 
 fn define_limits() {
@@ -392,6 +426,28 @@ pub(crate) fn mode() -> Mode {
 /// Whether plans may be changed.
 pub(crate) fn may_steer() -> bool {
     ENABLED.get() && MODE.get() == Mode::On
+}
+
+/// `ruvector.dag_rewrite`.
+pub(crate) fn rewrite_mode() -> RewriteMode {
+    REWRITE.get()
+}
+
+/// A list of names of rules.
+pub(crate) struct RuleNames(String);
+
+impl RuleNames {
+    /// Whether a rule is in the list.
+    pub(crate) fn allows(&self, rule: &str) -> bool {
+        let mut names = self.0.split(',').map(|name| name.trim().trim_matches('"'));
+        names.any(|name| name == "all" || name == rule)
+    }
+}
+
+/// `ruvector.dag_rewrite_rules`.
+pub(crate) fn rewrite_rules() -> RuleNames {
+    let text = REWRITE_RULES.get();
+    RuleNames(text.map_or_else(String::new, |text| text.to_string_lossy().into_owned()))
 }
 
 /// `ruvector.dag_sample_rate`.

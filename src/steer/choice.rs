@@ -5,6 +5,7 @@ use crate::pg::{hint_set, statement, trial};
 use crate::settings;
 use crate::shmem::layout::Guard;
 use crate::shmem::{corrections, guards};
+use crate::steer::rewrite;
 use engine::decision::{Decision, HintSet, Possibilities, StatementEvidence, Trial};
 use pgrx::pg_sys;
 
@@ -19,6 +20,8 @@ pub(crate) struct Chosen {
     pub(crate) is_unprotected: bool,
     /// What is tried beside it.
     pub(crate) trial: Option<Trial>,
+    /// Its other forms are planned, too, and the one estimated to be far cheaper runs.
+    pub(crate) compares_forms: bool,
 }
 
 impl Chosen {
@@ -28,6 +31,7 @@ impl Chosen {
             decision,
             is_unprotected: false,
             trial: None,
+            compares_forms: false,
         }
     }
 }
@@ -45,13 +49,17 @@ pub(crate) fn choose(
     if !may_steer || options & pg_sys::CURSOR_OPT_SCROLL as i32 != 0 {
         return stock;
     }
-    if may_try && evidence.calls == 0 && settings::steers_first_sight() {
-        return first_sight(parse).unwrap_or(stock);
+    let has_forms = rewrite::is_possible(parse);
+    if has_forms && settings::rewrite_mode() == rewrite::Mode::Force {
+        return Chosen::forced(in_first_form());
+    }
+    if evidence.calls == 0 {
+        return first_sight(parse, has_forms, may_try && settings::steers_first_sight());
     }
     let chosen = evidence.choose();
     let guard = guards::get(catalog::database());
     let trial = match may_try {
-        true => next_trial(evidence, &guard),
+        true => next_trial(evidence, has_forms, &guard),
         false => None,
     };
     if chosen.decision.is_stock() && trial.is_none() {
@@ -73,22 +81,43 @@ pub(crate) fn choose(
     chosen
 }
 
-/// A statement never seen is planned with all that is known of its tables.
-fn first_sight(parse: *mut pg_sys::Query) -> Option<Chosen> {
+/// A statement never seen is planned in the form that is far cheaper, and with all that is known of its tables if that is
+/// asked for.
+fn first_sight(parse: *mut pg_sys::Query, has_forms: bool, corrects: bool) -> Chosen {
+    let stock = Chosen::forced(Decision::STOCK);
     let cutoff = corrections::newest();
-    let may = !guards::is_suspended(&guards::get(catalog::database()))
+    let corrects = corrects && cutoff > 0;
+    let may = (has_forms || corrects)
+        && !guards::is_suspended(&guards::get(catalog::database()))
         && !(statement::locks_rows(parse) || statement::is_volatile(parse));
-    (may && cutoff > 0).then(|| Chosen {
-        is_unprotected: true,
-        ..Chosen::forced(Decision {
-            cutoff,
-            hints: HintSet::NONE,
-        })
-    })
+    if !may {
+        return stock;
+    }
+    let known = Decision {
+        cutoff,
+        hints: HintSet::NONE,
+    };
+    Chosen {
+        is_unprotected: corrects,
+        compares_forms: has_forms,
+        ..Chosen::forced(if corrects { known } else { Decision::STOCK })
+    }
 }
 
-fn next_trial(evidence: &StatementEvidence, guard: &Guard) -> Option<Trial> {
-    let mut trial = evidence.next_trial(corrections::newest(), &guard.arms, &possibilities(evidence))?;
+/// What `ruvector.dag_rewrite = force` plans with.
+fn in_first_form() -> Decision {
+    Decision {
+        cutoff: 0,
+        hints: HintSet::NONE.with_form(0),
+    }
+}
+
+fn next_trial(evidence: &StatementEvidence, has_forms: bool, guard: &Guard) -> Option<Trial> {
+    let possible = Possibilities {
+        has_forms,
+        ..possibilities(evidence)
+    };
+    let mut trial = evidence.next_trial(corrections::newest(), &guard.arms, &possible)?;
     trial.limit_ms *= guard.load.slowdown();
     guards::budget(guard, settings::explore_budget())
         .allows(trial.limit_ms)
@@ -105,6 +134,7 @@ pub(crate) fn possibilities(evidence: &StatementEvidence) -> Possibilities {
             true => hint_set::memory_doublings(),
             false => 0,
         },
+        has_forms: settings::rewrite_mode() == rewrite::Mode::Auto,
         is_without_rows: !settings::corrects_rows(),
         is_without_methods: !settings::gives_hints(),
     }

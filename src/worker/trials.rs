@@ -179,7 +179,7 @@ fn attempt(stored: &Stored, trial: &Trial, left: Duration, stops_on_load: bool) 
         return Attempted::Stopped;
     }
     statements::note_planned(stored.class, trial.decision);
-    if is_known || remembered.decision.is_stock() {
+    if is_known || (remembered.decision.is_stock() && !trial.decision.is_stock()) {
         return Attempted::Known;
     }
     let hints = remembered.decision.hints;

@@ -20,6 +20,10 @@ const CREDIT_MS: f64 = 1000.0;
 /// statements: trials then cost 1.7 times the workload and are paid back by its eighth repetition, with 1.06 times the
 /// latency of the best hint sets left.
 const HORIZON: f64 = 12.0;
+/// What the comparison with a stock plan that never ran promises: it comes first, and is short.
+const OPPOSITION: f64 = 100.0;
+/// The stock plan's time in that comparison, as a share of that of the plan in use.
+const OPPOSED: f64 = 1.1;
 /// What remains of a class's promise after each trial in vain.
 const TIRING: f64 = 0.85;
 
@@ -43,6 +47,8 @@ pub struct Possibilities {
     pub is_parallel: bool,
     /// How often `work_mem` may be doubled at most; 0 where nothing was spilled.
     pub memory_doublings: u32,
+    /// The statement may be planned in another form.
+    pub has_forms: bool,
     /// Learned row counts are switched off.
     pub is_without_rows: bool,
     /// Hint sets are switched off.
@@ -57,12 +63,16 @@ impl Possibilities {
             && hints.memory_doublings() <= self.memory_doublings
             && !(self.is_without_methods && hints.methods().next().is_some())
             && !(self.is_without_rows && hints.is_cautious())
+            && (self.has_forms || hints.form().is_none())
     }
 }
 
 impl StatementEvidence {
     /// The next trial that users may wait for; `newest` is the newest sequence number learned.
     pub fn next_trial(&self, newest: u64, known: &ArmStatistics, possible: &Possibilities) -> Option<Trial> {
+        if let Some(trial) = self.opposition() {
+            return Some(trial);
+        }
         let best_ms = self
             .best_ms()
             .filter(|_| self.is_baseline_known() && self.pinned == 0)?;
@@ -91,6 +101,9 @@ impl StatementEvidence {
         gains: &[f64; ARMS + 1],
         possible: &Possibilities,
     ) -> Option<(Trial, f64)> {
+        if let Some(trial) = self.opposition() {
+            return Some((trial, OPPOSITION));
+        }
         let best_ms = self
             .best_ms()
             .filter(|_| self.is_baseline_known() && self.pinned == 0)?;
@@ -118,6 +131,19 @@ impl StatementEvidence {
             .into_iter()
             .enumerate()
             .filter(move |&(arm, hints)| tried & (1 << arm) == 0 && possible.allow(hints))
+    }
+
+    /// The stock plan of a class that was rewritten at first sight, with a little more time than the rewritten one takes:
+    /// it is beaten once it was given up.
+    fn opposition(&self) -> Option<Trial> {
+        let plan = self
+            .unopposed()
+            .filter(|plan| plan.runs >= 2 && self.pinned == 0)?;
+        Some(Trial {
+            decision: Decision::STOCK,
+            limit_ms: plan.typical_ms()? * OPPOSED,
+            reason: Reason::StockMeasuredAgain,
+        })
     }
 
     /// A trial that keeps what the best plan owes its parameters and learned rows to.
