@@ -363,6 +363,12 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 COMMENT ON FUNCTION @extschema@.dag_explain(text, text) IS
     'The plan of a statement with PostgreSQL''s row estimates beside the learned ones';
 
+CREATE FUNCTION @extschema@.dag_rewrite_query(query text) RETURNS text
+AS 'MODULE_PATHNAME', 'dag_rewrite_query_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_rewrite_query(text) IS
+    'a statement in another form with the same result, deparsed; null where no rule knows one';
+
 CREATE FUNCTION @extschema@.dag_decisions(
     OUT queryid bigint, OUT class bigint, OUT userid oid, OUT decision text, OUT state text,
     OUT baseline_ms double precision, OUT baseline_runs bigint, OUT current_ms double precision,

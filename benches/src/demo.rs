@@ -2,6 +2,7 @@
 
 mod shop;
 
+use crate::idle_trials::IdleTrials;
 use crate::plan_shape;
 use crate::session::{Outcome, Session, median};
 use anyhow::{Result, ensure};
@@ -9,6 +10,9 @@ use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
 use testkit::{Cluster, Server};
+
+/// Seconds that the server may try plans between two rounds.
+const IDLE_S: f64 = 30.0;
 
 /// Options of the demo.
 #[derive(Args, Debug)]
@@ -52,11 +56,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut stock = Session::open(&cluster, "postgres", "SET ruvector.dag_mode = off")?;
     let mut learned = Session::open(&cluster, "postgres", "SET ruvector.dag_mode = on")?;
     let results = round("stock", &statements, &mut stock)?;
+    let mut idle = IdleTrials::switch_on(Session::open(&cluster, "postgres", "")?, IDLE_S)?;
     for number in 1..=options.rounds {
         ensure!(
             round(&format!("learning, round {number}"), &statements, &mut learned)? == results,
             "a result differs"
         );
+        if let Some(idle) = &mut idle {
+            println!("trials while nobody waits: {:.0} ms", idle.run()?);
+        }
     }
     println!("stock and learned in turn");
     let lines = statements

@@ -14,6 +14,7 @@ use crate::pg::statement::{self, Statement};
 use crate::settings::{self, Mode};
 use crate::shmem;
 use crate::steer::choice::{self, Chosen};
+use crate::steer::rewrite;
 use crate::steer::rows::Knowledge;
 use engine::cardinality::hash_words;
 use engine::decision::{Decision, HintSet, StatementEvidence, Trial};
@@ -39,6 +40,8 @@ pub(crate) enum Next {
     Done,
     /// The plan is known to be slower: the copy is planned instead, under these hints.
     Instead(HintSet),
+    /// The copy is planned in its other forms, too.
+    Compare,
     /// The plan is taken, and the copy is planned for a trial, under these hints.
     Try(HintSet),
 }
@@ -52,6 +55,8 @@ pub(crate) struct Frame {
     is_unprotected: bool,
     /// What is to be tried beside this plan.
     trial: Option<Trial>,
+    /// The statement's other forms are planned, too.
+    compares_forms: bool,
     /// This is the planning of that trial, for the plan with this token.
     tried_for: Option<u32>,
     /// The query levels met so far.
@@ -68,6 +73,7 @@ impl Frame {
             decision: chosen.decision,
             is_unprotected: chosen.is_unprotected,
             trial: chosen.trial,
+            compares_forms: chosen.compares_forms,
             tried_for: None,
             levels: Vec::new(),
             corrected: 0,
@@ -76,7 +82,10 @@ impl Frame {
 
     /// Whether it may have to be planned a second time.
     fn wants_copy(&self) -> bool {
-        self.is_unprotected || self.trial.is_some() || (!self.decision.is_stock() && FORCED.get().is_none())
+        self.is_unprotected
+            || self.trial.is_some()
+            || self.compares_forms
+            || (!self.decision.is_stock() && FORCED.get().is_none())
     }
 
     /// What to plan instead, when the plan with this shape should not run.
@@ -92,6 +101,10 @@ impl Frame {
                 self.evidence.settled().decision
             });
         }
+        if self.decision.hints.form().is_some() {
+            // Another plan of this form is still far from the statement's own.
+            return None;
+        }
         // What was measured is a plan; what led to it may lead to another one now.
         let is_measured = self.evidence.plan(shape).is_some_and(|plan| plan.runs > 0);
         (!is_measured).then(|| {
@@ -103,7 +116,11 @@ impl Frame {
     /// What is known for this planning; a cutoff of 0 leaves every estimate alone.
     pub(crate) fn knowledge(&self) -> Knowledge {
         Knowledge {
-            cutoff: self.decision.cutoff,
+            cutoff: if settings::corrects_rows() {
+                self.decision.cutoff
+            } else {
+                0
+            },
             caution: if self.decision.hints.is_cautious() {
                 1.0
             } else {
@@ -128,6 +145,8 @@ thread_local! {
     static IS_INSPECTING: Cell<bool> = const { Cell::new(false) };
     static FORCED: Cell<Option<Decision>> = const { Cell::new(None) };
     static AGAIN: RefCell<Option<Frame>> = const { RefCell::new(None) };
+    /// The statement whose forms are compared. One at a time: comparing does not nest.
+    static COMPARED: RefCell<Option<(Statement, StatementEvidence)>> = const { RefCell::new(None) };
 }
 
 /// From now on a statement is planned to be looked at: known to be fast or not, it is considered.
@@ -222,8 +241,13 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
         AGAIN.set(Some(frame.again(instead)));
         return Next::Instead(instead.hints);
     }
+    let compares_forms = frame.compares_forms;
     let (trial, statement, evidence) = (frame.trial, frame.statement, frame.evidence);
     let token = remember(planned, frame, facts);
+    if compares_forms {
+        COMPARED.set(Some((statement, evidence)));
+        return Next::Compare;
+    }
     let Some(trial) = trial else { return Next::Done };
     let chosen = Chosen::forced(trial.decision);
     AGAIN.set(Some(Frame {
@@ -232,6 +256,58 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
         ..Frame::new(statement, evidence, chosen)
     }));
     Next::Try(trial.decision.hints)
+}
+
+/// The statement in the form that its decision says, or as it is when no rule gives that any more.
+pub(crate) fn in_another_form(parse: *mut pg_sys::Query, form: usize) -> *mut pg_sys::Query {
+    let rewritten = rewrite::consider(parse, form);
+    with_frame(|frame| {
+        if rewritten.is_none() {
+            frame.decision.hints = frame.decision.hints.without_form();
+        }
+    });
+    rewritten.map_or(parse, |rewritten| rewritten.query)
+}
+
+/// Opens the frame of the next form of the statement whose forms are compared; `None` when there is none, or the best plan
+/// so far costs too little to be worth it.
+pub(crate) fn enter_form(
+    spare: *mut pg_sys::Query,
+    best: *mut pg_sys::PlannedStmt,
+    form: usize,
+) -> Option<*mut pg_sys::Query> {
+    let compared = COMPARED.with_borrow(|compared| *compared);
+    let found = compared.and_then(|(statement, evidence)| {
+        let rewritten = rewrite::consider_after(spare, plan_tree::total_cost(best), form)?;
+        let chosen = Chosen::forced(Decision {
+            cutoff: 0,
+            hints: HintSet::NONE.with_form(form),
+        });
+        FRAMES.with_borrow_mut(|frames| frames.push(Some(Frame::new(statement, evidence, chosen))));
+        Some(rewritten.query)
+    });
+    if found.is_none() {
+        COMPARED.set(None);
+    }
+    found
+}
+
+/// After planning a form: whether its plan is taken instead of the best one so far.
+pub(crate) fn leave_form(
+    original: *mut pg_sys::PlannedStmt,
+    best: *mut pg_sys::PlannedStmt,
+    planned: *mut pg_sys::PlannedStmt,
+) -> bool {
+    let Some(Some(frame)) = FRAMES.with_borrow_mut(Vec::pop) else {
+        return false;
+    };
+    let [of_original, of_best, cost] = [original, best, planned].map(|plan| plan_tree::total_cost(plan));
+    let is_taken = rewrite::is_clear_gain(of_original, cost) && cost < of_best;
+    if is_taken {
+        let facts = read(planned, &frame, learn::wants_sub_joins(frame.evidence.calls));
+        remember(planned, frame, facts);
+    }
+    is_taken
 }
 
 /// Opens the frame of the second planning.
@@ -251,7 +327,8 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
     shmem::statements::note_planned(frame.statement.class, trial.decision);
     let decision = took_effect(&frame, trial.decision);
     let is_worth_it = frame.evidence.is_worth_trying(facts.shape, trial.limit_ms);
-    if decision.is_stock() || !is_worth_it || plan_tree::reads_foreign_tables(planned) {
+    let is_undone = decision.is_stock() && !trial.decision.is_stock();
+    if is_undone || !is_worth_it || plan_tree::reads_foreign_tables(planned) {
         return;
     }
     let remembered = Remembered {
@@ -260,14 +337,9 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
         corrected: frame.corrected,
         facts,
         is_trial: true,
+        is_dream: false,
     };
-    trial::keep(
-        planned,
-        token,
-        remembered,
-        trial.limit_ms,
-        frame.evidence.best_ms(),
-    );
+    trial::keep(planned, token, remembered, trial.limit_ms);
 }
 
 /// Reads a plan. The same operators with more memory are another plan: they take another time.
@@ -299,6 +371,7 @@ fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) -
         corrected: frame.corrected,
         facts,
         is_trial: FORCED.get().is_some(),
+        is_dream: FORCED.get().is_some(),
     };
     let token = knowledge::remember(remembered);
     plan_tree::attach_token(planned, token);

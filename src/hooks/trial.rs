@@ -9,7 +9,7 @@ use crate::pg::trial::{Ended, has_time_for};
 use crate::pg::{catalog, plan_state, plan_tree, transaction_end};
 use crate::settings;
 use crate::shmem::{counters, guards, statements};
-use engine::decision::HintSet;
+use engine::decision::{CLEAR_GAIN, HintSet};
 use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,7 +26,6 @@ struct Tried {
     plan: KeptPlan,
     remembered: Rc<Remembered>,
     limit_ms: f64,
-    best_ms: Option<f64>,
 }
 
 thread_local! {
@@ -42,24 +41,17 @@ pub(crate) struct Request {
     pub(crate) limit_ms: f64,
 }
 
-/// The time a trial needs to be no reason for a statement to meet its time limit, as a multiple of the best known latency,
-/// on top of the trial's own.
-const SPARE_TIME: f64 = 2.0;
+/// What must be left of a statement's time limit for a trial and for what follows when it is given up, in times of the trial's.
+const SPARE_TIME: f64 = 3.0;
 
-/// Whether the statement's time limit allows for a trial and for what follows when it is given up.
-pub(crate) fn is_in_time(limit_ms: f64, best_ms: Option<f64>) -> bool {
-    has_time_for(limit_ms + SPARE_TIME * best_ms.unwrap_or(limit_ms))
+/// Whether a trial that may take this long is no reason for the statement to meet its time limit.
+pub(crate) fn is_in_time(limit_ms: f64) -> bool {
+    has_time_for(SPARE_TIME * limit_ms)
 }
 
 /// Keeps a plan for the execution of the plan with `token`. There is one at a time: a nested statement does not take the
 /// place of one that runs. It goes with the locks it was planned under: the plan with the token may be cached and run again.
-pub(crate) fn keep(
-    planned: *mut pg_sys::PlannedStmt,
-    token: u32,
-    remembered: Remembered,
-    limit_ms: f64,
-    best_ms: Option<f64>,
-) {
+pub(crate) fn keep(planned: *mut pg_sys::PlannedStmt, token: u32, remembered: Remembered, limit_ms: f64) {
     if RUNNING.with_borrow(Option::is_some) {
         return;
     }
@@ -67,7 +59,6 @@ pub(crate) fn keep(
         plan: KeptPlan::of(planned),
         remembered: Rc::new(remembered),
         limit_ms,
-        best_ms,
     };
     PENDING.set(Some(Pending { token, tried }));
     transaction_end::call(Box::new(move |_| forget(token)));
@@ -91,7 +82,7 @@ pub(crate) fn take(query: *mut pg_sys::QueryDesc) -> Option<Request> {
         return None;
     }
     let tried = PENDING.take()?.tried;
-    if !is_in_time(tried.limit_ms, tried.best_ms) {
+    if !is_in_time(tried.limit_ms) {
         return None;
     }
     let request = Request {
@@ -104,12 +95,11 @@ pub(crate) fn take(query: *mut pg_sys::QueryDesc) -> Option<Request> {
 }
 
 /// Begins a trial that nobody waits for: `remembered` is what is known of its plan.
-pub(crate) fn begin(plan: KeptPlan, remembered: Rc<Remembered>, limit_ms: f64, best_ms: Option<f64>) {
+pub(crate) fn begin(plan: KeptPlan, remembered: Rc<Remembered>, limit_ms: f64) {
     RUNNING.set(Some(Tried {
         plan,
         remembered,
         limit_ms,
-        best_ms,
     }));
 }
 
@@ -118,10 +108,10 @@ pub(crate) fn finish() {
     drop(RUNNING.take());
 }
 
-fn running() -> Option<(Rc<Remembered>, f64, Option<f64>)> {
+fn running() -> Option<(Rc<Remembered>, f64)> {
     RUNNING.with_borrow(|tried| {
         let tried = tried.as_ref()?;
-        Some((Rc::clone(&tried.remembered), tried.limit_ms, tried.best_ms))
+        Some((Rc::clone(&tried.remembered), tried.limit_ms))
     })
 }
 
@@ -145,34 +135,34 @@ pub(crate) fn started(query: *mut pg_sys::QueryDesc) {
 
 /// The trial ended, one way or the other: it is learned from.
 pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
-    let Some((remembered, limit_ms, best_ms)) = running() else {
+    let Some((remembered, limit_ms)) = running() else {
         return;
     };
     counters::add_trials_run(1);
     let decision = remembered.decision;
     let database = catalog::database();
+    let is_waited_for = !remembered.is_dream;
+    // As busy as the server is at the moment.
+    let best_ms = limit_ms / CLEAR_GAIN;
     let mut watch = Watch::new(remembered);
     match ended {
         Ended::Completed(took_ms) => {
             watch.elapsed_ms = took_ms;
             learn::from_execution(query, &watch, true);
-            if let Some(best_ms) = best_ms {
-                let lost_ms = (took_ms - best_ms).max(0.0);
-                guards::note_trial(database, decision, (took_ms / best_ms, false), lost_ms);
-            }
+            let lost_ms = if is_waited_for {
+                (took_ms - best_ms).max(0.0)
+            } else {
+                0.0
+            };
+            guards::note_trial(database, decision, (took_ms / best_ms, false), lost_ms);
         }
         Ended::CutOff(took_ms) => {
             counters::add_trials_cut_off(1);
             watch.elapsed_ms = took_ms;
             learn::from_cancelled(query, &watch);
-            if let Some(best_ms) = best_ms {
-                guards::note_trial(
-                    database,
-                    decision,
-                    (took_ms.min(limit_ms) / best_ms, true),
-                    took_ms,
-                );
-            }
+            let lost_ms = if is_waited_for { took_ms } else { 0.0 };
+            let share = took_ms.min(limit_ms) / best_ms;
+            guards::note_trial(database, decision, (share, true), lost_ms);
         }
         Ended::Stopped => {}
         // Nothing can be told of the plan: it is not tried again.

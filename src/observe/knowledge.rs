@@ -22,6 +22,8 @@ pub(crate) struct Remembered {
     pub(crate) facts: PlanFacts,
     /// It was planned to be tried, with a way back.
     pub(crate) is_trial: bool,
+    /// Nobody waits for it.
+    pub(crate) is_dream: bool,
 }
 
 #[derive(Default)]

@@ -149,10 +149,11 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         lesson.add(bounds::from_ended(remembered, &runs));
     }
     if is_complete && !watch.is_timed {
-        compare_with_stock(watch, watch.elapsed_ms);
+        let quiet_ms = on_a_quiet_server(watch);
+        compare_with_stock(watch, quiet_ms);
         record(
             watch,
-            Ok(watch.elapsed_ms),
+            Ok(quiet_ms),
             lesson.is_to_be_tried(watch),
             lesson.partial(),
         );
@@ -187,6 +188,21 @@ pub(crate) fn from_cancelled(query: *mut pg_sys::QueryDesc, watch: &Watch) {
     }
 }
 
+/// What the execution would have taken had the server not been busier than usual.
+fn on_a_quiet_server(watch: &Watch) -> f64 {
+    let remembered = &watch.remembered;
+    let known = statements::get(remembered.statement.class);
+    let usual_ms = known.and_then(|known| known.evidence.plan(remembered.facts.shape)?.typical_ms());
+    let database = catalog::database();
+    let slowdown = match usual_ms {
+        Some(usual_ms) if usual_ms > 0.0 => {
+            guards::note_load(database, remembered.statement.class, watch.elapsed_ms / usual_ms)
+        }
+        _ => guards::get(database).load.slowdown(),
+    };
+    watch.elapsed_ms / slowdown.max(f64::MIN_POSITIVE)
+}
+
 /// Tells the circuit breaker how an applied decision did.
 fn compare_with_stock(watch: &Watch, taken_ms: f64) {
     let remembered = &watch.remembered;
@@ -214,6 +230,7 @@ fn record(watch: &Watch, outcome: Result<f64, f64>, learned: bool, partial: u64)
             outcome,
             taught: learned,
             is_trial: remembered.is_trial,
+            is_dream: remembered.is_dream,
             uses_jit: remembered.facts.uses_jit,
             is_parallel: remembered.facts.is_parallel,
             spilled_mb: u32::try_from(watch.spilled().div_ceil(BLOCKS_PER_MB)).unwrap_or(u32::MAX),

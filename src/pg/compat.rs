@@ -2,7 +2,7 @@
 //!
 //! 15 is tested; 16 and 18 are compiled; 14 and 17 are written from the headers and untested.
 
-use super::raw::Walker;
+use super::raw::{Mutator, Walker};
 use core::ffi::{c_char, c_int, c_void};
 use pgrx::pg_sys;
 
@@ -27,6 +27,16 @@ unsafe extern "C-unwind" {
         context: *mut c_void,
         flags: c_int,
     ) -> bool;
+
+    #[cfg_attr(
+        any(feature = "pg16", feature = "pg17", feature = "pg18"),
+        link_name = "expression_tree_mutator_impl"
+    )]
+    pub(super) fn expression_tree_mutator(
+        node: *mut pg_sys::Node,
+        mutator: Mutator,
+        context: *mut c_void,
+    ) -> *mut pg_sys::Node;
 
     // libpq/pqsignal.h: a macro around the server's version since 18. What 14 to 17 return is not read.
     #[cfg_attr(feature = "pg18", link_name = "pqsignal_be")]
@@ -338,4 +348,109 @@ unsafe extern "C-unwind" fn shmem_request() {
         }
     }
     super::shmem::reserve();
+}
+
+/// A copy of an expression whose columns of joins are those of the joined relations.
+///
+/// # Safety
+/// `node` is a valid expression of the query, or null.
+pub(super) unsafe fn flatten_join_alias_vars(
+    query: *mut pg_sys::Query,
+    node: *mut pg_sys::Node,
+) -> *mut pg_sys::Node {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        pg_sys::flatten_join_alias_vars(query, node)
+    }
+    #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
+    // SAFETY: by the caller's promise; without a planner there are no outer joins to mark.
+    unsafe {
+        pg_sys::flatten_join_alias_vars(core::ptr::null_mut(), query, node)
+    }
+}
+
+/// Runs a mutator over an expression; errors of PostgreSQL become Rust's, so that callers may hold what needs dropping.
+///
+/// # Safety
+/// `node` is a valid expression or null, and `context` what the mutator expects; the mutator holds nothing to drop.
+pub(super) unsafe fn mutate(
+    node: *mut pg_sys::Node,
+    mutator: Mutator,
+    context: *mut c_void,
+) -> *mut pg_sys::Node {
+    // SAFETY: by the caller's promise.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| mutator(node, context)) }
+}
+
+/// Empties what a query says about permissions beside its range table (16 and later).
+///
+/// # Safety
+/// `query` is valid.
+pub(super) unsafe fn forget_permissions(query: *mut pg_sys::Query) {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    let _ = query;
+    #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        (*query).rteperminfos = core::ptr::null_mut();
+    }
+}
+
+/// Appends a copy of a query's range-table entry to another query's, with the permissions to check (a node of its own
+/// since 16).
+///
+/// # Safety
+/// Both are valid, and the first has an entry of that index.
+pub(super) unsafe fn move_entry(from: *mut pg_sys::Query, rtindex: c_int, to: *mut pg_sys::Query) {
+    // SAFETY: by the caller's promise; range tables count from 1.
+    unsafe {
+        let at = super::list::index(rtindex).saturating_sub(1);
+        let entry = (*(*(*from).rtable).elements.add(at)).ptr_value;
+        let entry = pg_sys::copyObjectImpl(entry).cast::<pg_sys::RangeTblEntry>();
+        #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
+        if (*entry).perminfoindex > 0 {
+            let at = (*entry).perminfoindex as usize - 1;
+            let permissions = (*(*(*from).rteperminfos).elements.add(at)).ptr_value;
+            let permissions = pg_sys::copyObjectImpl(permissions);
+            (*to).rteperminfos = pg_sys::lappend((*to).rteperminfos, permissions.cast());
+            (*entry).perminfoindex = super::list::length((*to).rteperminfos) as pg_sys::Index;
+        }
+        (*to).rtable = pg_sys::lappend((*to).rtable, entry.cast());
+    }
+}
+
+/// The SQL text of an analysed statement; `None` on 14, which only deparses views.
+///
+/// # Safety
+/// `query` is valid and not planned yet.
+pub(super) unsafe fn deparse(query: *mut pg_sys::Query) -> Option<String> {
+    #[cfg(feature = "pg14")]
+    {
+        let _ = query;
+        None
+    }
+    #[cfg(not(feature = "pg14"))]
+    // SAFETY: by the caller's promise; the text is a palloc'ed C string.
+    unsafe {
+        let text = pg_sys::pg_get_querydef(query, true);
+        Some(core::ffi::CStr::from_ptr(text).to_string_lossy().into_owned())
+    }
+}
+
+/// A column of this query level: `varno` is unsigned on 14.
+///
+/// # Safety
+/// As `makeVar`.
+pub(super) unsafe fn make_var(
+    rtindex: c_int,
+    attribute: pg_sys::AttrNumber,
+    of: pg_sys::Oid,
+    typmod: i32,
+    collation: pg_sys::Oid,
+) -> *mut pg_sys::Var {
+    #[cfg(feature = "pg14")]
+    let rtindex = rtindex as pg_sys::Index;
+    // SAFETY: by the caller's promise.
+    unsafe { pg_sys::makeVar(rtindex, attribute, of, typmod, collation, 0) }
 }

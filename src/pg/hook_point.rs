@@ -158,6 +158,10 @@ unsafe extern "C-unwind" fn planner(
     // SAFETY: only plain values are alive here; the copy of the statement was made before PostgreSQL scribbled on it.
     unsafe {
         let plan = |query: *mut pg_sys::Query, hints: HintSet| {
+            let query = match hints.form() {
+                Some(form) => guarded(query, || hooks::planner::in_another_form(query, form)),
+                None => query,
+            };
             let level = hint_set::open_for_planning(hints);
             let planned = chain(query, text, options, params);
             hint_set::close(level);
@@ -179,8 +183,33 @@ unsafe extern "C-unwind" fn planner(
                 }
                 planned
             }
+            Next::Compare => cheapest_form(planned, spare, |form| plan(form, HintSet::NONE)),
         }
     }
+}
+
+/// Plans a statement in its other forms, too, and returns the plan to use.
+///
+/// # Safety
+/// As of [`trial::plan`]; `spare` is a copy of the statement.
+unsafe fn cheapest_form(
+    original: *mut pg_sys::PlannedStmt,
+    spare: *mut pg_sys::Query,
+    plan: impl Fn(*mut pg_sys::Query) -> *mut pg_sys::PlannedStmt,
+) -> *mut pg_sys::PlannedStmt {
+    let mut best = original;
+    let mut number = 0;
+    while let Some(form) = guarded(None, || hooks::planner::enter_form(spare, best, number)) {
+        // SAFETY: by the caller's promise.
+        let planned = unsafe { trial::plan(|| plan(form), hooks::planner::abandon) };
+        if let Some(planned) = planned
+            && guarded(false, || hooks::planner::leave_form(original, best, planned))
+        {
+            best = planned;
+        }
+        number += 1;
+    }
+    best
 }
 
 unsafe extern "C-unwind" fn base_relation(

@@ -7,6 +7,7 @@ use super::level::{Level, Part};
 use super::list;
 use super::sub_join::Sketched;
 use crate::row_model;
+use crate::settings;
 use crate::steer::rows::{Knowledge, Prospect};
 use engine::cardinality::{LogCorrection, Propagation, RelationSet, RowPrediction};
 use pgrx::pg_sys;
@@ -62,6 +63,9 @@ impl LevelRows {
             return None;
         }
         self.questions += 1;
+        if !settings::asks_row_model() {
+            return None;
+        }
         row_model::predict(&self.sketch.as_ref()?.sketch.sub_join(set, estimate))
     }
 }

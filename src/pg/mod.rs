@@ -37,3 +37,4 @@ pub(crate) mod node_runs;
 pub(crate) mod plan_state;
 pub(crate) mod operators;
 pub(crate) mod query_text;
+pub(crate) mod query_tree;

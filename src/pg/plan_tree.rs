@@ -311,6 +311,12 @@ pub(crate) fn reads_foreign_tables(stmt: *const pg_sys::PlannedStmt) -> bool {
     }
 }
 
+/// What PostgreSQL estimates a plan to cost in all.
+pub(crate) fn total_cost(stmt: *const pg_sys::PlannedStmt) -> f64 {
+    // SAFETY: the planner's result; a utility statement has no plan.
+    unsafe { (*stmt).planTree.as_ref().map_or(0.0, |plan| plan.total_cost) }
+}
+
 /// Leaves `token` on the plan, so that it is recognised when it runs.
 pub(crate) fn attach_token(stmt: *mut pg_sys::PlannedStmt, token: u32) {
     // SAFETY: the planner's result; the item is allocated in the same memory context.

@@ -33,15 +33,7 @@ pub(crate) fn inspect(text: &str, done: fn()) -> Result<Inspected, Report> {
         let Some(text) = copy_text(text) else {
             return Err(syntax_error("the statement contains a zero byte"));
         };
-        // Positions in errors count from the beginning of this text, not of the statement that called us.
-        let mut context = pg_sys::ErrorContextCallback {
-            previous: pg_sys::error_context_stack,
-            callback: Some(name_inner_text),
-            arg: text.cast_mut().cast(),
-        };
-        pg_sys::error_context_stack = &raw mut context;
-        let started = hook_point::protected(|| start(text), done);
-        pg_sys::error_context_stack = context.previous;
+        let started = with_text(text, || hook_point::protected(|| start(text), done));
         done();
         match started {
             Started::Refused(reason) => Err(syntax_error(reason)),
@@ -53,6 +45,42 @@ pub(crate) fn inspect(text: &str, done: fn()) -> Result<Inspected, Report> {
                 Ok(Inspected { operators, token })
             }
         }
+    }
+}
+
+/// The text of one statement, rewritten by `rule` and deparsed by PostgreSQL, with what else the rule says; `None` when
+/// it leaves the statement alone.
+/// Errors in the text pass untouched: nothing that needs dropping may be alive in the callers.
+pub(crate) fn rewrite<N>(
+    text: &str,
+    rule: impl FnOnce(*mut pg_sys::Query) -> Option<(*mut pg_sys::Query, N)>,
+) -> Result<Option<(String, N)>, Report> {
+    // SAFETY: as in `inspect`.
+    unsafe {
+        let Some(text) = copy_text(text) else {
+            return Err(syntax_error("the statement contains a zero byte"));
+        };
+        let query = with_text(text, || analyze(text)).map_err(syntax_error)?;
+        let Some((query, name)) = rule(query) else {
+            return Ok(None);
+        };
+        Ok(compat::deparse(query).map(|text| (text, name)))
+    }
+}
+
+/// Runs `work`, in whose errors positions count from the beginning of this text, not of the statement that called us.
+unsafe fn with_text<R: Copy>(text: *const c_char, work: impl FnOnce() -> R) -> R {
+    // SAFETY: the text outlives the work; the context goes before it does.
+    unsafe {
+        let mut context = pg_sys::ErrorContextCallback {
+            previous: pg_sys::error_context_stack,
+            callback: Some(name_inner_text),
+            arg: text.cast_mut().cast(),
+        };
+        pg_sys::error_context_stack = &raw mut context;
+        let result = work();
+        pg_sys::error_context_stack = context.previous;
+        result
     }
 }
 

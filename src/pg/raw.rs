@@ -14,6 +14,9 @@ use pgrx::pg_sys::{
 /// The walkers' callback.
 pub(super) type Walker = unsafe extern "C-unwind" fn(*mut Node, *mut c_void) -> bool;
 
+/// The callback of those that make another tree.
+pub(super) type Mutator = unsafe extern "C-unwind" fn(*mut Node, *mut c_void) -> *mut Node;
+
 unsafe extern "C-unwind" {
     // storage/lwlock.h
     pub(super) fn LWLockAcquire(lock: *mut LWLock, mode: LWLockMode::Type) -> bool;

@@ -10,6 +10,7 @@ use pgrx::pg_sys;
 struct Gathered {
     constants: u64,
     tables: u32,
+    has_row_security: bool,
 }
 
 /// A statement as the planner is given it.
@@ -21,6 +22,8 @@ pub(crate) struct Statement {
     pub(crate) class: u64,
     /// Whether it reads any table.
     pub(crate) has_tables: bool,
+    /// Whether row-level security restricts any of its tables.
+    pub(crate) has_row_security: bool,
 }
 
 /// The query identifier of a statement; 0 when it has none.
@@ -72,6 +75,7 @@ pub(crate) fn describe(parse: *mut pg_sys::Query, params: pg_sys::ParamListInfo)
     let mut gathered = Gathered {
         constants: 0,
         tables: 0,
+        has_row_security: false,
     };
     // SAFETY: a valid query, walked with its own walker; the callback only reads.
     unsafe {
@@ -93,6 +97,7 @@ pub(crate) fn describe(parse: *mut pg_sys::Query, params: pg_sys::ParamListInfo)
         queryid,
         class,
         has_tables: gathered.tables > 0,
+        has_row_security: gathered.has_row_security,
     }
 }
 
@@ -111,6 +116,7 @@ unsafe extern "C-unwind" fn gather(node: *mut pg_sys::Node, context: *mut c_void
             }
             pg_sys::NodeTag::T_Query => {
                 let query = node.cast::<pg_sys::Query>();
+                (*gathered).has_row_security |= (*query).hasRowSecurity;
                 query_tree_walker(query, gather, context, pg_sys::QTW_EXAMINE_RTES_BEFORE as i32)
             }
             pg_sys::NodeTag::T_RangeTblEntry => {

@@ -36,6 +36,14 @@ pub(crate) fn spend(database: u32, taken_ms: f64, is_news: bool) {
     });
 }
 
+/// An execution took `ratio` times what its plan usually takes; answers how much slower than usual everything is.
+pub(crate) fn note_load(database: u32, class: u64, ratio: f64) -> f64 {
+    change(database, |guard| {
+        guard.load.note(class, ratio);
+        guard.load.slowdown()
+    })
+}
+
 /// A trial ended: `ratio` to the best latency known before, or the share of it after which it was cut off; `lost_ms` is
 /// what users waited for it in vain.
 pub(crate) fn note_trial(database: u32, decision: Decision, (ratio, is_cut_off): (f64, bool), lost_ms: f64) {

@@ -5,7 +5,7 @@
 //! is called under one. The ring has no lock: a slot is claimed and released by its state word. Counters are atomics.
 
 use engine::attention::PatternArms;
-use engine::decision::{ArmStatistics, Breaker, StatementEvidence};
+use engine::decision::{ArmStatistics, Breaker, LoadGauge, StatementEvidence};
 use engine::embedding::DIMENSIONS;
 
 /// Base relations whose OIDs are kept with a correction; further ones count in its key only.
@@ -96,6 +96,8 @@ pub(crate) struct Guard {
     reserved: u32,
     /// Suspends all decisions when they are slower than stock.
     pub(crate) breaker: Breaker,
+    /// How busy the server is.
+    pub(crate) load: LoadGauge,
     /// What hint sets brought.
     pub(crate) arms: ArmStatistics,
 }
@@ -113,6 +115,7 @@ impl Guard {
             has_dreams: 1,
             reserved: 0,
             breaker: Breaker::default(),
+            load: LoadGauge::default(),
             arms: ArmStatistics::default(),
         }
     }

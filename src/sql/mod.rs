@@ -12,6 +12,7 @@
 
 mod config;
 mod analysis;
+mod rewrite;
 mod estimate;
 mod attention;
 mod latency;

@@ -6,6 +6,7 @@ use crate::pg::{hint_set, statement, trial};
 use crate::settings;
 use crate::shmem::layout::Guard;
 use crate::shmem::{corrections, guards};
+use crate::steer::rewrite;
 use engine::decision::{Decision, HintSet, Possibilities, StatementEvidence, Trial};
 use pgrx::pg_sys;
 
@@ -20,6 +21,8 @@ pub(crate) struct Chosen {
     pub(crate) is_unprotected: bool,
     /// What is tried beside it.
     pub(crate) trial: Option<Trial>,
+    /// Its other forms are planned, too, and the one estimated to be far cheaper runs.
+    pub(crate) compares_forms: bool,
 }
 
 impl Chosen {
@@ -29,6 +32,7 @@ impl Chosen {
             decision,
             is_unprotected: false,
             trial: None,
+            compares_forms: false,
         }
     }
 }
@@ -46,10 +50,17 @@ pub(crate) fn choose(
     if !may_steer || options & pg_sys::CURSOR_OPT_SCROLL as i32 != 0 {
         return stock;
     }
+    let has_forms = rewrite::is_possible(parse);
+    if has_forms && settings::rewrite_mode() == rewrite::Mode::Force {
+        return Chosen::forced(in_first_form());
+    }
+    if evidence.calls == 0 {
+        return first_sight(parse, has_forms, may_try && settings::steers_first_sight());
+    }
     let chosen = evidence.choose();
     let guard = guards::get(catalog::database());
     let trial = match may_try {
-        true => next_trial(evidence, &guard),
+        true => next_trial(evidence, has_forms, &guard),
         false => None,
     };
     if chosen.decision.is_stock() && trial.is_none() {
@@ -71,23 +82,65 @@ pub(crate) fn choose(
     chosen
 }
 
-fn next_trial(evidence: &StatementEvidence, guard: &Guard) -> Option<Trial> {
-    let trial = evidence.next_trial(corrections::newest(), &guard.arms, &possibilities(evidence))?;
+/// A statement never seen is planned in the form that is far cheaper, and with all that is known of its tables if that is
+/// asked for.
+fn first_sight(parse: *mut pg_sys::Query, has_forms: bool, corrects: bool) -> Chosen {
+    let stock = Chosen::forced(Decision::STOCK);
+    let cutoff = corrections::newest();
+    let corrects = corrects && cutoff > 0;
+    // Forms are planned with a way back, too.
+    let has_forms = has_forms && trial::is_possible();
+    let may = (has_forms || corrects)
+        && !guards::is_suspended(&guards::get(catalog::database()))
+        && !(statement::locks_rows(parse) || statement::is_volatile(parse));
+    if !may {
+        return stock;
+    }
+    let known = Decision {
+        cutoff,
+        hints: HintSet::NONE,
+    };
+    Chosen {
+        is_unprotected: corrects,
+        compares_forms: has_forms,
+        ..Chosen::forced(if corrects { known } else { Decision::STOCK })
+    }
+}
+
+/// What `ruvector.dag_rewrite = force` plans with.
+fn in_first_form() -> Decision {
+    Decision {
+        cutoff: 0,
+        hints: HintSet::NONE.with_form(0),
+    }
+}
+
+fn next_trial(evidence: &StatementEvidence, has_forms: bool, guard: &Guard) -> Option<Trial> {
+    let possible = Possibilities {
+        has_forms,
+        ..possibilities(evidence)
+    };
+    let mut trial = evidence.next_trial(corrections::newest(), &guard.arms, &possible)?;
+    trial.limit_ms *= guard.load.slowdown();
     guards::budget(guard, settings::explore_budget())
         .allows(trial.limit_ms)
         .then_some(trial)
-        .filter(|trial| is_in_time(trial.limit_ms, evidence.best_ms()))
+        .filter(|trial| is_in_time(trial.limit_ms))
 }
 
 /// What may be tried with a class.
 pub(crate) fn possibilities(evidence: &StatementEvidence) -> Possibilities {
+    let sets_parameters = settings::sets_parameters();
     Possibilities {
-        uses_jit: evidence.uses_jit(),
-        is_parallel: evidence.is_parallel(),
-        memory_doublings: match evidence.spilled_mb > 0 {
+        uses_jit: sets_parameters && evidence.uses_jit(),
+        is_parallel: sets_parameters && evidence.is_parallel(),
+        memory_doublings: match sets_parameters && evidence.spilled_mb > 0 {
             true => hint_set::memory_doublings(),
             false => 0,
         },
+        has_forms: settings::rewrite_mode() == rewrite::Mode::Auto,
+        is_without_rows: !settings::corrects_rows(),
+        is_without_methods: !settings::gives_hints(),
     }
 }
 

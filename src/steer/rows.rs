@@ -3,6 +3,7 @@
 
 use crate::pg::catalog;
 use crate::pg::level::Subject;
+use crate::settings;
 use crate::shmem::corrections;
 use crate::shmem::layout::Correction;
 use engine::cardinality::{LogCorrection, RowPrediction, is_material, trust};
@@ -101,6 +102,9 @@ pub(crate) fn learned(subject: &Subject) -> Option<Learned> {
     let correction = corrections::lookup(catalog::database(), subject.key.0)?;
     let changed = modifications(&subject.tables).saturating_sub(correction.modifications);
     let belief = trust(changed as f64, correction.table_rows)?;
+    if correction.is_bound != 0 && !settings::believes_bounds() {
+        return None;
+    }
     Some(Learned { correction, belief })
 }
 

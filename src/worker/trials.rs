@@ -188,12 +188,12 @@ fn attempt(stored: &Stored, trial: &Trial, left: Duration, stops_on_load: bool) 
         return Attempted::Stopped;
     }
     statements::note_planned(stored.class, trial.decision);
-    if is_known || remembered.decision.is_stock() {
+    if is_known || (remembered.decision.is_stock() && !trial.decision.is_stock()) {
         return Attempted::Known;
     }
     let hints = remembered.decision.hints;
     let kept = KeptPlan::of(planned.plan);
-    hooks::trial::begin(kept, Rc::clone(&remembered), limit_ms, evidence.best_ms());
+    hooks::trial::begin(kept, Rc::clone(&remembered), limit_ms);
     let _finish = Finish;
     match dream::run(stored, planned, hints, limit_ms, stops_on_load) {
         Ended::Stopped => Attempted::Stopped,

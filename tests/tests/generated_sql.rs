@@ -13,6 +13,8 @@ use ruvector_dag_tests::server;
 use testkit::Cluster;
 
 const STATEMENTS: usize = 2000;
+/// Statements run once with rewrites forced.
+const FORCED: usize = 5000;
 /// Runs with the extension on: two of stock, then corrected ones.
 const RUNS: usize = 4;
 
@@ -52,6 +54,29 @@ fn results_are_those_of_stock_postgresql() -> Result<()> {
         corrections > 500 && applied > 500,
         "{corrections} learned, {applied} applied"
     );
+    Ok(())
+}
+
+#[test]
+fn results_are_those_of_stock_postgresql_where_rewrites_are_forced() -> Result<()> {
+    let server = server()?;
+    let cluster = Cluster::builder(&server).start()?;
+    cluster.client("postgres")?.batch_execute(generator::TABLES)?;
+    cluster
+        .client("postgres")?
+        .batch_execute("CREATE EXTENSION ruvector_dag; ANALYZE")?;
+    let mut stock = cluster.client("postgres")?;
+    stock.batch_execute("SET ruvector.dag_mode = off")?;
+    let mut forced = cluster.client("postgres")?;
+    forced.batch_execute("SET ruvector.dag_rewrite = force")?;
+    let mut generator = Generator::new(19_950_911);
+    for number in 0..FORCED {
+        let sql = generator.statement();
+        let expected = answer(&mut stock, &sql)?;
+        assert_eq!(answer(&mut forced, &sql)?, expected, "statement {number}: {sql}");
+    }
+    let status = "SELECT internal_errors FROM ruvector.dag_status()";
+    assert_eq!(forced.query_one(status, &[])?.get::<_, i64>(0), 0);
     Ok(())
 }
 

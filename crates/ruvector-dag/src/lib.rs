@@ -106,6 +106,7 @@ pub mod attention;
 pub mod embedding;
 pub mod cardinality;
 pub mod decision;
+pub mod rewrite;
 pub mod trajectory;
 pub mod learning;
 pub mod patterns;

@@ -28,6 +28,7 @@ fn run(shape: u64, cutoff: u64, outcome: Result<f64, f64>) -> Run {
         outcome,
         taught: true,
         is_trial: false,
+        is_dream: false,
         uses_jit: false,
         is_parallel: false,
         spilled_mb: 0,

@@ -57,6 +57,8 @@ pub struct Run {
     pub taught: bool,
     /// Nobody waited for it, or it was one attempt with a way back: it does not count as a call.
     pub is_trial: bool,
+    /// Nobody waited for it.
+    pub is_dream: bool,
     /// It was compiled just in time.
     pub uses_jit: bool,
     /// Parallel workers took part.
@@ -200,6 +202,9 @@ impl StatementEvidence {
         let (Some(stock_ms), false) = (stock_ms, is_stock) else {
             return;
         };
+        if run.is_dream {
+            return;
+        }
         match (run.is_trial, run.outcome) {
             // A trial that ended was the answer; one that was cut off came on top of it.
             (_, Ok(taken_ms)) if taken_ms <= stock_ms => self.saved_ms += stock_ms - taken_ms,

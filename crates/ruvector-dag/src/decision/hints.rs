@@ -67,8 +67,10 @@ const NO_JIT: u32 = 1 << 8;
 const CAUTIOUS: u32 = 1 << 9;
 const MEMORY_SHIFT: u32 = 12;
 const MEMORY: u32 = 0b111 << MEMORY_SHIFT;
+const FORM_SHIFT: u32 = 16;
+const FORM: u32 = 0b111 << FORM_SHIFT;
 const PARAMETERS: u32 = NO_PARALLEL | NO_JIT | MEMORY;
-const KNOWN: u32 = JOINS | SCANS | PARAMETERS | CAUTIOUS;
+const KNOWN: u32 = JOINS | SCANS | PARAMETERS | CAUTIOUS | FORM;
 
 /// What a table may be read with: everything; without sequential, index or bitmap scans; index scans, sequential scans
 /// or bitmap scans only.
@@ -131,6 +133,24 @@ impl HintSet {
         (self.0 & MEMORY) >> MEMORY_SHIFT
     }
 
+    /// The number of the form in which the statement is planned; `None` for its own.
+    pub fn form(self) -> Option<usize> {
+        ((self.0 & FORM) >> FORM_SHIFT)
+            .checked_sub(1)
+            .map(|form| form as usize)
+    }
+
+    /// The same set for the form with this number, of which there are [`FORMS`].
+    pub fn with_form(self, form: usize) -> Self {
+        let number = (form.min(FORMS - 1) + 1) as u32;
+        Self(self.0 & !FORM | number << FORM_SHIFT)
+    }
+
+    /// The same set for the statement's own form.
+    pub fn without_form(self) -> Self {
+        Self(self.0 & !FORM)
+    }
+
     /// The same set without parallel workers.
     pub fn serial(self) -> Self {
         Self(self.0 | NO_PARALLEL)
@@ -151,28 +171,29 @@ impl HintSet {
         Self(self.0 & !MEMORY | doublings.min(7) << MEMORY_SHIFT)
     }
 
-    /// What of it are parameters of the execution, which do not choose among join and scan methods.
+    /// What of it are parameters of the execution and the statement's form, which further trials keep.
     pub fn parameters(self) -> Self {
-        Self(self.0 & PARAMETERS)
+        Self(self.0 & (PARAMETERS | FORM))
     }
 
-    /// What of it chooses among plans.
+    /// What of it chooses among the plans of a form.
     pub fn plan_methods(self) -> Self {
-        Self(self.0 & !PARAMETERS)
+        Self(self.0 & !(PARAMETERS | FORM))
     }
 
     /// Both sets; `NONE` when together they would leave no method.
     pub fn and(self, other: Self) -> Self {
         let memory = self.memory_doublings().max(other.memory_doublings());
-        Self::from_bits(self.0 | other.0).with_memory_doublings(memory)
+        let form = self.form().or(other.form());
+        let both = Self::from_bits((self.0 | other.0) & !FORM).with_memory_doublings(memory);
+        form.map_or(both, |form| both.with_form(form))
     }
 
     /// Words for users; empty for no hint.
     pub fn describe(self) -> String {
-        let mut words: Vec<String> = self
-            .methods()
-            .map(|method| format!("no {}", method.name))
-            .collect();
+        let form = self.form().map(|_| "rewritten".to_owned());
+        let methods = self.methods().map(|method| format!("no {}", method.name));
+        let mut words: Vec<String> = form.into_iter().chain(methods).collect();
         if self.is_serial() {
             words.push("no parallel workers".to_owned());
         }
@@ -189,8 +210,10 @@ impl HintSet {
     }
 }
 
+/// Other forms of a statement that are planned at most.
+pub const FORMS: usize = 4;
 /// Number of [`arms`].
-pub const ARMS: usize = 56;
+pub const ARMS: usize = 60;
 
 /// The hint sets that are tried alone: the 48 sets of join and scan methods, fewest methods off first, then parameters.
 pub fn arms() -> [HintSet; ARMS] {
@@ -209,7 +232,8 @@ pub fn arms() -> [HintSet; ARMS] {
         none.serial().without_jit().with_memory_doublings(4),
         none.cautious(),
     ];
-    let all = methods.into_iter().chain(parameters);
+    let forms = (0..FORMS).map(|form| none.with_form(form));
+    let all = methods.into_iter().chain(parameters).chain(forms);
     arms.iter_mut().zip(all).for_each(|(arm, set)| *arm = set);
     arms
 }
@@ -224,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_48_sets_of_methods_and_8_of_parameters_all_different() {
+    fn there_are_48_sets_of_methods_8_of_parameters_and_4_forms_all_different() {
         let mut all = arms().to_vec();
         assert_eq!(all.iter().filter(|set| set.methods().count() > 0).count(), 48);
         all.sort();

@@ -63,8 +63,8 @@ pub enum Reason {
     StockMeasuredAgain,
     /// Another plan beats stock's latency.
     FasterThanStock,
-    /// What was learned from other statements promises a clear gain.
-    LearnedElsewhere,
+    /// Another form of the statement was estimated to be far cheaper.
+    PredictedGain,
     /// Nothing tried was clearly faster than stock.
     StockIsBest,
     /// Nothing is known that would change the plan.
@@ -88,7 +88,7 @@ impl Reason {
             Reason::NotSureYet => "another plan was measured faster, in too few runs to be sure",
             Reason::StockMeasuredAgain => "the stock plan is measured again, to compare with the plan in use",
             Reason::FasterThanStock => "another plan was measured faster than the stock plan",
-            Reason::LearnedElsewhere => "what was learned from other statements promises a clear gain",
+            Reason::PredictedGain => "another form of the statement was estimated to be far cheaper",
             Reason::StockIsBest => "no other plan was measured clearly faster than the stock plan",
             Reason::NothingLearned => "nothing was learned that changes the plan",
             Reason::PinnedByOwner => "the owner pinned this decision",
@@ -127,7 +127,14 @@ impl StatementEvidence {
         if self.pinned != 0 {
             return self.pinned_choice();
         }
-        if self.stock_seen() < STOCK_RUNS {
+        if let Some(plan) = self.unopposed() {
+            return Choice {
+                decision: plan.decision,
+                state: State::Exploring,
+                reason: Reason::PredictedGain,
+            };
+        }
+        if !self.is_stock_known() {
             return Choice::stock(State::Observing, Reason::StockNotMeasured);
         }
         if self.wants_control() {
@@ -168,7 +175,22 @@ impl StatementEvidence {
 
     /// Whether stock's latency is known, so that others can be compared with it.
     pub fn is_baseline_known(&self) -> bool {
-        self.stock_seen() >= STOCK_RUNS && self.stock().is_some_and(|plan| plan.runs > 0)
+        self.is_stock_known() && self.best().is_some()
+    }
+
+    /// Stock ran often enough, or was given up after more time than another plan takes.
+    fn is_stock_known(&self) -> bool {
+        let is_beaten = |stock: &PlanEvidence| {
+            self.best_ms()
+                .is_some_and(|best_ms| best_ms < f64::from(stock.lower_bound_ms))
+        };
+        self.stock_seen() >= STOCK_RUNS || self.stock().is_some_and(is_beaten)
+    }
+
+    /// The best plan in another form when the stock plan never ran: it was estimated to be far cheaper at first sight.
+    pub(super) fn unopposed(&self) -> Option<&PlanEvidence> {
+        let best = self.best().filter(|_| self.stock_seen() == 0)?;
+        best.decision.hints.form().map(|_| best)
     }
 
     /// What the best plan takes, in milliseconds: nothing that takes longer is worth a trial.

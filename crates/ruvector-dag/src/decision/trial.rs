@@ -20,6 +20,10 @@ const CREDIT_MS: f64 = 1000.0;
 /// statements: trials then cost 1.7 times the workload and are paid back by its eighth repetition, with 1.06 times the
 /// latency of the best hint sets left.
 const HORIZON: f64 = 12.0;
+/// What the comparison with a stock plan that never ran promises: it comes first, and is short.
+const OPPOSITION: f64 = 100.0;
+/// The stock plan's time in that comparison, as a share of that of the plan in use.
+const OPPOSED: f64 = 1.1;
 /// What remains of a class's promise after each trial in vain.
 const TIRING: f64 = 0.85;
 
@@ -43,6 +47,12 @@ pub struct Possibilities {
     pub is_parallel: bool,
     /// How often `work_mem` may be doubled at most; 0 where nothing was spilled.
     pub memory_doublings: u32,
+    /// The statement may be planned in another form.
+    pub has_forms: bool,
+    /// Learned row counts are switched off.
+    pub is_without_rows: bool,
+    /// Hint sets are switched off.
+    pub is_without_methods: bool,
 }
 
 impl Possibilities {
@@ -51,12 +61,18 @@ impl Possibilities {
         (self.uses_jit || !hints.is_without_jit())
             && (self.is_parallel || !hints.is_serial())
             && hints.memory_doublings() <= self.memory_doublings
+            && !(self.is_without_methods && hints.methods().next().is_some())
+            && !(self.is_without_rows && hints.is_cautious())
+            && (self.has_forms || hints.form().is_none())
     }
 }
 
 impl StatementEvidence {
     /// The next trial that users may wait for; `newest` is the newest sequence number learned.
     pub fn next_trial(&self, newest: u64, known: &ArmStatistics, possible: &Possibilities) -> Option<Trial> {
+        if let Some(trial) = self.opposition() {
+            return Some(trial);
+        }
         let best_ms = self
             .best_ms()
             .filter(|_| self.is_baseline_known() && self.pinned == 0)?;
@@ -65,10 +81,10 @@ impl StatementEvidence {
             return None;
         }
         let trial = |cutoff, hints, reason| self.trial_of(best_ms, newest, (cutoff, hints, reason));
-        if self.fresh != 0 && newest > 0 {
+        if self.fresh != 0 && newest > 0 && !possible.is_without_rows {
             return Some(trial(newest, HintSet::NONE, Reason::NewKnowledge));
         }
-        if self.partial > 0 && self.settled().decision.is_stock() {
+        if self.partial > 0 && !possible.is_without_rows && self.settled().decision.is_stock() {
             return Some(trial(self.partial, HintSet::NONE, Reason::MostAttendedAlone));
         }
         let gains = known.gains_per_time(CLEAR_GAIN);
@@ -85,13 +101,16 @@ impl StatementEvidence {
         gains: &[f64; ARMS + 1],
         possible: &Possibilities,
     ) -> Option<(Trial, f64)> {
+        if let Some(trial) = self.opposition() {
+            return Some((trial, OPPOSITION));
+        }
         let best_ms = self
             .best_ms()
             .filter(|_| self.is_baseline_known() && self.pinned == 0)?;
-        let rows =
-            (self.fresh != 0 && newest > 0).then_some((ARMS, newest, HintSet::NONE, Reason::NewKnowledge));
-        let partial =
-            (self.partial > 0).then_some((ARMS, self.partial, HintSet::NONE, Reason::MostAttendedAlone));
+        let is_fresh = self.fresh != 0 && newest > 0 && !possible.is_without_rows;
+        let is_partial = self.partial > 0 && !possible.is_without_rows;
+        let rows = is_fresh.then_some((ARMS, newest, HintSet::NONE, Reason::NewKnowledge));
+        let partial = is_partial.then_some((ARMS, self.partial, HintSet::NONE, Reason::MostAttendedAlone));
         let hints = self
             .untried(possible)
             .map(|(arm, hints)| (arm, 0, hints, Reason::UntriedHints));
@@ -112,6 +131,19 @@ impl StatementEvidence {
             .into_iter()
             .enumerate()
             .filter(move |&(arm, hints)| tried & (1 << arm) == 0 && possible.allow(hints))
+    }
+
+    /// The stock plan of a class that was rewritten at first sight, with a little more time than the rewritten one takes:
+    /// it is beaten once it was given up.
+    fn opposition(&self) -> Option<Trial> {
+        let plan = self
+            .unopposed()
+            .filter(|plan| plan.runs >= 2 && self.pinned == 0)?;
+        Some(Trial {
+            decision: Decision::STOCK,
+            limit_ms: plan.typical_ms()? * OPPOSED,
+            reason: Reason::StockMeasuredAgain,
+        })
     }
 
     /// A trial that keeps what the best plan owes its parameters and learned rows to.

@@ -3,6 +3,13 @@
 //! `MarkGUCPrefixReserved` is not called: RuVector's vector extension has settings of its own under `ruvector.`, and
 //! reserving the prefix would make them fail when both are loaded.
 
+mod decisions;
+
+pub(crate) use decisions::{
+    asks_row_model, believes_bounds, corrects_rows, dream_budget, explore_budget, gives_hints,
+    max_work_mem_kb, runs_trials, sets_parameters, steers_first_sight, stores_literals,
+};
+
 use core::ffi::CStr;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use std::cell::Cell;
@@ -24,6 +31,20 @@ pub(crate) enum Mode {
     /// Learn and steer.
     #[name = c"on"]
     On,
+}
+
+/// When statements are rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
+pub(crate) enum RewriteMode {
+    /// Never.
+    #[name = c"off"]
+    Off,
+    /// When PostgreSQL estimates the other form to be much cheaper.
+    #[name = c"auto"]
+    Auto,
+    /// Whenever a rule knows another form.
+    #[name = c"force"]
+    Force,
 }
 
 /// What weighs the operators of a plan.
@@ -60,6 +81,8 @@ pub(crate) enum AttentionType {
 
 static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MODE: GucSetting<Mode> = GucSetting::<Mode>::new(Mode::On);
+static REWRITE: GucSetting<RewriteMode> = GucSetting::<RewriteMode>::new(RewriteMode::Auto);
+static REWRITE_RULES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"all"));
 static SAMPLE_RATE: GucSetting<f64> = GucSetting::<f64>::new(1.0);
 static MIN_DURATION_MS: GucSetting<f64> = GucSetting::<f64>::new(1.0);
 static MAX_TRAJECTORIES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
@@ -80,11 +103,6 @@ static MICRO_LORA_RANK: GucSetting<i32> = GucSetting::<i32>::new(2);
 static BASE_LORA_RANK: GucSetting<i32> = GucSetting::<i32>::new(8);
 static MAX_PATTERNS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static HDC_DIMENSIONS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
-static EXPLORE_BUDGET: GucSetting<f64> = GucSetting::<f64>::new(0.05);
-static DREAM_EXECUTE: GucSetting<bool> = GucSetting::<bool>::new(false);
-static STORE_LITERALS: GucSetting<bool> = GucSetting::<bool>::new(false);
-static DREAM_BUDGET_S: GucSetting<i32> = GucSetting::<i32>::new(300);
-static MAX_WORK_MEM_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 static MINCUT_ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MINCUT_THRESHOLD: GucSetting<f64> = GucSetting::<f64>::new(0.5);
 
@@ -94,9 +112,9 @@ type Text = (&'static CStr, &'static CStr, &'static CStr);
 /// Defines the settings. The sizes can only be defined while the server starts.
 pub(crate) fn init(is_preloading: bool) {
     define_switches();
+    define_rewrites();
     define_limits();
-    define_trials();
-    define_dreams();
+    decisions::define();
     define_attention();
     define_mincut();
     define_learning();
@@ -127,6 +145,23 @@ fn define_switches() {
         c"off does nothing, observe records executions, advise also reports what it would do, on steers plans.",
     );
     GucRegistry::define_enum_guc(name, short, long, &MODE, GucContext::Userset, GucFlags::default());
+}
+
+fn define_rewrites() {
+    let (name, short, long): Text = (
+        c"ruvector.dag_rewrite",
+        c"Sets when a statement is planned in another form that has the same result.",
+        c"auto does so where the estimated gain is clear, force wherever it is possible, off never.",
+    );
+    let (context, flags) = (GucContext::Userset, GucFlags::default());
+    GucRegistry::define_enum_guc(name, short, long, &REWRITE, context, flags);
+    let (name, short, long): Text = (
+        c"ruvector.dag_rewrite_rules",
+        c"Sets which rules may rewrite statements, as a list of names.",
+        c"all allows every rule, an empty list none.",
+    );
+    let (context, flags) = (GucContext::Userset, GucFlags::default());
+    GucRegistry::define_string_guc(name, short, long, &REWRITE_RULES, context, flags);
 }
 
 fn define_limits() {
@@ -160,47 +195,6 @@ fn define_limits() {
         context,
         flags,
     );
-}
-
-fn define_trials() {
-    let budget: Text = (
-        c"ruvector.dag_explore_budget",
-        c"Sets the share of the statements' time that trials of other plans may cost users.",
-        c"A second is given on credit. A trial that ends in time is the answer and costs nothing. 0 tries nothing while users wait.",
-    );
-    define_real(budget, &EXPLORE_BUDGET, (0.0, 1.0), GucContext::Suset);
-    let (name, short, long): Text = (
-        c"ruvector.dag_max_work_mem",
-        c"Sets up to what work_mem may be raised for a statement that wrote temporary files.",
-        c"A value not above work_mem never raises it.",
-    );
-    let (context, flags) = (GucContext::Suset, GucFlags::UNIT_KB);
-    GucRegistry::define_int_guc(name, short, long, &MAX_WORK_MEM_KB, 64, i32::MAX, context, flags);
-}
-
-fn define_dreams() {
-    let (name, short, long): Text = (
-        c"ruvector.dag_dream_execute",
-        c"Runs trials of other plans when the server is idle.",
-        c"Needs ruvector.dag_store_literals. SELECTs only, read only, with the rights of who ran them; they use processor, memory \
-          and disk, and functions called STABLE that do more than read do it once more.",
-    );
-    let (context, flags) = (GucContext::Suset, GucFlags::default());
-    GucRegistry::define_bool_guc(name, short, long, &DREAM_EXECUTE, context, flags);
-    let (context, flags) = (GucContext::Suset, GucFlags::default());
-    let (name, short, long): Text = (
-        c"ruvector.dag_store_literals",
-        c"Stores the text of statements with their constants, for trials when the server is idle.",
-        c"Only superusers can read the table. Off also removes what was stored.",
-    );
-    GucRegistry::define_bool_guc(name, short, long, &STORE_LITERALS, context, flags);
-    let (name, short, long): Text = (
-        c"ruvector.dag_dream_budget",
-        c"Sets how long trials may run per hour when the server is idle.",
-        c"0 runs none.",
-    );
-    let (context, flags) = (GucContext::Sighup, GucFlags::UNIT_S);
-    GucRegistry::define_int_guc(name, short, long, &DREAM_BUDGET_S, 0, 3600, context, flags);
 }
 
 fn define_attention() {
@@ -434,6 +428,28 @@ pub(crate) fn may_steer() -> bool {
     ENABLED.get() && MODE.get() == Mode::On
 }
 
+/// `ruvector.dag_rewrite`.
+pub(crate) fn rewrite_mode() -> RewriteMode {
+    REWRITE.get()
+}
+
+/// A list of names of rules.
+pub(crate) struct RuleNames(String);
+
+impl RuleNames {
+    /// Whether a rule is in the list.
+    pub(crate) fn allows(&self, rule: &str) -> bool {
+        let mut names = self.0.split(',').map(|name| name.trim().trim_matches('"'));
+        names.any(|name| name == "all" || name == rule)
+    }
+}
+
+/// `ruvector.dag_rewrite_rules`.
+pub(crate) fn rewrite_rules() -> RuleNames {
+    let text = REWRITE_RULES.get();
+    RuleNames(text.map_or_else(String::new, |text| text.to_string_lossy().into_owned()))
+}
+
 /// `ruvector.dag_sample_rate`.
 pub(crate) fn sample_rate() -> f64 {
     SAMPLE_RATE.get()
@@ -442,31 +458,6 @@ pub(crate) fn sample_rate() -> f64 {
 /// `ruvector.dag_min_duration`, in milliseconds.
 pub(crate) fn min_duration_ms() -> f64 {
     MIN_DURATION_MS.get()
-}
-
-/// `ruvector.dag_explore_budget`.
-pub(crate) fn explore_budget() -> f64 {
-    EXPLORE_BUDGET.get()
-}
-
-/// `ruvector.dag_dream_execute`, which needs texts.
-pub(crate) fn runs_trials() -> bool {
-    DREAM_EXECUTE.get() && STORE_LITERALS.get()
-}
-
-/// `ruvector.dag_store_literals`.
-pub(crate) fn stores_literals() -> bool {
-    STORE_LITERALS.get()
-}
-
-/// `ruvector.dag_dream_budget`: time per hour.
-pub(crate) fn dream_budget() -> Duration {
-    Duration::from_secs(u64::try_from(DREAM_BUDGET_S.get()).unwrap_or(0))
-}
-
-/// `ruvector.dag_max_work_mem`, in kilobytes.
-pub(crate) fn max_work_mem_kb() -> i32 {
-    MAX_WORK_MEM_KB.get()
 }
 
 /// `ruvector.dag_max_trajectories`.

@@ -1,0 +1,259 @@
+//! Nodes of expressions and range tables, made as PostgreSQL's parser makes them.
+
+use super::super::list;
+use core::ffi::{CStr, c_int};
+use pgrx::pg_sys;
+use pgrx::pg_sys::{NodeTag, Oid};
+
+/// `bigint * bigint` and its kin of `numeric`: operators have no names in the bindings, their numbers never change.
+const BIGINT_TIMES: u32 = 686;
+const NUMERIC_TIMES: u32 = 1760;
+const NUMERIC_DIVIDED: u32 = 1761;
+
+/// `AGGKIND_NORMAL`, which has no binding.
+pub(super) const NORMAL_AGGREGATE: core::ffi::c_char = b'n' as core::ffi::c_char;
+
+/// A type that numbers of rows come in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Number {
+    Bigint,
+    Numeric,
+}
+
+impl Number {
+    pub(super) fn oid(self) -> Oid {
+        match self {
+            Self::Bigint => pg_sys::INT8OID,
+            Self::Numeric => pg_sys::NUMERICOID,
+        }
+    }
+
+    /// `left * right`.
+    pub(super) fn times(self, left: *mut pg_sys::Expr, right: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+        let operator = match self {
+            Self::Bigint => BIGINT_TIMES,
+            Self::Numeric => NUMERIC_TIMES,
+        };
+        binary(operator, self.oid(), left, right)
+    }
+}
+
+/// `left / right`, both numeric.
+pub(super) fn divided(left: *mut pg_sys::Expr, right: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+    binary(NUMERIC_DIVIDED, pg_sys::NUMERICOID, left, right)
+}
+
+fn binary(
+    operator: u32,
+    result: Oid,
+    left: *mut pg_sys::Expr,
+    right: *mut pg_sys::Expr,
+) -> *mut pg_sys::Expr {
+    let none = pg_sys::InvalidOid;
+    // SAFETY: valid expressions of the operator's types.
+    unsafe { pg_sys::make_opclause(Oid::from(operator), result, false, left, right, none, none) }
+}
+
+/// An empty node.
+///
+/// # Safety
+/// `T` is the struct of the tag.
+pub(super) unsafe fn node<T>(tag: NodeTag) -> *mut T {
+    // SAFETY: zeroed memory of that size, which is how PostgreSQL makes nodes.
+    unsafe {
+        let node = pg_sys::palloc0(size_of::<T>()).cast::<T>();
+        *node.cast::<NodeTag>() = tag;
+        node
+    }
+}
+
+/// A PostgreSQL list of pointers.
+pub(super) fn list_of<T>(elements: impl IntoIterator<Item = *mut T>) -> *mut pg_sys::List {
+    let elements = elements.into_iter();
+    // SAFETY: a list that starts empty and grows.
+    elements.fold(core::ptr::null_mut(), |list, element| unsafe {
+        pg_sys::lappend(list, element.cast())
+    })
+}
+
+/// A deep copy of an expression.
+///
+/// # Safety
+/// `node` is a valid node or null.
+pub(super) unsafe fn copy<T>(node: *const T) -> *mut T {
+    // SAFETY: by the caller's promise.
+    unsafe { pg_sys::copyObjectImpl(node.cast()).cast() }
+}
+
+/// A cast by the function that makes it.
+pub(super) fn cast(function: u32, result: Oid, value: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+    let (none, form) = (pg_sys::InvalidOid, pg_sys::CoercionForm::COERCE_EXPLICIT_CAST);
+    let arguments = list_of([value]);
+    // SAFETY: a valid expression of the function's type.
+    unsafe { pg_sys::makeFuncExpr(Oid::from(function), result, arguments, none, none, form).cast() }
+}
+
+/// `COALESCE(value, 0)` of a bigint.
+pub(super) fn or_zero(value: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+    // SAFETY: a node of its tag's struct; the constant is passed by value where bigint is.
+    unsafe {
+        let (none, zero) = (pg_sys::InvalidOid, pg_sys::Datum::from(0i64));
+        let zero = pg_sys::makeConst(pg_sys::INT8OID, -1, none, 8, zero, false, true);
+        let coalesce = node::<pg_sys::CoalesceExpr>(NodeTag::T_CoalesceExpr);
+        (*coalesce).coalescetype = pg_sys::INT8OID;
+        (*coalesce).args = list_of([value, zero.cast()]);
+        (*coalesce).location = -1;
+        coalesce.cast()
+    }
+}
+
+/// `value IS NOT NULL`, of a composite value too: whether it is there, not what it holds.
+pub(super) fn is_not_null(value: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+    // SAFETY: a node of its tag's struct.
+    unsafe {
+        let test = node::<pg_sys::NullTest>(NodeTag::T_NullTest);
+        (*test).arg = value;
+        (*test).nulltesttype = pg_sys::NullTestType::IS_NOT_NULL;
+        (*test).location = -1;
+        test.cast()
+    }
+}
+
+/// The type of a number of rows.
+pub(super) fn number_of(value: *mut pg_sys::Expr) -> Number {
+    // SAFETY: a valid expression.
+    if unsafe { pg_sys::exprType(value.cast()) } == pg_sys::INT8OID {
+        Number::Bigint
+    } else {
+        Number::Numeric
+    }
+}
+
+/// A number of rows as a type; what does not fit a bigint is an error.
+pub(super) fn as_number(value: *mut pg_sys::Expr, wanted: Number) -> *mut pg_sys::Expr {
+    match (number_of(value), wanted) {
+        (Number::Bigint, Number::Numeric) => cast(pg_sys::F_NUMERIC_INT8, pg_sys::NUMERICOID, value),
+        (Number::Numeric, Number::Bigint) => cast(pg_sys::F_INT8_NUMERIC, pg_sys::INT8OID, value),
+        _ => value,
+    }
+}
+
+/// `count(*) FILTER (WHERE filter)`.
+pub(super) fn count(filter: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+    let count = aggregate(pg_sys::F_COUNT_, pg_sys::INT8OID);
+    // SAFETY: a node of its tag's struct, complete but for what the planner fills in.
+    unsafe {
+        (*count).aggstar = true;
+        (*count).aggfilter = filter;
+    }
+    count.cast()
+}
+
+/// `sum(value) FILTER (WHERE filter)` of a number of rows, which is numeric.
+pub(super) fn sum(number: Number, value: *mut pg_sys::Expr, filter: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+    let function = match number {
+        Number::Bigint => pg_sys::F_SUM_INT8,
+        Number::Numeric => pg_sys::F_SUM_NUMERIC,
+    };
+    over(function, pg_sys::NUMERICOID, value, filter)
+}
+
+/// An aggregate of one argument, of that type.
+pub(super) fn over(
+    function: u32,
+    result: Oid,
+    value: *mut pg_sys::Expr,
+    filter: *mut pg_sys::Expr,
+) -> *mut pg_sys::Expr {
+    let made = aggregate(function, result);
+    // SAFETY: nodes of their tags' structs, and a valid expression.
+    unsafe {
+        let of = pg_sys::exprType(value.cast());
+        (*made).aggargtypes = pg_sys::lappend_oid(core::ptr::null_mut(), of);
+        (*made).args = list_of([pg_sys::makeTargetEntry(value, 1, core::ptr::null_mut(), false)]);
+        (*made).aggfilter = filter;
+    }
+    made.cast()
+}
+
+fn aggregate(function: u32, result: Oid) -> *mut pg_sys::Aggref {
+    // SAFETY: a node of its tag's struct.
+    unsafe {
+        let aggregate = node::<pg_sys::Aggref>(NodeTag::T_Aggref);
+        (*aggregate).aggfnoid = Oid::from(function);
+        (*aggregate).aggtype = result;
+        (*aggregate).aggkind = NORMAL_AGGREGATE;
+        (*aggregate).aggsplit = pg_sys::AggSplit::AGGSPLIT_SIMPLE;
+        (*aggregate).aggno = -1;
+        (*aggregate).aggtransno = -1;
+        (*aggregate).location = -1;
+        aggregate
+    }
+}
+
+/// How to group by an expression: by its type's own equality.
+///
+/// # Safety
+/// The type has one.
+pub(super) unsafe fn group_by(expression: *mut pg_sys::Expr, reference: u32) -> *mut pg_sys::SortGroupClause {
+    // SAFETY: type cache entries are never freed; a node of its tag's struct.
+    unsafe {
+        let of = pg_sys::exprType(expression.cast());
+        let flags = pg_sys::TYPECACHE_EQ_OPR | pg_sys::TYPECACHE_LT_OPR;
+        let entry = pg_sys::lookup_type_cache(of, flags as i32);
+        let clause = node::<pg_sys::SortGroupClause>(NodeTag::T_SortGroupClause);
+        (*clause).tleSortGroupRef = reference;
+        (*clause).eqop = (*entry).eq_opr;
+        (*clause).sortop = (*entry).lt_opr;
+        (*clause).hashable = pg_sys::op_hashjoinable((*entry).eq_opr, of);
+        clause
+    }
+}
+
+/// A column of a result.
+pub(super) fn target(
+    expression: *mut pg_sys::Expr,
+    number: usize,
+    name: &CStr,
+    reference: u32,
+) -> *mut pg_sys::TargetEntry {
+    // SAFETY: a valid expression and a C string, which is copied.
+    unsafe {
+        let name = pg_sys::pstrdup(name.as_ptr());
+        let entry = pg_sys::makeTargetEntry(expression, number as pg_sys::AttrNumber, name, false);
+        (*entry).ressortgroupref = reference;
+        entry
+    }
+}
+
+/// A range-table entry of a subquery in FROM.
+///
+/// # Safety
+/// `query` is valid and `name` a C string.
+pub(super) unsafe fn subquery(
+    query: *mut pg_sys::Query,
+    name: *const core::ffi::c_char,
+) -> *mut pg_sys::RangeTblEntry {
+    // SAFETY: by the caller's promise; nodes of their tags' structs.
+    unsafe {
+        let names = list::pointers::<pg_sys::TargetEntry>((*query).targetList);
+        let names = list_of(names.map(|entry| pg_sys::makeString((*entry).resname)));
+        let entry = node::<pg_sys::RangeTblEntry>(NodeTag::T_RangeTblEntry);
+        (*entry).rtekind = pg_sys::RTEKind::RTE_SUBQUERY;
+        (*entry).subquery = query;
+        (*entry).alias = pg_sys::makeAlias(name, core::ptr::null_mut());
+        (*entry).eref = pg_sys::makeAlias(name, names);
+        (*entry).inFromCl = true;
+        entry
+    }
+}
+
+/// An item of FROM.
+pub(super) fn reference(rtindex: c_int) -> *mut pg_sys::RangeTblRef {
+    // SAFETY: a node of its tag's struct.
+    unsafe {
+        let reference = node::<pg_sys::RangeTblRef>(NodeTag::T_RangeTblRef);
+        (*reference).rtindex = rtindex;
+        reference
+    }
+}

@@ -1,0 +1,172 @@
+//! The joins of a statement as the engine sees them: sizes, distinct values and unique keys out of the catalog.
+
+use super::super::list;
+use super::classes::Class;
+use super::{Joins, grouped};
+use engine::rewrite::{JoinGraph, Member, Relation, Set};
+use pgrx::pg_sys;
+use pgrx::pg_sys::Oid;
+
+/// Rows of a table nobody has analysed.
+const UNKNOWN_ROWS: f64 = 1000.0;
+/// Share of rows that a condition on one relation is taken to keep: the planner knows better, but plans later.
+const KEPT_BY_CONDITION: f64 = 0.5;
+/// Values of a column without statistics, as PostgreSQL assumes.
+const UNKNOWN_DISTINCT: f64 = 200.0;
+
+/// The engine's view of the joins, of which the result needs these relations as they are.
+///
+/// # Safety
+/// The statement is valid and its tables are locked.
+pub(super) unsafe fn graph(joins: &Joins, kept: Set) -> JoinGraph {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let tables: Vec<Table> = (0..joins.relations.len())
+            .map(|relation| table(joins, relation))
+            .collect();
+        let classes = joins.classes.iter().map(|class| {
+            let columns = class.columns.iter().map(|column| Member {
+                relation: column.relation,
+                distinct: tables
+                    .get(column.relation)
+                    .map_or(UNKNOWN_DISTINCT, |table| distinct(table, (*column.var).varattno)),
+            });
+            columns.collect()
+        });
+        let links = joins.conditions.iter().map(|condition| condition.relations);
+        let relations = tables.iter().enumerate().map(|(relation, table)| {
+            let own = Set::one(relation);
+            let of_relation = joins
+                .conditions
+                .iter()
+                .filter(|condition| condition.relations == own);
+            let conditions = of_relation.count();
+            Relation {
+                rows: (table.rows * KEPT_BY_CONDITION.powi(conditions as i32)).max(1.0),
+                is_filtered: conditions > 0,
+                unique: unique_keys(joins, relation, table),
+            }
+        });
+        JoinGraph {
+            classes: classes.collect(),
+            links: links.filter(|link| link.len() > 1).collect(),
+            relations: relations.collect(),
+            kept,
+        }
+    }
+}
+
+/// A relation of the statement.
+struct Table {
+    /// None for what is not a table.
+    relid: Oid,
+    /// Whether its children are read with it, and statistics cover them.
+    has_children: bool,
+    /// Whether a unique index is one of all its rows.
+    has_whole_indexes: bool,
+    rows: f64,
+}
+
+unsafe fn table(joins: &Joins, relation: usize) -> Table {
+    // SAFETY: a range-table index of the statement; a syscache lookup, released after the tuple was read.
+    unsafe {
+        let entry = grouped::entry(joins, relation);
+        let relid = (*entry).relid;
+        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+        let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(relid));
+        let mut rows = UNKNOWN_ROWS;
+        let (mut has_children, mut is_partitioned) = (false, false);
+        if !tuple.is_null() {
+            let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
+            if (*form).reltuples > 0.0 {
+                rows = f64::from((*form).reltuples);
+            }
+            has_children = (*form).relhassubclass && (*entry).inh;
+            is_partitioned = (*form).relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE;
+            pg_sys::ReleaseSysCache(tuple);
+        }
+        Table {
+            relid,
+            has_children,
+            // A partitioned table's unique indexes are those of all its partitions; inheritance has none like that.
+            has_whole_indexes: is_partitioned || !has_children,
+            rows,
+        }
+    }
+}
+
+/// How many values a column has.
+unsafe fn distinct(table: &Table, attribute: pg_sys::AttrNumber) -> f64 {
+    // SAFETY: a syscache lookup, released after the tuple was read.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache3(
+            pg_sys::SysCacheIdentifier::STATRELATTINH as i32,
+            pg_sys::Datum::from(table.relid),
+            pg_sys::Datum::from(attribute),
+            pg_sys::Datum::from(table.has_children),
+        );
+        if tuple.is_null() {
+            return UNKNOWN_DISTINCT.min(table.rows);
+        }
+        let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_statistic>();
+        let known = f64::from((*form).stadistinct);
+        pg_sys::ReleaseSysCache(tuple);
+        match known {
+            share if share < 0.0 => -share * table.rows,
+            0.0 => UNKNOWN_DISTINCT.min(table.rows),
+            number => number,
+        }
+    }
+}
+
+/// Sets of classes whose columns in a table are a unique key. As the planner's own removal of joins, a plan made by
+/// them depends on the table, so that it is made again when an index goes.
+unsafe fn unique_keys(joins: &Joins, relation: usize, table: &Table) -> Vec<Set> {
+    if !table.has_whole_indexes || table.relid == pg_sys::InvalidOid {
+        return Vec::new();
+    }
+    // SAFETY: the table is locked since the statement was analysed; indexes are locked as the planner locks them.
+    unsafe {
+        let opened = pg_sys::table_open(table.relid, pg_sys::NoLock as i32);
+        let indexes = pg_sys::RelationGetIndexList(opened);
+        let keys = (0..list::length(indexes)).filter_map(|at| {
+            let index = (*(*indexes).elements.add(at)).oid_value;
+            let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
+            let key = unique_key(joins, relation, index);
+            pg_sys::index_close(index, pg_sys::NoLock as i32);
+            key
+        });
+        let keys = keys.collect();
+        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+        keys
+    }
+}
+
+/// The classes of a unique index's columns; `None` when it is none, not for all rows, or not enforced at once, or when
+/// a column is in no class that compares as the index does.
+unsafe fn unique_key(joins: &Joins, relation: usize, index: pg_sys::Relation) -> Option<Set> {
+    // SAFETY: an open index; its arrays have as many elements as it has key columns.
+    unsafe {
+        let form = &*(*index).rd_index;
+        let is_btree = (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID;
+        let is_enforced = form.indisunique && form.indimmediate && form.indisvalid;
+        if !is_btree || !is_enforced || !pg_sys::RelationGetIndexPredicate(index).is_null() {
+            return None;
+        }
+        let columns = usize::try_from(form.indnkeyatts).ok()?;
+        let attributes = form.indkey.values.as_slice(columns);
+        let mut classes = Set::default();
+        for (at, &attribute) in attributes.iter().enumerate() {
+            let (family, collation) = (*(*index).rd_opfamily.add(at), *(*index).rd_indcollation.add(at));
+            let has = |class: &Class| {
+                class.family == family
+                    && class.collation == collation
+                    && class
+                        .columns_of(Set::one(relation))
+                        .any(|column| (*column.var).varattno == attribute)
+            };
+            classes = classes | Set::one(joins.classes.iter().position(has)?);
+        }
+        Some(classes)
+    }
+}

@@ -1,0 +1,182 @@
+//! Settings of decisions: by what means statements are steered, and what may be tried.
+
+use super::{Text, define_real};
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use std::time::Duration;
+
+static EXPLORE_BUDGET: GucSetting<f64> = GucSetting::<f64>::new(0.05);
+static FIRST_SIGHT: GucSetting<bool> = GucSetting::<bool>::new(false);
+static DREAM_EXECUTE: GucSetting<bool> = GucSetting::<bool>::new(false);
+static STORE_LITERALS: GucSetting<bool> = GucSetting::<bool>::new(false);
+static DREAM_BUDGET_S: GucSetting<i32> = GucSetting::<i32>::new(300);
+static MAX_WORK_MEM_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
+static ROW_CORRECTIONS: GucSetting<bool> = GucSetting::<bool>::new(true);
+static ROW_MODEL: GucSetting<bool> = GucSetting::<bool>::new(true);
+static ROW_BOUNDS: GucSetting<bool> = GucSetting::<bool>::new(true);
+static HINT_SETS: GucSetting<bool> = GucSetting::<bool>::new(true);
+static STATEMENT_SETTINGS: GucSetting<bool> = GucSetting::<bool>::new(true);
+
+/// Defines them.
+pub(super) fn define() {
+    define_trials();
+    define_dreams();
+    define_means();
+}
+
+fn define_trials() {
+    let budget: Text = (
+        c"ruvector.dag_explore_budget",
+        c"Sets the share of the statements' time that trials of other plans may cost users.",
+        c"A second is given on credit. A trial that ends in time is the answer and costs nothing. 0 tries nothing while users wait.",
+    );
+    define_real(budget, &EXPLORE_BUDGET, (0.0, 1.0), GucContext::Suset);
+    let (name, short, long): Text = (
+        c"ruvector.dag_first_sight",
+        c"Plans statements never seen with the row counts learned from others.",
+        c"Off measures a statement's stock plan first, so that nothing is changed before it is known what that takes.",
+    );
+    let (context, flags) = (GucContext::Userset, GucFlags::default());
+    GucRegistry::define_bool_guc(name, short, long, &FIRST_SIGHT, context, flags);
+    let (name, short, long): Text = (
+        c"ruvector.dag_max_work_mem",
+        c"Sets up to what work_mem may be raised for a statement that wrote temporary files.",
+        c"A value not above work_mem never raises it.",
+    );
+    let (context, flags) = (GucContext::Suset, GucFlags::UNIT_KB);
+    GucRegistry::define_int_guc(name, short, long, &MAX_WORK_MEM_KB, 64, i32::MAX, context, flags);
+}
+
+fn define_dreams() {
+    let (name, short, long): Text = (
+        c"ruvector.dag_dream_execute",
+        c"Runs trials of other plans when the server is idle.",
+        c"Needs ruvector.dag_store_literals. SELECTs only, read only, with the rights of who ran them; they use processor, memory \
+          and disk, and functions called STABLE that do more than read do it once more.",
+    );
+    let (context, flags) = (GucContext::Suset, GucFlags::default());
+    GucRegistry::define_bool_guc(name, short, long, &DREAM_EXECUTE, context, flags);
+    let (context, flags) = (GucContext::Suset, GucFlags::default());
+    let (name, short, long): Text = (
+        c"ruvector.dag_store_literals",
+        c"Stores the text of statements with their constants, for trials when the server is idle.",
+        c"Only superusers can read the table. Off also removes what was stored.",
+    );
+    GucRegistry::define_bool_guc(name, short, long, &STORE_LITERALS, context, flags);
+    let (name, short, long): Text = (
+        c"ruvector.dag_dream_budget",
+        c"Sets how long trials may run per hour when the server is idle.",
+        c"0 runs none.",
+    );
+    let (context, flags) = (GucContext::Sighup, GucFlags::UNIT_S);
+    GucRegistry::define_int_guc(name, short, long, &DREAM_BUDGET_S, 0, 3600, context, flags);
+}
+
+fn define_means() {
+    let switches: [(Text, &'static GucSetting<bool>); 5] = [
+        (
+            (
+                c"ruvector.dag_row_corrections",
+                c"Plans with learned row counts.",
+                c"Off leaves every estimate to PostgreSQL.",
+            ),
+            &ROW_CORRECTIONS,
+        ),
+        (
+            (
+                c"ruvector.dag_row_model",
+                c"Plans joins that were not counted with what the row model expects.",
+                c"Off uses counted relations and what follows from them.",
+            ),
+            &ROW_MODEL,
+        ),
+        (
+            (
+                c"ruvector.dag_row_bounds",
+                c"Plans with the rows that executions gave before they were cut off, as lower bounds.",
+                c"Off uses complete counts.",
+            ),
+            &ROW_BOUNDS,
+        ),
+        (
+            (
+                c"ruvector.dag_hint_sets",
+                c"Tries plans without some of the planner's join and scan methods.",
+                c"Off tries learned row counts and parameters.",
+            ),
+            &HINT_SETS,
+        ),
+        (
+            (
+                c"ruvector.dag_statement_settings",
+                c"Tries work_mem, parallel workers and JIT for single statements.",
+                c"work_mem is raised up to ruvector.dag_max_work_mem, and only where a statement wrote temporary files.",
+            ),
+            &STATEMENT_SETTINGS,
+        ),
+    ];
+    for ((name, short, long), setting) in switches {
+        GucRegistry::define_bool_guc(
+            name,
+            short,
+            long,
+            setting,
+            GucContext::Userset,
+            GucFlags::default(),
+        );
+    }
+}
+
+/// `ruvector.dag_first_sight`.
+pub(crate) fn steers_first_sight() -> bool {
+    FIRST_SIGHT.get()
+}
+
+/// `ruvector.dag_explore_budget`.
+pub(crate) fn explore_budget() -> f64 {
+    EXPLORE_BUDGET.get()
+}
+
+/// `ruvector.dag_dream_execute`, which needs texts.
+pub(crate) fn runs_trials() -> bool {
+    DREAM_EXECUTE.get() && STORE_LITERALS.get()
+}
+
+/// `ruvector.dag_store_literals`.
+pub(crate) fn stores_literals() -> bool {
+    STORE_LITERALS.get()
+}
+
+/// `ruvector.dag_dream_budget`: time per hour.
+pub(crate) fn dream_budget() -> Duration {
+    Duration::from_secs(u64::try_from(DREAM_BUDGET_S.get()).unwrap_or(0))
+}
+
+/// `ruvector.dag_max_work_mem`, in kilobytes.
+pub(crate) fn max_work_mem_kb() -> i32 {
+    MAX_WORK_MEM_KB.get()
+}
+
+/// `ruvector.dag_row_corrections`.
+pub(crate) fn corrects_rows() -> bool {
+    ROW_CORRECTIONS.get()
+}
+
+/// `ruvector.dag_row_model`.
+pub(crate) fn asks_row_model() -> bool {
+    ROW_MODEL.get()
+}
+
+/// `ruvector.dag_row_bounds`.
+pub(crate) fn believes_bounds() -> bool {
+    ROW_BOUNDS.get()
+}
+
+/// `ruvector.dag_hint_sets`.
+pub(crate) fn gives_hints() -> bool {
+    HINT_SETS.get()
+}
+
+/// `ruvector.dag_statement_settings`.
+pub(crate) fn sets_parameters() -> bool {
+    STATEMENT_SETTINGS.get()
+}
