@@ -13,7 +13,7 @@ const DATA: &str = "CREATE EXTENSION ruvector_dag;
     INSERT INTO t SELECT i, i % 20, i % 20, i % 7 FROM generate_series(1, 20000) AS i;
     CREATE TABLE u (id int PRIMARY KEY, t_id int, x int);
     INSERT INTO u SELECT i, 1 + i % 20000, i % 100 FROM generate_series(1, 40000) AS i;
-    CREATE INDEX ON u (t_id);
+    CREATE INDEX ON u (t_id); CREATE INDEX ON t (a);
     CREATE TABLE log (n bigint);
     CREATE VIEW v AS SELECT t.id, a, b, x FROM t JOIN u ON u.t_id = t.id;
     CREATE FUNCTION rows_of(n int) RETURNS SETOF v STABLE LANGUAGE plpgsql AS
@@ -33,6 +33,9 @@ const DATA: &str = "CREATE EXTENSION ruvector_dag;
     CREATE SEQUENCE numbers;
     CREATE FUNCTION next_number() RETURNS bigint VOLATILE LANGUAGE sql AS 'SELECT nextval(''numbers'')';
     ANALYZE t, u";
+
+/// Indexes cost a thousand times what they do, so that other plans are faster than stock's.
+const MISLED: &str = "SET random_page_cost = 100000; SET cpu_index_tuple_cost = 100";
 
 /// Statements in all the ways in which they reach the executor. `?` is a constant; no answer depends on a plan.
 const STATEMENTS: &[&str] = &[
@@ -80,8 +83,16 @@ fn answers_errors_and_settings_are_stock_postgresqls_while_plans_are_tried() -> 
     let server = server()?;
     let (cluster, mut client) = with_data(&server)?;
     let mut plain = stock(&cluster)?;
-    let mut settings = answer(&mut client, SETTINGS);
-    for constant in ["3", "8", "13"] {
+    for (constant, costs) in [
+        ("3", ""),
+        ("8", MISLED),
+        ("13", MISLED),
+        ("1", ""),
+        ("18", MISLED),
+    ] {
+        client.batch_execute("RESET random_page_cost; RESET cpu_index_tuple_cost")?;
+        client.batch_execute(costs)?;
+        let settings = answer(&mut client, SETTINGS);
         for statement in STATEMENTS {
             let sql = statement.replace('?', constant);
             let expected = answer(&mut plain, &sql);
@@ -89,9 +100,7 @@ fn answers_errors_and_settings_are_stock_postgresqls_while_plans_are_tried() -> 
             for round in 0..7 {
                 assert_eq!(answer(&mut client, &sql), expected, "round {round}: {sql}");
                 answer(&mut client, "ROLLBACK");
-                let after = answer(&mut client, SETTINGS);
-                assert_eq!(after, settings, "round {round}: {sql}");
-                settings = after;
+                assert_eq!(answer(&mut client, SETTINGS), settings, "round {round}: {sql}");
             }
         }
     }
@@ -99,7 +108,8 @@ fn answers_errors_and_settings_are_stock_postgresqls_while_plans_are_tried() -> 
         measure(&mut client, "trials_run")?,
         measure(&mut client, "trials_cut_off")?,
     );
-    assert!(run >= 30.0, "{run} trials, {cut_off} of them given up");
+    assert!(cut_off >= 5.0, "{run} trials, {cut_off} of them given up");
+    assert!(run - cut_off >= 10.0, "{run} trials, {cut_off} of them given up");
     assert_eq!(measure(&mut client, "internal_errors")?, 0.0);
     Ok(())
 }
@@ -193,18 +203,17 @@ fn nothing_is_tried_that_a_time_limit_leaves_no_time_for() -> Result<()> {
 #[test]
 fn a_cancel_during_a_trial_reaches_the_user_and_trials_go_on() -> Result<()> {
     let server = server()?;
-    let cluster = trying(&server).start()?;
-    let mut client = cluster.client("postgres")?;
-    client.batch_execute(DATA)?;
-    // Every join gives ten million rows, so that every trial takes long.
-    let sql = "SELECT count(*) FROM t p JOIN t q USING (a) WHERE p.c + q.c > 2 AND p.id <= 10000";
+    let (_cluster, mut client) = with_data(&server)?;
+    // Each of two thousand rows takes its time in every plan.
+    client.batch_execute(
+        "CREATE FUNCTION slowly(x int) RETURNS bool STABLE LANGUAGE plpgsql AS
+             'BEGIN PERFORM pg_sleep(0.0005); RETURN true; END'",
+    )?;
+    let sql = "SELECT count(*) FROM t JOIN u ON u.t_id = t.id WHERE a = 4 AND b = 4 AND slowly(x)";
     client.simple_query(sql)?;
     let took_ms = milliseconds(&mut client, sql)?;
     let mut cancelled = 0;
-    for _ in 0..30 {
-        if cancelled == 2 {
-            break;
-        }
+    for _ in 0..3 {
         let before = measure(&mut client, "trials_run")?;
         let token = client.cancel_token();
         let wait = Duration::from_secs_f64(took_ms / 4000.0);
@@ -218,7 +227,7 @@ fn a_cancel_during_a_trial_reaches_the_user_and_trials_go_on() -> Result<()> {
         assert!(!answer(&mut client, SETTINGS).is_empty());
         cancelled += usize::from(measure(&mut client, "trials_run")? > before);
     }
-    assert_eq!(cancelled, 2, "trials were cancelled");
+    assert!(cancelled >= 2, "{cancelled} trials were cancelled");
     Ok(())
 }
 
