@@ -63,12 +63,21 @@ pub(crate) fn choose(
         true => next_trial(evidence, has_forms, &guard),
         false => None,
     };
-    if chosen.decision.is_stock() && trial.is_none() {
+    let last_resort = evidence
+        .last_resort(corrections::newest())
+        .filter(|_| may_try && settings::corrects_rows() && evidence.trials < UNPROTECTED_TRIALS);
+    if chosen.decision.is_stock() && trial.is_none() && last_resort.is_none() {
         return stock;
     }
     // Another plan may lock rows in another order, or call a volatile function another number of times.
     if guards::is_suspended(&guard) || statement::locks_rows(parse) || statement::is_volatile(parse) {
         return stock;
+    }
+    if let Some(decision) = last_resort {
+        return Chosen {
+            is_unprotected: true,
+            ..Chosen::forced(decision)
+        };
     }
     let mut chosen = Chosen::forced(chosen.decision);
     match trial {

@@ -146,6 +146,20 @@ fn a_plan_that_became_slow_for_good_makes_everything_be_measured_again() {
 }
 
 #[test]
+fn where_nothing_ever_ended_what_was_learned_is_used() {
+    let cut_off = run(STOCK, 0, Err(100.0));
+    assert_eq!(evidence(&[cut_off]).last_resort(9), None);
+    let known = evidence(&[cut_off, cut_off]);
+    assert_eq!(known.last_resort(9), Some(rows(9)));
+    assert_eq!(known.last_resort(0), None, "nothing was learned");
+    assert_eq!(
+        measured(&[cut_off, cut_off]).last_resort(9),
+        None,
+        "stock ended once"
+    );
+}
+
+#[test]
 fn plans_that_are_as_fast_give_way_together_when_the_data_changed() {
     let mut known = measured(&[trial(2, 7, Ok(1.0)), trial(3, 8, Ok(1.1)), run(2, 7, Ok(1.2))]);
     assert!(!known.choose().decision.is_stock());

@@ -5,6 +5,7 @@
 //! best plan takes and has a way back.
 
 use super::evidence::{Decision, StatementEvidence};
+use super::hints::HintSet;
 use super::plan_evidence::PlanEvidence;
 use super::sequential::{Comparison, compare};
 
@@ -185,6 +186,17 @@ impl StatementEvidence {
                 .is_some_and(|best_ms| best_ms < f64::from(stock.lower_bound_ms))
         };
         self.stock_seen() >= STOCK_RUNS || self.stock().is_some_and(is_beaten)
+    }
+
+    /// What to plan with when the stock plan was given up each time and nothing ever ended: what was learned meanwhile, as
+    /// there is nothing to lose.
+    pub fn last_resort(&self, newest: u64) -> Option<Decision> {
+        let has_news = self.fresh != 0 && newest > 0;
+        let is_lost = self.pinned == 0 && self.stock_seen() >= STOCK_RUNS && self.best().is_none();
+        (is_lost && has_news).then_some(Decision {
+            cutoff: newest,
+            hints: HintSet::NONE,
+        })
     }
 
     /// The best plan in another form when the stock plan never ran: it was estimated to be far cheaper at first sight.
