@@ -187,7 +187,7 @@ fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListIn
     let wanted = (settings::is_active() || FORCED.get().is_some())
         && statement::is_plannable(parse)
         && statement::queryid(parse) != 0
-        && (IS_INSPECTING.get() || !session::is_fast(statement::queryid(parse)))
+        && (IS_INSPECTING.get() || rewrite::is_forced() || !session::is_fast(statement::queryid(parse)))
         && catalog::is_ordinary_backend()
         && catalog::has_extension();
     if !wanted {
