@@ -3,6 +3,7 @@
 //! Start switches row counting on for a plan we know; Run and Finish add up the time; End reads the counts. A cancelled
 //! execution gives lower bounds of its latency and its row counts. Statements known to be fast pay for two clock readings.
 
+use super::trial;
 use crate::observe::knowledge::{self, Remembered};
 use crate::observe::watch::{self, Watch};
 use crate::observe::{bounds, learn, session};
@@ -53,6 +54,10 @@ pub(crate) fn before_start(query: *mut pg_sys::QueryDesc, flags: i32) -> bool {
         return false;
     }
     let is_timed = plan_state::is_timed(query);
+    // EXPLAIN ANALYZE is about this plan.
+    if plan_state::is_measured(query) {
+        trial::forget(token);
+    }
     if remembered.facts.is_parallel && learn::wants_all_counts(remembered.statement.class) {
         plan_state::count_rows(query);
     }

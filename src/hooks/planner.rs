@@ -184,7 +184,9 @@ pub(crate) fn enter(parse: *mut pg_sys::Query, options: i32, params: pg_sys::Par
 
 /// The frame of a statement that is observed or steered.
 fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListInfo) -> Option<Frame> {
-    let wanted = (settings::is_active() || FORCED.get().is_some())
+    // What functions plan meanwhile is not what is forced.
+    let forced = FORCED.get().filter(|_| FRAMES.with_borrow(Vec::is_empty));
+    let wanted = (settings::is_active() || forced.is_some())
         && statement::is_plannable(parse)
         && statement::queryid(parse) != 0
         && (IS_INSPECTING.get() || rewrite::is_forced() || !session::is_fast(statement::queryid(parse)))
@@ -200,7 +202,7 @@ fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListIn
     let evidence = shmem::statements::get(statement.class)
         .map(|known| known.evidence)
         .unwrap_or_default();
-    let chosen = match FORCED.get() {
+    let chosen = match forced {
         Some(decision) => Chosen::forced(decision),
         None => {
             let advises = IS_INSPECTING.get() && settings::mode() == Mode::Advise;
@@ -324,9 +326,9 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
     let facts = read(planned, &frame, learn::wants_sub_joins(frame.evidence.calls));
     shmem::statements::note_planned(frame.statement.class, trial.decision);
     let decision = took_effect(&frame, trial.decision);
-    if (decision.is_stock() && !trial.decision.is_stock())
-        || !frame.evidence.is_worth_trying(facts.shape, trial.limit_ms)
-    {
+    let is_worth_it = frame.evidence.is_worth_trying(facts.shape, trial.limit_ms);
+    let is_undone = decision.is_stock() && !trial.decision.is_stock();
+    if is_undone || !is_worth_it || plan_tree::reads_foreign_tables(planned) {
         return;
     }
     let remembered = Remembered {

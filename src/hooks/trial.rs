@@ -5,8 +5,8 @@ use crate::observe::knowledge::Remembered;
 use crate::observe::learn;
 use crate::observe::watch::Watch;
 use crate::pg::kept_plan::KeptPlan;
-use crate::pg::trial::Ended;
-use crate::pg::{catalog, plan_state, plan_tree};
+use crate::pg::trial::{Ended, has_time_for};
+use crate::pg::{catalog, plan_state, plan_tree, transaction_end};
 use crate::settings;
 use crate::shmem::{counters, guards, statements};
 use engine::decision::{CLEAR_GAIN, HintSet};
@@ -41,8 +41,16 @@ pub(crate) struct Request {
     pub(crate) limit_ms: f64,
 }
 
+/// What must be left of a statement's time limit for a trial and for what follows when it is given up, in times of the trial's.
+const SPARE_TIME: f64 = 3.0;
+
+/// Whether a trial that may take this long is no reason for the statement to meet its time limit.
+pub(crate) fn is_in_time(limit_ms: f64) -> bool {
+    has_time_for(SPARE_TIME * limit_ms)
+}
+
 /// Keeps a plan for the execution of the plan with `token`. There is one at a time: a nested statement does not take the
-/// place of one that runs.
+/// place of one that runs. It goes with the locks it was planned under: the plan with the token may be cached and run again.
 pub(crate) fn keep(planned: *mut pg_sys::PlannedStmt, token: u32, remembered: Remembered, limit_ms: f64) {
     if RUNNING.with_borrow(Option::is_some) {
         return;
@@ -53,17 +61,30 @@ pub(crate) fn keep(planned: *mut pg_sys::PlannedStmt, token: u32, remembered: Re
         limit_ms,
     };
     PENDING.set(Some(Pending { token, tried }));
+    transaction_end::call(Box::new(move |_| forget(token)));
+}
+
+/// No trial waits for the plan with `token` any more.
+pub(crate) fn forget(token: u32) {
+    if is_waiting(token) {
+        drop(PENDING.take());
+    }
+}
+
+fn is_waiting(token: u32) -> bool {
+    PENDING.with_borrow(|pending| pending.as_ref().is_some_and(|pending| pending.token == token))
 }
 
 /// The trial that waits for this execution, which is about to run.
 pub(crate) fn take(query: *mut pg_sys::QueryDesc) -> Option<Request> {
     let token = plan_state::planned(query).and_then(plan_tree::token)?;
-    let is_waiting =
-        PENDING.with_borrow(|pending| pending.as_ref().is_some_and(|pending| pending.token == token));
-    if !is_waiting || plan_state::is_instrumented(query) || !settings::may_steer() {
+    if !is_waiting(token) || plan_state::is_instrumented(query) || !settings::may_steer() {
         return None;
     }
     let tried = PENDING.take()?.tried;
+    if !is_in_time(tried.limit_ms) {
+        return None;
+    }
     let request = Request {
         plan: tried.plan.get(),
         hints: tried.remembered.decision.hints,
@@ -140,7 +161,8 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
             watch.elapsed_ms = took_ms;
             learn::from_cancelled(query, &watch);
             let lost_ms = if is_waited_for { took_ms } else { 0.0 };
-            guards::note_trial(database, decision, (CLEAR_GAIN, true), lost_ms);
+            let share = took_ms.min(limit_ms) / best_ms;
+            guards::note_trial(database, decision, (share, true), lost_ms);
         }
         Ended::Stopped => {}
         // Nothing can be told of the plan: it is not tried again.

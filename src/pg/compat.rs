@@ -68,6 +68,13 @@ pub(super) const USER_TIMEOUT: c_int = if cfg!(feature = "pg14") {
     12
 };
 
+/// The timers that end a statement or its transaction: `STATEMENT_TIMEOUT`, and `TRANSACTION_TIMEOUT` since 17.
+pub(super) const TIME_LIMITS: &[c_int] = if cfg!(any(feature = "pg17", feature = "pg18")) {
+    &[3, 8]
+} else {
+    &[3]
+};
+
 /// Calls a timer's handler every `every_ms` until `end`; 14 knows only the end.
 ///
 /// # Safety
@@ -123,15 +130,18 @@ pub(super) struct RunRequest {
 }
 
 impl RunRequest {
-    /// Whether everything is asked for, for the first time. What `execute_once` says is no use: the latest minor versions
-    /// don't set it any more.
+    /// Whether everything is asked for, for the first time and once. What `execute_once` says is no use: the latest minor
+    /// versions don't set it any more. Who may ask for rows again or backwards said so at the start.
     ///
     /// # Safety
     /// The request came from PostgreSQL.
     pub(super) unsafe fn is_for_all(self) -> bool {
         // SAFETY: by the caller's promise.
-        let is_first = unsafe { !(*self.query).already_executed };
-        is_first && self.count == 0 && self.direction == pg_sys::ScanDirection::ForwardScanDirection
+        let is_first_and_last = unsafe {
+            let again = (pg_sys::EXEC_FLAG_REWIND | pg_sys::EXEC_FLAG_BACKWARD) as c_int;
+            !(*self.query).already_executed && (*(*self.query).estate).es_top_eflags & again == 0
+        };
+        is_first_and_last && self.count == 0 && self.direction == pg_sys::ScanDirection::ForwardScanDirection
     }
 
     /// Marks the execution as done, its rows having been given to the receiver.
@@ -142,6 +152,10 @@ impl RunRequest {
         // SAFETY: by the caller's promise.
         unsafe {
             (*(*self.query).estate).es_processed = rows;
+            #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
+            {
+                (*(*self.query).estate).es_total_processed += rows;
+            }
             (*self.query).already_executed = true;
         }
     }

@@ -7,6 +7,7 @@ use crate::hooks;
 use core::ffi::{c_char, c_int};
 use engine::decision::{Decision, HintSet};
 use pgrx::pg_sys;
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use std::ffi::CString;
 
 /// A statement as it was stored.
@@ -28,14 +29,15 @@ pub(crate) struct Planned {
 
 /// Plans a stored statement with a decision; `None` when it can't be planned any more, or may not run unasked.
 pub(crate) fn plan(stored: &Stored, decision: Decision) -> Option<Planned> {
-    let (text, path, user) = (stored.text.as_ptr(), stored.search_path.as_ptr(), stored.user);
+    let (text, path) = (stored.text.as_ptr(), stored.search_path.as_ptr());
+    let (user, class) = (stored.user, stored.class);
     hooks::planner::force(Some(decision));
     let work = || {
         // SAFETY: the texts outlive the call; errors jump out to the subtransaction, which gives the rights back.
-        unsafe { as_user(user, path, || analyze_and_plan(text)) }
+        unsafe { as_user(user, path, || analyze_and_plan(text, class)) }
     };
-    // SAFETY: only plain values are alive in the frames that an error jumps over.
-    let planned = unsafe { trial::plan(work, hooks::planner::abandon_all) };
+    // SAFETY: only plain values are alive in the frames that an error jumps over; what is for the user unwinds from here.
+    let planned = unsafe { pg_guard_ffi_boundary(|| trial::plan(work, hooks::planner::abandon_all)) };
     hooks::planner::force(None);
     let plan = planned.filter(|plan| !plan.is_null())?;
     Some(Planned {
@@ -70,13 +72,15 @@ pub(crate) fn run(
             limit_ms,
             stops_on_load,
         };
-        let ended = as_user(user, path, || trial::run(attempt));
+        // What is for the user unwinds from here: the callers hold what needs dropping.
+        let ended = pg_guard_ffi_boundary(|| as_user(user, path, || trial::run(attempt)));
         pg_sys::PopActiveSnapshot();
         ended
     }
 }
 
-/// Runs `work` with another user's rights and search path.
+/// Runs `work` with another user's rights and search path. What it sets for the session is undone: a function of that user
+/// must not choose under which settings our own statements run.
 ///
 /// # Safety
 /// The path is a C string; the caller's frame holds nothing to drop. Errors jump over it; the rights and the setting are
@@ -100,19 +104,19 @@ unsafe fn as_user<R>(user: u32, path: *const c_char, work: impl FnOnce() -> R) -
             false,
         );
         let result = work();
-        raw::AtEOXact_GUC(true, level);
+        raw::AtEOXact_GUC(false, level);
         pg_sys::SetUserIdAndSecContext(caller, context);
         result
     }
 }
 
-/// Null when the statement may not run unasked.
-unsafe fn analyze_and_plan(text: *const c_char) -> *mut pg_sys::PlannedStmt {
+/// Null when the statement may not run unasked, or is another one now: planning runs functions.
+unsafe fn analyze_and_plan(text: *const c_char, class: u64) -> *mut pg_sys::PlannedStmt {
     // SAFETY: by the caller's promise.
     unsafe {
         raw::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         let planned = match query_text::analyze(text) {
-            Ok(query) if may_run_unasked(query) => {
+            Ok(query) if may_run_unasked(query, class) => {
                 let options = pg_sys::CURSOR_OPT_PARALLEL_OK as i32;
                 raw::pg_plan_query(query, text, options, core::ptr::null_mut())
             }
@@ -123,8 +127,11 @@ unsafe fn analyze_and_plan(text: *const c_char) -> *mut pg_sys::PlannedStmt {
     }
 }
 
-fn may_run_unasked(query: *mut pg_sys::Query) -> bool {
+fn may_run_unasked(query: *mut pg_sys::Query, class: u64) -> bool {
     guarded(false, || {
-        statement::only_reads(query) && !statement::locks_rows(query) && !statement::is_volatile(query)
+        statement::describe(query, core::ptr::null_mut()).class == class
+            && statement::only_reads(query)
+            && !statement::locks_rows(query)
+            && !statement::is_volatile(query)
     })
 }

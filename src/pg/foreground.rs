@@ -1,7 +1,7 @@
 //! A trial before the execution that a user waits for: if it ends in time, its rows are the answer.
 
 use super::compat::RunRequest;
-use super::hook_point::guarded;
+use super::hook_point::{guarded, protected};
 use super::raw;
 use super::trial::{self, Attempt, Ended};
 use crate::hooks;
@@ -27,7 +27,7 @@ pub(super) unsafe fn try_first(request: RunRequest) -> bool {
         if !total.is_null() {
             pg_sys::InstrStartNode(total);
         }
-        let ended = trial::run(Attempt {
+        let attempt = Attempt {
             plan: tried.plan,
             text: (*query).sourceText,
             snapshot: (*query).snapshot,
@@ -37,8 +37,10 @@ pub(super) unsafe fn try_first(request: RunRequest) -> bool {
             hints: tried.hints,
             limit_ms: tried.limit_ms,
             stops_on_load: false,
-        });
-        guarded((), hooks::trial::finish);
+        };
+        let finish = || guarded((), hooks::trial::finish);
+        let ended = protected(|| trial::run(attempt), finish);
+        finish();
         let is_answer = matches!(ended, Ended::Completed(_));
         let mut count = 0;
         if is_answer {
@@ -81,6 +83,9 @@ unsafe fn give(query: *mut pg_sys::QueryDesc, rows: *mut pg_sys::Tuplestorestate
         if let Some(receive) = (*receiver).receiveSlot {
             while pg_sys::tuplestore_gettupleslot(rows, true, false, slot) && receive(slot, receiver) {
                 count += 1;
+                if (&raw const pg_sys::InterruptPending).read_volatile() != 0 {
+                    raw::ProcessInterrupts();
+                }
             }
         }
         if let Some(shutdown) = (*receiver).rShutdown {

@@ -27,10 +27,22 @@ pub(crate) fn is_timed(query: *mut pg_sys::QueryDesc) -> bool {
     unsafe { (*query).instrument_options & pg_sys::InstrumentOption::INSTRUMENT_TIMER as i32 != 0 }
 }
 
-/// Whether somebody else counts or times the nodes.
+/// Whether somebody else counts or times the nodes. Only of a parallel plan [`count_rows`] asks for the rows.
 pub(crate) fn is_instrumented(query: *mut pg_sys::QueryDesc) -> bool {
     // SAFETY: as above.
-    unsafe { (*query).instrument_options & !(pg_sys::InstrumentOption::INSTRUMENT_ROWS as i32) != 0 }
+    let is_parallel = planned(query).is_some_and(|plan| unsafe { (*plan).parallelModeNeeded });
+    let ours = match is_parallel {
+        true => pg_sys::InstrumentOption::INSTRUMENT_ROWS as i32,
+        false => 0,
+    };
+    // SAFETY: as above.
+    unsafe { (*query).instrument_options & !ours != 0 }
+}
+
+/// Whether somebody asked for any measurement before the execution is started.
+pub(crate) fn is_measured(query: *mut pg_sys::QueryDesc) -> bool {
+    // SAFETY: as above.
+    unsafe { (*query).instrument_options != 0 }
 }
 
 /// The text of the statement alone; none when it has parameters, whose values are not in it.

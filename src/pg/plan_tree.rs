@@ -302,6 +302,15 @@ unsafe fn detail(tag: NodeTag, plan: *const pg_sys::Plan) -> u64 {
     }
 }
 
+/// Whether a plan reads foreign tables: what runs on another server can't be given up without a trace.
+pub(crate) fn reads_foreign_tables(stmt: *const pg_sys::PlannedStmt) -> bool {
+    // SAFETY: the plan's own list.
+    unsafe {
+        list::pointers::<pg_sys::RangeTblEntry>((*stmt).rtable)
+            .any(|entry| (*entry).relkind as u8 == pg_sys::RELKIND_FOREIGN_TABLE)
+    }
+}
+
 /// What PostgreSQL estimates a plan to cost in all.
 pub(crate) fn total_cost(stmt: *const pg_sys::PlannedStmt) -> f64 {
     // SAFETY: the planner's result; a utility statement has no plan.

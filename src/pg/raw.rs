@@ -109,6 +109,11 @@ unsafe extern "C-unwind" {
     pub(super) fn RegisterTimeout(id: c_int, handler: Option<unsafe extern "C-unwind" fn()>) -> c_int;
     pub(super) fn enable_timeout_at(id: c_int, at: TimestampTz);
     pub(super) fn disable_timeout(id: c_int, keep_indicator: bool);
+    pub(super) fn get_timeout_active(id: c_int) -> bool;
+    pub(super) fn get_timeout_finish_time(id: c_int) -> TimestampTz;
+
+    // miscadmin.h
+    pub(super) fn ProcessInterrupts();
 
     // utils/guc.h
     pub(super) fn NewGUCNestLevel() -> c_int;

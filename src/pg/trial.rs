@@ -12,17 +12,23 @@ use core::ffi::{c_char, c_int};
 use engine::decision::HintSet;
 use pgrx::pg_sys;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Set by the timer.
-static IS_OVERDUE: AtomicBool = AtomicBool::new(false);
+/// Why the timer ended the trial, if it did.
+static ENDED_BY: AtomicU8 = AtomicU8::new(NOTHING);
 /// When the time is over, in PostgreSQL's microseconds.
 static DEADLINE: AtomicI64 = AtomicI64::new(0);
 /// Users' statements begun before the trial, or [`NO_MATTER`].
 static LOAD_BEFORE: AtomicU64 = AtomicU64::new(NO_MATTER);
 
 const NO_MATTER: u64 = u64::MAX;
+
+const NOTHING: u8 = 0;
+const TIME: u8 = 1;
+const LOAD: u8 = 2;
+/// What the timer sets PostgreSQL's flag to: true, and not what a user's cancel sets it to.
+const OUR_CANCEL: pg_sys::sig_atomic_t = 2;
 /// Milliseconds between two looks at the load.
 const TICK_MS: c_int = 100;
 
@@ -37,7 +43,7 @@ thread_local! {
 pub(crate) enum Ended {
     /// All its rows are there; milliseconds it took.
     Completed(f64),
-    /// Its time was over; milliseconds it had.
+    /// Its time was over, or the statement's was; milliseconds it had.
     CutOff(f64),
     /// Load returned.
     Stopped,
@@ -61,9 +67,34 @@ pub(super) struct Attempt {
 }
 
 /// Whether a trial may begin here: none is under way, nor is a parallel plan.
+///
+/// Not on a standby, where a conflict with recovery ends a session that is in a subtransaction, not only its statement;
+/// nor in a serializable transaction, whose predicate locks outlive the subtransaction that took them.
 pub(crate) fn is_possible() -> bool {
-    // SAFETY: reads the state of the transaction.
-    !IS_RUNNING.get() && unsafe { pg_sys::IsTransactionState() && !pg_sys::IsInParallelMode() }
+    // SAFETY: reads the state of the transaction and of the server.
+    !IS_RUNNING.get()
+        && unsafe {
+            pg_sys::IsTransactionState()
+                && !pg_sys::IsInParallelMode()
+                && pg_sys::XactIsoLevel < pg_sys::XACT_SERIALIZABLE as c_int
+                && !pg_sys::RecoveryInProgress()
+        }
+}
+
+/// Whether the time limits of the statement and its transaction leave this much time.
+pub(crate) fn has_time_for(time_ms: f64) -> bool {
+    // SAFETY: reads timers and the clock.
+    unsafe {
+        let end = pg_sys::GetCurrentTimestamp() + (time_ms.clamp(0.0, 1e9) * 1000.0) as i64;
+        time_limits().all(|limit| raw::get_timeout_finish_time(limit) > end)
+    }
+}
+
+/// The timers of users' time limits that run.
+fn time_limits() -> impl Iterator<Item = c_int> {
+    // SAFETY: reads a timer.
+    let is_active = |limit: &c_int| unsafe { raw::get_timeout_active(*limit) };
+    compat::TIME_LIMITS.iter().copied().filter(is_active)
 }
 
 /// Runs a plan with a way back.
@@ -74,6 +105,7 @@ pub(crate) fn is_possible() -> bool {
 pub(super) unsafe fn run(attempt: Attempt) -> Ended {
     let begun = Instant::now();
     let execution = Cell::new(core::ptr::null_mut());
+    let time_limits_before = time_limits().count();
     let work = || {
         // SAFETY: by the caller's promise; errors jump out to the subtransaction.
         unsafe {
@@ -85,19 +117,22 @@ pub(super) unsafe fn run(attempt: Attempt) -> Ended {
     let failed = |sqlstate| {
         // SAFETY: the timer is ours.
         unsafe { disarm() };
-        let is_overdue = IS_OVERDUE.load(Ordering::Relaxed) && sqlstate == QUERY_CANCELED;
+        // A time limit that is over has no timer any more; it comes first.
+        let is_canceled = sqlstate == QUERY_CANCELED && time_limits().count() == time_limits_before;
+        let ended_by = ENDED_BY.load(Ordering::Relaxed);
+        let is_ours = is_canceled && ended_by != NOTHING;
         let took_ms = milliseconds(begun);
-        let ended = match is_overdue {
-            true if took_ms < attempt.limit_ms => Ended::Stopped,
-            true => Ended::CutOff(took_ms),
-            false => Ended::Failed(took_ms),
+        let ended = match ended_by {
+            LOAD if is_ours => Ended::Stopped,
+            _ if is_for_the_user(sqlstate) => Ended::CutOff(took_ms),
+            _ => Ended::Failed(took_ms),
         };
         let query: *mut pg_sys::QueryDesc = execution.get();
         // SAFETY: the memory of the execution is there until the subtransaction is rolled back.
         if !query.is_null() && unsafe { !(*query).planstate.is_null() } {
             guarded((), || hooks::trial::ended(query, ended));
         }
-        (ended, is_overdue)
+        (ended, is_ours)
     };
     // SAFETY: by the caller's promise.
     match unsafe { in_subtransaction(work, failed) } {
@@ -135,8 +170,8 @@ unsafe fn in_subtransaction<R: Copy, E: Copy>(
     unsafe {
         let context = pg_sys::CurrentMemoryContext;
         let owner = pg_sys::CurrentResourceOwner;
-        IS_RUNNING.set(true);
         raw::BeginInternalSubTransaction(core::ptr::null());
+        IS_RUNNING.set(true);
         pg_sys::MemoryContextSwitchTo(context);
         // Ends with the subtransaction.
         pg_sys::XactReadOnly = true;
@@ -221,7 +256,7 @@ unsafe fn execute(attempt: &Attempt, execution: &Cell<*mut pg_sys::QueryDesc>, b
 
 /// Starts the timer, which ticks until the time is over.
 unsafe fn arm(limit_ms: f64, stops_on_load: bool) {
-    IS_OVERDUE.store(false, Ordering::Relaxed);
+    ENDED_BY.store(NOTHING, Ordering::Relaxed);
     let load = if stops_on_load {
         counters::user_statements()
     } else {
@@ -246,11 +281,13 @@ unsafe fn arm(limit_ms: f64, stops_on_load: bool) {
 
 unsafe fn disarm() {
     if let Some(timer) = TIMER.get() {
-        // SAFETY: registered above. What the timer asked for too late must not end what comes next.
+        // SAFETY: registered above. What the timer asked for too late must not end what comes next; what a user asked for
+        // must.
         unsafe {
             raw::disable_timeout(timer, false);
-            if IS_OVERDUE.load(Ordering::Relaxed) {
-                (&raw mut pg_sys::QueryCancelPending).write_volatile(0);
+            let flag = &raw mut pg_sys::QueryCancelPending;
+            if flag.read_volatile() == OUR_CANCEL {
+                flag.write_volatile(0);
             }
         };
     }
@@ -269,8 +306,8 @@ unsafe extern "C-unwind" fn tick() {
         if (&raw const pg_sys::QueryCancelPending).read_volatile() != 0 {
             return;
         }
-        IS_OVERDUE.store(true, Ordering::Relaxed);
-        (&raw mut pg_sys::QueryCancelPending).write_volatile(1);
+        ENDED_BY.store(if is_over { TIME } else { LOAD }, Ordering::Relaxed);
+        (&raw mut pg_sys::QueryCancelPending).write_volatile(OUR_CANCEL);
         (&raw mut pg_sys::InterruptPending).write_volatile(1);
         pg_sys::SetLatch(pg_sys::MyLatch);
     }

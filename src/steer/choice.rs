@@ -1,5 +1,6 @@
 //! What a statement is planned with, and what is tried beside it.
 
+use crate::hooks::trial::is_in_time;
 use crate::pg::catalog;
 use crate::pg::{hint_set, statement, trial};
 use crate::settings;
@@ -87,6 +88,8 @@ fn first_sight(parse: *mut pg_sys::Query, has_forms: bool, corrects: bool) -> Ch
     let stock = Chosen::forced(Decision::STOCK);
     let cutoff = corrections::newest();
     let corrects = corrects && cutoff > 0;
+    // Forms are planned with a way back, too.
+    let has_forms = has_forms && trial::is_possible();
     let may = (has_forms || corrects)
         && !guards::is_suspended(&guards::get(catalog::database()))
         && !(statement::locks_rows(parse) || statement::is_volatile(parse));
@@ -122,6 +125,7 @@ fn next_trial(evidence: &StatementEvidence, has_forms: bool, guard: &Guard) -> O
     guards::budget(guard, settings::explore_budget())
         .allows(trial.limit_ms)
         .then_some(trial)
+        .filter(|trial| is_in_time(trial.limit_ms))
 }
 
 /// What may be tried with a class.

@@ -6,7 +6,7 @@ use crate::observe::knowledge;
 use crate::pg::dream::{self, Stored};
 use crate::pg::kept_plan::KeptPlan;
 use crate::pg::trial::{self, Ended};
-use crate::pg::{background_worker, catalog, interrupts};
+use crate::pg::{background_worker, catalog, interrupts, plan_tree};
 use crate::settings;
 use crate::shmem::{corrections, guards, statements};
 use crate::steer::choice;
@@ -160,6 +160,15 @@ enum Attempted {
     Stopped,
 }
 
+/// Ends a trial, also when what is for the user ended it.
+struct Finish;
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        hooks::trial::finish();
+    }
+}
+
 fn attempt(stored: &Stored, trial: &Trial, left: Duration, stops_on_load: bool) -> Attempted {
     let Some(planned) = dream::plan(stored, trial.decision) else {
         return Attempted::Impossible;
@@ -167,7 +176,7 @@ fn attempt(stored: &Stored, trial: &Trial, left: Duration, stops_on_load: bool) 
     let Some(remembered) = knowledge::find(planned.token) else {
         return Attempted::Impossible;
     };
-    if remembered.statement.class != stored.class {
+    if remembered.statement.class != stored.class || plan_tree::reads_foreign_tables(planned.plan) {
         return Attempted::Impossible;
     }
     let evidence = statements::get(stored.class)
@@ -185,9 +194,8 @@ fn attempt(stored: &Stored, trial: &Trial, left: Duration, stops_on_load: bool) 
     let hints = remembered.decision.hints;
     let kept = KeptPlan::of(planned.plan);
     hooks::trial::begin(kept, Rc::clone(&remembered), limit_ms);
-    let ended = dream::run(stored, planned, hints, limit_ms, stops_on_load);
-    hooks::trial::finish();
-    match ended {
+    let _finish = Finish;
+    match dream::run(stored, planned, hints, limit_ms, stops_on_load) {
         Ended::Stopped => Attempted::Stopped,
         _ => Attempted::Ran,
     }
