@@ -14,6 +14,7 @@ pub(crate) mod hint_set;
 pub(crate) mod kept_plan;
 pub(crate) mod trial;
 mod foreground;
+mod explain;
 pub(crate) mod dream;
 pub(crate) mod hook_point;
 pub(crate) mod ereport;

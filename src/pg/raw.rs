@@ -107,6 +107,19 @@ unsafe extern "C-unwind" {
     pub(super) fn enable_timeout_at(id: c_int, at: TimestampTz);
     pub(super) fn disable_timeout(id: c_int, keep_indicator: bool);
 
+    // commands/explain.h
+    pub(super) fn ExplainPropertyText(
+        label: *const c_char,
+        value: *const c_char,
+        state: *mut pgrx::pg_sys::ExplainState,
+    );
+    pub(super) fn ExplainCloseGroup(
+        kind: *const c_char,
+        label: *const c_char,
+        is_labeled: bool,
+        state: *mut pgrx::pg_sys::ExplainState,
+    );
+
     // utils/guc.h
     pub(super) fn NewGUCNestLevel() -> c_int;
     pub(super) fn AtEOXact_GUC(is_commit: bool, level: c_int);

@@ -11,7 +11,6 @@ use crate::plan::read;
 use crate::steer::rows::{self, Learned};
 use crate::{settings, shmem};
 use engine::attention::{AttentionScores, Choice};
-use engine::decision::HintSet;
 use engine::embedding::PlanEmbedding;
 use engine::{Drawing, OperatorId, QueryDag};
 use pgrx::iter::TableIterator;
@@ -308,13 +307,8 @@ fn decision(planned: &Planned) -> String {
         .map(|known| known.evidence)
         .unwrap_or_default();
     let choice = known.choose();
-    let plan = match (remembered.corrected, remembered.decision.hints) {
-        (0, HintSet::NONE) => "stock plan".to_owned(),
-        (0, hints) => hints.describe(),
-        (corrected, HintSet::NONE) => format!("{corrected} row estimates corrected"),
-        (corrected, hints) => format!("{corrected} row estimates corrected, {}", hints.describe()),
-    };
-    format!("{plan} ({}: {})", choice.state.name(), choice.reason.text())
+    let (state, reason) = (choice.state.name(), choice.reason.text());
+    format!("{} ({state}: {reason})", remembered.describe())
 }
 
 fn as_text(planned: &Planned) -> String {
