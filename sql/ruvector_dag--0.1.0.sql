@@ -366,12 +366,34 @@ COMMENT ON FUNCTION @extschema@.dag_explain(text, text) IS
 CREATE FUNCTION @extschema@.dag_decisions(
     OUT queryid bigint, OUT class bigint, OUT userid oid, OUT decision text, OUT state text,
     OUT baseline_ms double precision, OUT baseline_runs bigint, OUT current_ms double precision,
-    OUT current_runs bigint, OUT plans_tried bigint, OUT calls bigint, OUT saved_ms double precision,
-    OUT lost_ms double precision, OUT reason text)
+    OUT current_runs bigint, OUT confidence double precision, OUT plans_tried bigint, OUT tried jsonb,
+    OUT calls bigint, OUT saved_ms double precision, OUT lost_ms double precision, OUT reason text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'dag_decisions_wrapper'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100 ROWS 1000;
 COMMENT ON FUNCTION @extschema@.dag_decisions() IS 'What is decided for each statement class of this database, and why';
+
+CREATE FUNCTION @extschema@.dag_savings(
+    OUT scope text, OUT queryid bigint, OUT class bigint, OUT userid oid, OUT calls bigint,
+    OUT saved_ms double precision, OUT lost_ms double precision, OUT trials bigint, OUT trial_ms double precision,
+    OUT idle_trial_ms double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_savings_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100 ROWS 1000;
+COMMENT ON FUNCTION @extschema@.dag_savings() IS
+    'Time that decisions saved and lost against stock plans, in this database and per statement class';
+
+CREATE FUNCTION @extschema@.dag_pin_decision(class bigint, decision text DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'dag_pin_decision_wrapper'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
+COMMENT ON FUNCTION @extschema@.dag_pin_decision(bigint, text) IS
+    'Keeps a decision for a statement class, the one in use by default';
+
+CREATE FUNCTION @extschema@.dag_unpin_decision(class bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'dag_unpin_decision_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100;
+COMMENT ON FUNCTION @extschema@.dag_unpin_decision(bigint) IS
+    'Leaves the decision for a statement class to what is measured';
 
 CREATE FUNCTION @extschema@.dag_learn_now(
     OUT patterns_updated bigint, OUT new_clusters bigint, OUT ewc_constraints_updated bigint,
@@ -667,4 +689,5 @@ REVOKE EXECUTE ON FUNCTION @extschema@.dag_store_pattern(real[], jsonb, double p
     @extschema@.dag_export_state(), @extschema@.dag_import_state(bytea), @extschema@.dag_dream(interval) FROM PUBLIC;
 
 -- What changes learning is for superusers and whom they grant it to: it runs with the owner's rights on the tables.
-REVOKE EXECUTE ON FUNCTION @extschema@.dag_learn_now(), @extschema@.dag_reset_learning(boolean, boolean) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION @extschema@.dag_learn_now(), @extschema@.dag_reset_learning(boolean, boolean),
+    @extschema@.dag_pin_decision(bigint, text), @extschema@.dag_unpin_decision(bigint) FROM PUBLIC;

@@ -45,6 +45,16 @@ pub(crate) fn pattern_not_found(pattern: i64) -> Report {
     }
 }
 
+/// No statement class of this database has this number.
+pub(crate) fn unknown_class(class: i64) -> Report {
+    Report {
+        sqlstate: sqlstate(b"42704"),
+        message: format!("there is no statement class {class}"),
+        detail: None,
+        hint: Some("dag_decisions() shows all of this database.".to_owned()),
+    }
+}
+
 /// An argument must not be NULL.
 pub(crate) fn null_argument(name: &str) -> Report {
     Report {

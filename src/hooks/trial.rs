@@ -8,7 +8,8 @@ use crate::pg::kept_plan::KeptPlan;
 use crate::pg::trial::Ended;
 use crate::pg::{catalog, plan_state, plan_tree};
 use crate::settings;
-use crate::shmem::{counters, guards, statements};
+use crate::shmem::guards::{self, TrialCost};
+use crate::shmem::{counters, statements};
 use engine::decision::HintSet;
 use pgrx::pg_sys;
 use std::cell::RefCell;
@@ -27,6 +28,8 @@ struct Tried {
     remembered: Rc<Remembered>,
     limit_ms: f64,
     best_ms: Option<f64>,
+    /// Nobody waits for it.
+    is_idle: bool,
 }
 
 thread_local! {
@@ -59,6 +62,7 @@ pub(crate) fn keep(
         remembered: Rc::new(remembered),
         limit_ms,
         best_ms,
+        is_idle: false,
     };
     PENDING.set(Some(Pending { token, tried }));
 }
@@ -88,6 +92,7 @@ pub(crate) fn begin(plan: KeptPlan, remembered: Rc<Remembered>, limit_ms: f64, b
         remembered,
         limit_ms,
         best_ms,
+        is_idle: true,
     }));
 }
 
@@ -96,16 +101,21 @@ pub(crate) fn finish() {
     drop(RUNNING.take());
 }
 
-fn running() -> Option<(Rc<Remembered>, f64, Option<f64>)> {
+fn running() -> Option<Rc<Remembered>> {
+    RUNNING.with_borrow(|tried| tried.as_ref().map(|tried| Rc::clone(&tried.remembered)))
+}
+
+/// The limit of the trial under way, the best latency known before, and whether nobody waits.
+fn terms() -> Option<(f64, Option<f64>, bool)> {
     RUNNING.with_borrow(|tried| {
         let tried = tried.as_ref()?;
-        Some((Rc::clone(&tried.remembered), tried.limit_ms, tried.best_ms))
+        Some((tried.limit_ms, tried.best_ms, tried.is_idle))
     })
 }
 
 /// Before the trial is started.
 pub(crate) fn before_start(query: *mut pg_sys::QueryDesc) {
-    if let Some((remembered, ..)) = running()
+    if let Some(remembered) = running()
         && remembered.facts.is_parallel
     {
         plan_state::count_rows(query);
@@ -114,7 +124,7 @@ pub(crate) fn before_start(query: *mut pg_sys::QueryDesc) {
 
 /// After the trial was started.
 pub(crate) fn started(query: *mut pg_sys::QueryDesc) {
-    if let Some((remembered, ..)) = running()
+    if let Some(remembered) = running()
         && !remembered.facts.is_parallel
     {
         plan_state::count_nodes(query, &learn::wanted_counts(&remembered));
@@ -123,8 +133,12 @@ pub(crate) fn started(query: *mut pg_sys::QueryDesc) {
 
 /// The trial ended, one way or the other: it is learned from.
 pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
-    let Some((remembered, limit_ms, best_ms)) = running() else {
+    let (Some(remembered), Some((limit_ms, best_ms, is_idle))) = (running(), terms()) else {
         return;
+    };
+    let cost = |took_ms: f64, lost_ms: f64| match is_idle {
+        true => TrialCost::Idle(took_ms),
+        false => TrialCost::Waited(lost_ms),
     };
     counters::add_trials_run(1);
     let decision = remembered.decision;
@@ -136,7 +150,8 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
             learn::from_execution(query, &watch, true);
             if let Some(best_ms) = best_ms {
                 let lost_ms = (took_ms - best_ms).max(0.0);
-                guards::note_trial(database, decision, (took_ms / best_ms, false), lost_ms);
+                let cost = cost(took_ms, lost_ms);
+                guards::note_trial(database, decision, (took_ms / best_ms, false), cost);
             }
         }
         Ended::CutOff(took_ms) => {
@@ -144,7 +159,8 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
             watch.elapsed_ms = took_ms;
             learn::from_cancelled(query, &watch);
             if let Some(best_ms) = best_ms {
-                guards::note_trial(database, decision, (limit_ms / best_ms, true), took_ms);
+                let cost = cost(took_ms, took_ms);
+                guards::note_trial(database, decision, (limit_ms / best_ms, true), cost);
             }
         }
         Ended::Stopped => {}

@@ -11,6 +11,7 @@ mod evidence;
 pub mod hints;
 mod lifecycle;
 mod plan_evidence;
+mod review;
 pub mod sequential;
 mod trial;
 
