@@ -395,6 +395,42 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100;
 COMMENT ON FUNCTION @extschema@.dag_unpin_decision(bigint) IS
     'Leaves the decision for a statement class to what is measured';
 
+CREATE FUNCTION @extschema@.dag_suggest_optimizations(query text,
+    OUT suggestion_id integer, OUT category text, OUT description text, OUT expected_improvement double precision,
+    OUT implementation_sql text, OUT confidence double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_suggest_optimizations_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 5;
+COMMENT ON FUNCTION @extschema@.dag_suggest_optimizations(text) IS
+    'Indexes, statistics and settings that may help a statement, each with the evidence for it';
+
+CREATE FUNCTION @extschema@.dag_rewrite_query(query text) RETURNS text
+AS 'MODULE_PATHNAME', 'dag_rewrite_query_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_rewrite_query(text) IS
+    'A statement with the decision for it as hints of pg_hint_plan and as settings, in a comment';
+
+CREATE FUNCTION @extschema@.dag_summarize(query text,
+    OUT bottleneck_count integer, OUT suggested_mechanism text, OUT estimated_improvement double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_summarize_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_summarize(text) IS
+    'A statement''s bottlenecks, the mechanism that weighs its plan, and the share of its latency that a decision saves';
+
+CREATE FUNCTION @extschema@.dag_bulk_analyze(queries text[],
+    OUT query_index integer, OUT bottleneck_count integer, OUT suggested_mechanism text,
+    OUT estimated_improvement double precision)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 10
+BEGIN ATOMIC
+    SELECT q.number::integer, s.bottleneck_count, s.suggested_mechanism, s.estimated_improvement
+    FROM unnest(queries) WITH ORDINALITY AS q (query, number), @extschema@.dag_summarize(q.query) AS s
+    ORDER BY q.number;
+END;
+COMMENT ON FUNCTION @extschema@.dag_bulk_analyze(text[]) IS
+    'What dag_summarize says of each of some statements';
+
 CREATE FUNCTION @extschema@.dag_learn_now(
     OUT patterns_updated bigint, OUT new_clusters bigint, OUT ewc_constraints_updated bigint,
     OUT cycle_time_ms double precision, OUT statements_updated bigint, OUT trajectories_written bigint)

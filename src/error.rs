@@ -55,6 +55,16 @@ pub(crate) fn unknown_class(class: i64) -> Report {
     }
 }
 
+/// Our own SQL failed.
+pub(crate) fn internal(error: pgrx::spi::Error) -> Report {
+    Report {
+        sqlstate: sqlstate(b"XX000"),
+        message: format!("ruvector_dag could not read the catalog: {error}"),
+        detail: None,
+        hint: None,
+    }
+}
+
 /// An argument must not be NULL.
 pub(crate) fn null_argument(name: &str) -> Report {
     Report {

@@ -258,7 +258,16 @@ pub(super) unsafe fn explain_one_query(request: super::explain::Request) {
         } else {
             core::ptr::null()
         };
-        ExplainOnePlan(planned, into, state, text, params, environment, &raw const took, buffers);
+        ExplainOnePlan(
+            planned,
+            into,
+            state,
+            text,
+            params,
+            environment,
+            &raw const took,
+            buffers,
+        );
     }
 }
 
@@ -349,6 +358,28 @@ pub(super) unsafe fn analyze_and_rewrite(
     // SAFETY: by the caller's promise.
     unsafe {
         pg_analyze_and_rewrite_fixedparams(statement, text, core::ptr::null(), 0, core::ptr::null_mut())
+    }
+}
+
+/// What an operator is in a B-tree: 1 less, 2 at most, 3 equal, 4 at least, 5 greater; other numbers, or `None`, for what
+/// an index does not serve. Access methods have comparisons in common since 18, with the same numbers.
+pub(super) fn btree_strategy(operator: pg_sys::Oid) -> Option<u32> {
+    // SAFETY: a catalog lookup; the list and its elements are palloc'ed.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        {
+            let found = pg_sys::get_op_btree_interpretation(operator);
+            super::list::pointers::<pg_sys::OpBtreeInterpretation>(found)
+                .next()
+                .and_then(|meaning| u32::try_from((*meaning).strategy).ok())
+        }
+        #[cfg(feature = "pg18")]
+        {
+            let found = pg_sys::get_op_index_interpretation(operator);
+            super::list::pointers::<pg_sys::OpIndexInterpretation>(found)
+                .next()
+                .and_then(|meaning| u32::try_from((*meaning).cmptype).ok())
+        }
     }
 }
 

@@ -37,4 +37,5 @@ pub(crate) mod plan_tree;
 pub(crate) mod node_runs;
 pub(crate) mod plan_state;
 pub(crate) mod operators;
+pub(crate) mod columns;
 pub(crate) mod query_text;

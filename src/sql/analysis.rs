@@ -143,6 +143,11 @@ pub(super) fn weigh(query: &str, mechanism: &str) -> Result<Weighed, Report> {
 }
 
 impl Weighed {
+    /// What it was made of.
+    pub(super) fn planned(&self) -> &Planned {
+        &self.planned
+    }
+
     /// An operator's share of the plan's cost, in [0, 1].
     pub(super) fn share_of_cost(&self, id: OperatorId) -> f64 {
         let total: f64 = self.dag.nodes().map(|node| self.dag.self_cost(node.id)).sum();

@@ -22,3 +22,4 @@ mod trajectories;
 mod patterns;
 mod state;
 mod decisions;
+mod advice;

@@ -116,8 +116,16 @@ mod tests {
     #[test]
     fn a_plan_that_is_much_faster_is_surely_faster() {
         let evidence = evidence(20.0);
-        assert!(evidence.confidence().is_some_and(|sure| (0.95..1.0).contains(&sure)));
-        assert!(evidence.improvement().is_some_and(|saved| (saved - 0.8).abs() < 1e-6));
+        assert!(
+            evidence
+                .confidence()
+                .is_some_and(|sure| (0.95..1.0).contains(&sure))
+        );
+        assert!(
+            evidence
+                .improvement()
+                .is_some_and(|saved| (saved - 0.8).abs() < 1e-6)
+        );
     }
 
     #[test]
