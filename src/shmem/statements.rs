@@ -63,6 +63,14 @@ pub(crate) fn dismiss(class: u64, shape: u64) {
     change(class, |statement| statement.evidence.dismiss(shape));
 }
 
+/// Changes what the owner says about a class, which is then written down.
+pub(crate) fn review(class: u64, review: impl FnOnce(&mut StatementEvidence)) {
+    change(class, |statement| {
+        review(&mut statement.evidence);
+        statement.dirty = 1;
+    });
+}
+
 fn change(class: u64, change: impl FnOnce(&mut Statement)) {
     let Some(shared) = shared() else { return };
     shared.statements.update(class, |known| match known {

@@ -61,9 +61,14 @@ impl Viewer {
         }
     }
 
+    /// Whether what this user ran is the viewer's own, or all is shown.
+    pub(super) fn sees_user(&self, user: u32) -> bool {
+        self.sees_all || user == self.user
+    }
+
     /// Whether a statement class is the viewer's own, or all are shown.
     pub(super) fn sees(&self, class: u64) -> bool {
-        self.sees_all || statements::get(class).is_some_and(|known| known.user == self.user)
+        self.sees_all || statements::get(class).is_some_and(|known| self.sees_user(known.user))
     }
 }
 
