@@ -70,7 +70,17 @@ fn through_the_engine_the_first_workload_is_kept_though_none_of_its_executions_a
             retained(&without)
         );
         assert!(retained(&with) >= 0.8, "seed {seed}: {:?}", with.of_first);
-        assert!(retained(&without) < 0.5, "seed {seed}: {:?}", without.of_first);
+        // Without, at least a tenth less of the gain is left, and five times the error.
+        assert!(
+            retained(&without) + 0.1 < retained(&with),
+            "seed {seed}: {:?}",
+            without.of_first
+        );
+        assert!(
+            without.of_first[4] > 5.0 * with.of_first[4],
+            "seed {seed}: {:?}",
+            without.of_first
+        );
         // Boundaries are noticed, all of them and no others.
         assert_eq!((with.tasks, without.tasks), (4, 4), "seed {seed}");
         // It is not kept by learning nothing else.

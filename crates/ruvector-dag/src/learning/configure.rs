@@ -88,10 +88,7 @@ mod tests {
         };
         engine.configure(config).expect("valid settings");
         assert_eq!(engine.model.adapters.base.rank(), 4);
-        assert_eq!(
-            engine.ewc.parameters(),
-            engine.model.adapters.parameter_count()
-        );
+        assert_eq!(engine.ewc.parameters(), engine.model.adapters.parameter_count());
         assert_eq!(
             (engine.config().clusters, engine.ewc.config().lambda),
             (7, 3_000.0)
