@@ -94,8 +94,7 @@ impl DagSonaEngine {
         }
         let ewc = self.model.mechanisms.ewc.then_some(&mut self.ewc);
         let rate = self.config.micro_learning_rate;
-        let is_kept = self.model.train_readout(trajectories, ewc, rate, || false);
-        is_kept
+        self.model.train_readout(trajectories, ewc, rate, || false)
     }
 
     /// Turns trajectories into patterns; answers how many.
