@@ -77,7 +77,7 @@ SELECT ruvector.dag_bulk_record_trajectories(NULL) IS NULL AS is_null;
 SELECT ruvector.dag_estimate(NULL);
 \set VERBOSITY sqlstate
 SELECT ruvector.dag_prewarm_patterns('{no statement}');
-SELECT ruvector.dag_prewarm_patterns(ARRAY[NULL]::text[]);
+SELECT patterns_loaded > 0 AS loaded, cache_hit_rate FROM ruvector.dag_prewarm_patterns(ARRAY[NULL]::text[]);
 SELECT ruvector.dag_trajectory_trends('0 seconds');
 SELECT ruvector.dag_bulk_record_trajectories(ARRAY[NULL]::jsonb[]);
 SELECT ruvector.dag_estimate('');
