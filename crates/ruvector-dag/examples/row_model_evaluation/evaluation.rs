@@ -35,59 +35,83 @@ pub(crate) enum Training {
     OwnPlan,
 }
 
+/// Threads that groups are divided among.
+const THREADS: usize = 4;
+
 /// Holds each group out of what is learned, and predicts those of its statements that are tested.
 pub(crate) fn evaluate<P: Predictor>(
     cases: &[Case],
     groups: &[BTreeSet<u64>],
     training: Training,
-    is_tested: &dyn Fn(u64) -> bool,
-    make: &dyn Fn() -> P,
+    is_tested: &(dyn Fn(u64) -> bool + Sync),
+    make: &(dyn Fn() -> P + Sync),
 ) -> Vec<Tested> {
-    let mut tested = Vec::new();
     let is_of_interest = |group: &&BTreeSet<u64>| group.iter().any(|&statement| is_tested(statement));
-    for held_out in groups.iter().filter(is_of_interest) {
-        let is_used = |case: &&Case| match training {
-            Training::All => !held_out.contains(&case.statement),
-            Training::Executed => case.executed && !held_out.contains(&case.statement),
-            Training::OwnPlan => case.executed,
-        };
-        let mut predictor = make();
-        let used: Vec<&Case> = cases.iter().filter(is_used).collect();
-        for execution in used.chunk_by(|left, right| left.statement == right.statement) {
-            predictor.learn(execution);
-        }
-        let texts = |text: fn(&Case) -> &str| used.iter().map(|case| text(case)).collect::<HashSet<_>>();
-        let known = [
-            (
-                texts(|case| &case.whole),
-                (|case| &case.whole) as fn(&Case) -> &str,
-            ),
-            (texts(|case| &case.clauses), |case| &case.clauses),
-            (texts(|case| &case.graph), |case| &case.graph),
-        ];
-        let is_asked = |case: &&Case| held_out.contains(&case.statement) && is_tested(case.statement);
-        for case in cases.iter().filter(is_asked) {
-            if training == Training::OwnPlan && case.executed {
-                continue;
-            }
-            let predicted = predictor.predict(case);
-            let novelty = known.iter().position(|(texts, text)| texts.contains(text(case)));
-            let held = predicted.interval.map(|(lower, upper)| {
-                // To the last digits the planner shows: whole rows.
-                let is_held = (lower - 1e-9..=upper + 1e-9).contains(&case.log_actual());
-                (is_held, upper - lower)
-            });
-            tested.push(Tested {
-                joins: case.joins(),
-                novelty: novelty.unwrap_or(known.len()),
-                error: (predicted.log_rows - case.log_actual()).abs(),
-                stock_error: (case.sub_join.log_estimate() - case.log_actual()).abs(),
-                held,
-                known: predicted.known,
-            });
-        }
+    let groups: Vec<&BTreeSet<u64>> = groups.iter().filter(is_of_interest).collect();
+    let of_share = |groups: &[&BTreeSet<u64>]| -> Vec<Tested> {
+        let held_out = groups.iter();
+        held_out
+            .flat_map(|group| evaluate_one(cases, group, training, is_tested, make()))
+            .collect()
+    };
+    std::thread::scope(|scope| {
+        let shares = groups.chunks(groups.len().div_ceil(THREADS).max(1));
+        let threads: Vec<_> = shares.map(|share| scope.spawn(move || of_share(share))).collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("no panic in a predictor"))
+            .collect()
+    })
+}
+
+fn evaluate_one(
+    cases: &[Case],
+    held_out: &BTreeSet<u64>,
+    training: Training,
+    is_tested: &dyn Fn(u64) -> bool,
+    mut predictor: impl Predictor,
+) -> Vec<Tested> {
+    let is_used = |case: &&Case| match training {
+        Training::All => !held_out.contains(&case.statement),
+        Training::Executed => case.executed && !held_out.contains(&case.statement),
+        Training::OwnPlan => case.executed,
+    };
+    let used: Vec<&Case> = cases.iter().filter(is_used).collect();
+    for execution in used.chunk_by(|left, right| left.statement == right.statement) {
+        predictor.learn(execution);
     }
-    tested
+    let texts = |text: fn(&Case) -> &str| used.iter().map(|case| text(case)).collect::<HashSet<_>>();
+    let known = [
+        (
+            texts(|case| &case.whole),
+            (|case| &case.whole) as fn(&Case) -> &str,
+        ),
+        (texts(|case| &case.clauses), |case| &case.clauses),
+        (texts(|case| &case.graph), |case| &case.graph),
+    ];
+    let is_asked = |case: &&Case| {
+        held_out.contains(&case.statement)
+            && is_tested(case.statement)
+            && !(training == Training::OwnPlan && case.executed)
+    };
+    let judge = |case: &Case| {
+        let predicted = predictor.predict(case);
+        let novelty = known.iter().position(|(texts, text)| texts.contains(text(case)));
+        let held = predicted.interval.map(|(lower, upper)| {
+            // To the last digits the planner shows: whole rows.
+            let is_held = (lower - 1e-9..=upper + 1e-9).contains(&case.log_actual());
+            (is_held, upper - lower)
+        });
+        Tested {
+            joins: case.joins(),
+            novelty: novelty.unwrap_or(known.len()),
+            error: (predicted.log_rows - case.log_actual()).abs(),
+            stock_error: (case.sub_join.log_estimate() - case.log_actual()).abs(),
+            held,
+            known: predicted.known,
+        }
+    };
+    cases.iter().filter(is_asked).map(judge).collect()
 }
 
 fn quantile(mut numbers: Vec<f64>, share: f64) -> f64 {

@@ -47,6 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect();
     let (chosen, loss) = tuning::tuned(&even);
     println!("chosen on even statements, mean log q-error {loss:.4}: {chosen:?}");
+    let of_default = tuning::loss(&even, RowModelConfig::default());
+    println!("the default, mean log q-error of even statements {of_default:.4}");
 
     let models = models(chosen);
     let per_statement = statements(&cases);

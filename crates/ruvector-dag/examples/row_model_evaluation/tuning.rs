@@ -2,15 +2,24 @@
 
 use crate::cases::{Case, statements};
 use crate::evaluation::{Training, evaluate, is_new_join};
-use ruvector_dag::cardinality::{PriorVariances, RowModel, RowModelConfig};
+use ruvector_dag::cardinality::{PriorVariances, RowModel, RowModelConfig, hash_words};
 
 /// What is chosen: the four variances of [`PriorVariances`], the noise, the noise added per join.
 type Numbers = [f64; 6];
 
-/// Where the search starts: nothing is known.
-const START: Numbers = [0.2, 0.2, 0.2, 0.2, 0.02, 0.02];
-/// By how much a number is changed, coarsely first.
-const FACTORS: [f64; 3] = [8.0, 3.0, 1.5];
+/// The least and the greatest of each that are tried.
+const RANGES: [(f64, f64); 6] = [
+    (0.01, 2.0),
+    (0.01, 2.0),
+    (0.01, 2.0),
+    (0.01, 2.0),
+    (0.001, 0.1),
+    (0.01, 1.0),
+];
+/// Random tries.
+const DRAWS: u64 = 32;
+/// By how much a number of the best try is changed afterwards.
+const FACTOR: f64 = 1.6;
 
 fn config(numbers: &Numbers) -> RowModelConfig {
     let [clause, edge, edge_clause, class, noise, noise_per_join] = *numbers;
@@ -27,9 +36,18 @@ fn config(numbers: &Numbers) -> RowModelConfig {
     }
 }
 
+/// Log-uniform in the ranges, by number.
+fn draw(number: u64) -> Numbers {
+    let mut place = 0;
+    RANGES.map(|(least, greatest)| {
+        place += 1;
+        let share = (hash_words([number, place]) >> 11) as f64 / (1u64 << 53) as f64;
+        least * (greatest / least).powf(share)
+    })
+}
+
 /// The mean natural logarithm of the q-error of joins never seen, each statement held out in turn.
-fn loss(cases: &[Case], numbers: &Numbers) -> f64 {
-    let config = config(numbers);
+pub(crate) fn loss(cases: &[Case], config: RowModelConfig) -> f64 {
     let tested = evaluate(cases, &statements(cases), Training::All, &|_| true, &|| {
         RowModel::new(config)
     });
@@ -41,23 +59,21 @@ fn loss(cases: &[Case], numbers: &Numbers) -> f64 {
     errors.iter().sum::<f64>() / errors.len() as f64
 }
 
-/// Coordinate descent: one number after the other is multiplied and divided as long as that helps.
+/// The best of the random tries, then each number multiplied and divided once, where that helps.
 pub(crate) fn tuned(cases: &[Case]) -> (RowModelConfig, f64) {
-    let mut best = START;
-    let mut least = loss(cases, &best);
-    for factor in FACTORS {
-        for number in 0..best.len() {
-            for factor in [factor, 1.0 / factor] {
-                loop {
-                    let mut tried = best;
-                    tried[number] *= factor;
-                    let loss = loss(cases, &tried);
-                    if loss >= least {
-                        break;
-                    }
-                    (best, least) = (tried, loss);
-                }
-            }
+    let (mut best, mut least) = (draw(0), f64::INFINITY);
+    let mut attempt = |tried: Numbers, best: &mut Numbers| {
+        let loss = loss(cases, config(&tried));
+        if loss < least {
+            (*best, least) = (tried, loss);
+        }
+    };
+    (0..DRAWS).for_each(|number| attempt(draw(number), &mut best));
+    for number in 0..best.len() {
+        for factor in [FACTOR, 1.0 / FACTOR] {
+            let mut tried = best;
+            tried[number] *= factor;
+            attempt(tried, &mut best);
         }
     }
     (config(&best), least)
