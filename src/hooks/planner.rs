@@ -87,9 +87,7 @@ fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListIn
     if !statement.has_tables {
         return None;
     }
-    let evidence = shmem::statements::get(statement.class)
-        .map(|known| known.evidence)
-        .unwrap_or_default();
+    let evidence = shmem::statements::evidence(statement.class).unwrap_or_default();
     let mut choice = evidence.choose(shmem::corrections::newest());
     // Another plan may lock rows in another order, or call a volatile function another number of times; a cursor that
     // scrolls is planned for its first rows.

@@ -65,7 +65,7 @@ const SURE: f64 = 0.9;
 
 /// Whether the next execution of a class should count the rows of all nodes.
 pub(crate) fn wants_all_counts(class: u64) -> bool {
-    is_for_all_counts(statements::get(class).map(|known| known.evidence).as_ref())
+    is_for_all_counts(statements::evidence(class).as_ref())
 }
 
 fn is_for_all_counts(evidence: Option<&StatementEvidence>) -> bool {
@@ -80,7 +80,7 @@ pub(crate) fn wants_sub_joins(calls: u64) -> bool {
 
 /// The plan nodes whose rows the next execution should count: all that produce a relation, or those not known yet.
 pub(crate) fn wanted_counts(plan: &Remembered) -> HashSet<i32> {
-    let evidence = statements::get(plan.statement.class).map(|known| known.evidence);
+    let evidence = statements::evidence(plan.statement.class);
     let wants_all = is_for_all_counts(evidence.as_ref());
     let runs = evidence.map_or(0, |evidence| runs_of(&evidence, plan.facts.shape));
     let is_new = runs < TRIED_RUNS;
@@ -111,8 +111,8 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
     let remembered = &watch.remembered;
     let statement = &remembered.statement;
     counters::add_statements_seen(1);
-    let has_evidence = statements::get(statement.class).is_some();
-    if watch.elapsed_ms < settings::min_duration_ms() && !has_evidence {
+    let mut evidence = statements::evidence(statement.class);
+    if watch.elapsed_ms < settings::min_duration_ms() && evidence.is_none() {
         counters::add_statements_too_fast(1);
         session::note(statement.queryid, watch.elapsed_ms);
         return;
@@ -120,15 +120,14 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
     session::note_evidence(statement.queryid);
     let runs = plan_state::read(query, is_complete);
     let executed = Executed::read(query, &runs);
-    let lesson = learn_counts(remembered, &runs, executed.as_ref());
+    let lesson = learn_counts(remembered, &runs, executed.as_ref(), evidence.as_ref());
     if is_complete && !watch.is_timed {
-        let is_first_look =
-            statements::get(statement.class).is_none_or(|known| known.evidence.corrected_runs == 0);
+        let is_first_look = evidence.is_none_or(|evidence| evidence.corrected_runs == 0);
         let learned = lesson.is_news || (is_first_look && lesson.is_surprise);
-        record(watch, Ok(watch.elapsed_ms), learned, lesson.partial());
+        evidence = record(watch, Ok(watch.elapsed_ms), learned, lesson.partial());
     }
     counters::add_statements_learned(1);
-    trajectory::send(executed.as_ref(), watch, &lesson, !is_complete);
+    trajectory::send(executed.as_ref(), watch, &lesson, evidence.as_ref(), !is_complete);
 }
 
 /// Learns from an execution that was cancelled: its plan takes longer than this.
@@ -137,11 +136,16 @@ pub(crate) fn from_cancelled(watch: &Watch) {
     if watch.elapsed_ms < settings::min_duration_ms() || watch.is_timed {
         return;
     }
-    record(watch, Err(watch.elapsed_ms), false, 0);
-    trajectory::send(None, watch, &Lesson::NONE, true);
+    let evidence = record(watch, Err(watch.elapsed_ms), false, 0);
+    trajectory::send(None, watch, &Lesson::NONE, evidence.as_ref(), true);
 }
 
-fn record(watch: &Watch, outcome: Result<f64, f64>, learned: bool, partial: u64) {
+fn record(
+    watch: &Watch,
+    outcome: Result<f64, f64>,
+    learned: bool,
+    partial: u64,
+) -> Option<StatementEvidence> {
     let remembered = &watch.remembered;
     statements::record(&statements::Execution {
         class: remembered.statement.class,
@@ -155,7 +159,7 @@ fn record(watch: &Watch, outcome: Result<f64, f64>, learned: bool, partial: u64)
         outcome,
         learned,
         partial,
-    });
+    })
 }
 
 /// Takes up the counts that are complete, in the order of attention: what is learned first can be applied alone.
@@ -163,6 +167,7 @@ fn learn_counts(
     remembered: &Remembered,
     runs: &HashMap<i32, plan_state::NodeRun>,
     executed: Option<&Executed>,
+    evidence: Option<&StatementEvidence>,
 ) -> Lesson {
     let mut lesson = Lesson::NONE;
     let may_write = !catalog::is_standby();
@@ -173,7 +178,7 @@ fn learn_counts(
     let mut complete: Vec<(&Counted, &plan_state::NodeRun)> = complete.collect();
     let is_unknown = |node: &Counted| rows::learned(&node.subject).is_none();
     if complete.iter().filter(|(node, _)| is_unknown(node)).count() > 1 {
-        sort_by_attention(&mut complete, executed, remembered.statement.class);
+        sort_by_attention(&mut complete, executed, evidence);
     }
     if may_write {
         lesson.counts = sub_joins(&remembered.facts, &complete);
@@ -228,10 +233,10 @@ fn q_error(node: &Counted, run: &plan_state::NodeRun) -> f64 {
 fn sort_by_attention(
     counts: &mut [(&Counted, &plan_state::NodeRun)],
     executed: Option<&Executed>,
-    class: u64,
+    evidence: Option<&StatementEvidence>,
 ) {
     let Some(executed) = executed else { return };
-    let attention = executed.attention(class);
+    let attention = executed.attention(evidence);
     let worth = |(node, run): &(&Counted, &plan_state::NodeRun)| {
         let weight = attention.get(&node.plan_node_id).copied().unwrap_or(0.0);
         -weight * q_error(node, run).ln()

@@ -8,11 +8,11 @@ use crate::pg::plan_state::NodeRun;
 use crate::pg::{catalog, operators};
 use crate::plan;
 use crate::shmem::layout::{PLAN_BYTES, SUB_JOIN_BYTES, Trajectory};
-use crate::shmem::{counters, ring, statements};
+use crate::shmem::{counters, ring};
 use crate::sona::{self, Described};
 use engine::attention::Choice;
 use engine::cardinality::CountedSketch;
-use engine::decision::PlanEvidence;
+use engine::decision::{PlanEvidence, StatementEvidence};
 use engine::embedding::{DIMENSIONS, PlanEmbedding};
 use engine::trajectory::type_attention;
 use engine::{OperatorType, QueryDag};
@@ -43,15 +43,21 @@ impl Executed {
     }
 
     /// How much attention each plan node gets, by its id.
-    pub(super) fn attention(&self, class: u64) -> HashMap<i32, f64> {
-        let scores = attention::scores(&self.dag, attention::choose(&self.dag, Some(class)));
+    pub(super) fn attention(&self, evidence: Option<&StatementEvidence>) -> HashMap<i32, f64> {
+        let scores = attention::scores(&self.dag, attention::choose(&self.dag, evidence));
         let ids = self.operators.iter().map(|operator| operator.plan_node_id);
         ids.zip(scores.as_slice().iter().copied()).collect()
     }
 }
 
 /// Sends an execution on its way. Without `executed` (an error ended it) the plan is left out.
-pub(super) fn send(executed: Option<&Executed>, watch: &Watch, lesson: &Lesson, is_cut_off: bool) {
+pub(super) fn send(
+    executed: Option<&Executed>,
+    watch: &Watch,
+    lesson: &Lesson,
+    evidence: Option<&StatementEvidence>,
+    is_cut_off: bool,
+) {
     if catalog::is_standby() {
         return;
     }
@@ -63,7 +69,7 @@ pub(super) fn send(executed: Option<&Executed>, watch: &Watch, lesson: &Lesson, 
         cutoff: remembered.cutoff,
         ended_at: catalog::now(),
         execution_ms: watch.elapsed_ms,
-        baseline_ms: baseline_ms(remembered.statement.class),
+        baseline_ms: baseline_ms(evidence),
         expected_ms: f64::NAN,
         max_q_error: lesson.max_q_error,
         counted: lesson.counted,
@@ -82,7 +88,7 @@ pub(super) fn send(executed: Option<&Executed>, watch: &Watch, lesson: &Lesson, 
     };
     attach_counts(&mut trajectory, lesson);
     if let Some(executed) = executed {
-        attach_plan(&mut trajectory, executed);
+        attach_plan(&mut trajectory, executed, evidence);
     }
     ring::push(&trajectory);
 }
@@ -100,18 +106,18 @@ fn attach_counts(trajectory: &mut Trajectory, lesson: &Lesson) {
     }
 }
 
-fn attach_plan(trajectory: &mut Trajectory, executed: &Executed) {
+fn attach_plan(trajectory: &mut Trajectory, executed: &Executed, evidence: Option<&StatementEvidence>) {
     let binary = executed.dag.to_binary();
     if binary.len() <= PLAN_BYTES {
         trajectory.plan[..binary.len()].copy_from_slice(&binary);
         trajectory.plan_length = binary.len() as u32;
     }
     attention::observe(&executed.dag);
-    if wants_embedding(trajectory.class) {
+    if wants_embedding(evidence) {
         let begun = Instant::now();
         // As it was known when it was planned, so that a plan that never ran can be compared with it.
         let planned = plan::read::to_outline(&executed.operators);
-        let embedded = planned.and_then(|planned| embed(trajectory, &planned));
+        let embedded = planned.and_then(|planned| embed(trajectory, &planned, evidence));
         counters::add_embeddings(1);
         let took = executed.reading + begun.elapsed();
         counters::add_embedding_nanoseconds(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
@@ -122,8 +128,8 @@ fn attach_plan(trajectory: &mut Trajectory, executed: &Executed) {
 }
 
 /// The first executions of a class, and few of the further ones, which only repeat the point.
-fn wants_embedding(class: u64) -> bool {
-    statements::get(class).is_none_or(|known| known.evidence.calls <= 4 || known.evidence.calls % 16 == 0)
+fn wants_embedding(evidence: Option<&StatementEvidence>) -> bool {
+    evidence.is_none_or(|evidence| evidence.calls <= 4 || evidence.calls % 16 == 0)
 }
 
 /// What loop A needs of an embedded plan.
@@ -133,8 +139,12 @@ struct Embedded {
     choice: Choice,
 }
 
-fn embed(trajectory: &mut Trajectory, dag: &QueryDag) -> Option<Embedded> {
-    let choice = attention::choose(dag, Some(trajectory.class));
+fn embed(
+    trajectory: &mut Trajectory,
+    dag: &QueryDag,
+    evidence: Option<&StatementEvidence>,
+) -> Option<Embedded> {
+    let choice = attention::choose(dag, evidence);
     let scores = attention::scores(dag, choice);
     let embedding = PlanEmbedding::new(dag, &scores).ok()?;
     trajectory.attention = attention::place(choice) as u32;
@@ -168,8 +178,8 @@ fn learn_at_once(trajectory: &mut Trajectory, embedded: Embedded) {
 }
 
 /// The typical latency of the class's stock plan; NaN before it is known.
-fn baseline_ms(class: u64) -> f64 {
-    statements::get(class)
-        .and_then(|known| known.evidence.stock().and_then(PlanEvidence::typical_ms))
+fn baseline_ms(evidence: Option<&StatementEvidence>) -> f64 {
+    evidence
+        .and_then(|evidence| evidence.stock().and_then(PlanEvidence::typical_ms))
         .unwrap_or(f64::NAN)
 }

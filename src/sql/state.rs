@@ -9,7 +9,9 @@ use crate::pg::own_settings;
 use crate::settings;
 use crate::shmem::{self, statements};
 use crate::worker::patterns::{change, parameter_name};
-use crate::worker::sona::{self, Learned, OwnSettings, with_known};
+use crate::worker::sona::{Learned, OwnSettings, with_known};
+use crate::worker::{self, Dreamt, rows};
+use engine::bundle::StateBundle;
 use engine::learning::Execution;
 use engine::learning::dream::Dream;
 use pgrx::datum::{Interval, TimestampWithTimeZone};
@@ -18,6 +20,10 @@ use pgrx::{name, pg_extern};
 use std::collections::HashMap;
 use std::time::Duration;
 
+/// Parts of what is exported: the learning system, the row model.
+const SONA: &str = "sona";
+const ROWS: &str = "rows";
+const EXPORTED: &str = "Use what dag_export_state returned on a server of this version or an older one.";
 /// The most that is imported.
 const IMPORTED_BYTES: usize = 256 << 20;
 /// The longest dream.
@@ -156,7 +162,11 @@ fn dag_export_state() -> Vec<u8> {
 
 fn export() -> Result<Vec<u8>, Report> {
     is_readable()?;
-    settings::paused(|| own_settings::within(|| with_known(|learned, _| learned.engine.to_state())))
+    let (sona, rows) = settings::paused(|| {
+        own_settings::within(|| (with_known(|learned, _| learned.engine.to_state()), rows::export()))
+    });
+    let states = vec![(SONA.to_owned(), sona?), (ROWS.to_owned(), rows?)];
+    Ok(StateBundle::new(states).to_binary())
 }
 
 /// Puts what was exported elsewhere in the place of what is learned in this database.
@@ -179,13 +189,30 @@ fn import(state: &[u8]) -> Result<(i64, i64, i64), Report> {
     if state.len() > IMPORTED_BYTES {
         return Err(too_large("a learned state", state.len(), IMPORTED_BYTES));
     }
+    let bundle = match StateBundle::is_one(state) {
+        true => Some(StateBundle::from_binary(state).map_err(not_understood)?),
+        // What was exported before row counts were part of it.
+        false => None,
+    };
+    if let Some(strange) = bundle
+        .iter()
+        .flat_map(StateBundle::names)
+        .find(|name| ![SONA, ROWS].contains(name))
+    {
+        return Err(invalid_argument(
+            format!("the state has a part that is not known here: {strange}"),
+            EXPORTED,
+        ));
+    }
+    let (state, rows) = match &bundle {
+        Some(bundle) => (bundle.state(SONA).unwrap_or_default(), bundle.state(ROWS)),
+        None => (state, None),
+    };
     let replace = |learned: &mut Learned| {
-        learned.replace(state).map_err(|error| Report {
-            hint: Some(
-                "Use what dag_export_state returned on a server of this version or an older one.".to_owned(),
-            ),
-            ..from_engine(error)
-        })?;
+        learned.replace(state).map_err(not_understood)?;
+        if let Some(rows) = rows {
+            rows::replace(rows).map_err(not_understood)?;
+        }
         let bank = learned.engine.bank();
         // A pattern of one execution was stored, not found.
         let clusters = bank.patterns().iter().filter(|pattern| pattern.size > 1);
@@ -193,6 +220,13 @@ fn import(state: &[u8]) -> Result<(i64, i64, i64), Report> {
         Ok((bank.len() as i64, executions as i64, clusters.count() as i64))
     };
     settings::paused(|| change(replace))
+}
+
+fn not_understood(error: engine::Error) -> Report {
+    Report {
+        hint: Some(EXPORTED.to_owned()),
+        ..from_engine(error)
+    }
 }
 
 type DreamRow = (Option<i64>, Option<i64>, i64, f64, f64, f64, f64, f64);
@@ -232,10 +266,17 @@ fn dream(budget: &Interval) -> Result<Vec<DreamRow>, Report> {
     }
     let budget = Duration::from_micros(u64::try_from(budget_us).unwrap_or(0));
     let viewer = Viewer::current();
-    let (report, executions) = settings::paused(|| {
-        own_settings::within_as_owner(|| catalog::lock_extension().then(|| sona::dream(budget)))
+    let Dreamt {
+        report,
+        executions,
+        is_kept,
+    } = settings::paused(|| {
+        own_settings::within_as_owner(|| catalog::lock_extension().then(|| worker::dream(budget)))
     })
     .unwrap_or_default();
+    if !is_kept {
+        pgrx::notice!("what the dream trained is dropped, since something else was learned meanwhile");
+    }
     let known: HashMap<u64, &Execution> = executions.iter().map(|seen| (seen.statement, seen)).collect();
     let rows = report.dreams.iter();
     Ok(rows

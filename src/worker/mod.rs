@@ -17,10 +17,12 @@ pub(crate) mod executions;
 pub(crate) mod known;
 pub(crate) mod recording;
 pub(crate) mod sona;
-mod rows;
+pub(crate) mod rows;
+mod loops;
 pub(crate) mod patterns;
 
 pub(crate) use learner::{Lesson, learn_now};
+pub(crate) use loops::{Dreamt, dream};
 pub(crate) use persist::forget;
 
 /// Threads that a worker clusters with.

@@ -37,7 +37,7 @@ pub(crate) fn record(recorded: &Recorded) -> Result<i64, Report> {
     let class = hash_words([recorded.template as u64, hash_bytes(&planned.to_binary())]);
     let choice = recorded
         .mechanism
-        .unwrap_or_else(|| attention::choose(&planned, Some(class)));
+        .unwrap_or_else(|| attention::choose(&planned, None));
     let scores = attention::scores(&planned, choice);
     let embedding = PlanEmbedding::new(&planned, &scores).map_err(from_engine)?;
     let results = planned.sinks().filter_map(|id| planned.node(id));

@@ -82,10 +82,8 @@ impl Predictions {
             let attention = mechanism.with_defaults();
             poolings.push((mechanism.name(), Box::new(move |dag| attention.forward(dag))));
         }
-        let members = MechanismId::ALL.map(|mechanism| (mechanism.with_defaults(), 1.0));
-        if let Ok(ensemble) = EnsembleAttention::new(members.into()) {
-            poolings.push(("ensemble", Box::new(move |dag| ensemble.forward(dag))));
-        }
+        let ensemble = EnsembleAttention::of_all(MechanismId::with_defaults);
+        poolings.push(("ensemble", Box::new(move |dag| ensemble.forward(dag))));
         let mut predictions = Self::default();
         for (pooling, scores) in poolings {
             let errors = errors(&known, scores.as_ref());

@@ -109,6 +109,7 @@ pub mod decision;
 pub mod trajectory;
 pub mod learning;
 pub mod patterns;
+pub mod bundle;
 
 pub use dag::{Clause, ClauseKind, CriticalPath, Drawing, OperatorNode, OperatorType, QueryDag};
 pub use error::Error;
