@@ -49,8 +49,7 @@ pub(crate) fn record(recorded: &Recorded) -> Result<i64, Report> {
         log_cost: reward::log_of_positive(total_cost),
     };
     let expected = sona::predict(&query, &embedding, &type_attention(&planned, &scores));
-    let expected_ms = expected.map(|expected| expected.prediction.log_latency.exp());
-    let expected_ms = expected_ms.filter(|ms| ms.is_finite());
+    let expected_ms = expected.map(|expected| expected.prediction.expected_ms());
     let errors = q_errors(&recorded.dag);
     let worst = errors.iter().copied().reduce(f64::max);
     let number = Spi::get_one_with_args::<i64>(

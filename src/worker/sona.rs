@@ -8,7 +8,7 @@
 use super::executions;
 use crate::error::learning_failed;
 use crate::pg::ereport::Report;
-use crate::pg::{catalog, threads, transaction_end};
+use crate::pg::{catalog, interrupts, threads, transaction_end};
 use crate::settings;
 use crate::shmem::{databases, snapshots, uses};
 use engine::learning::{BackgroundReport, DagSonaEngine, SonaConfig};
@@ -384,7 +384,13 @@ pub(crate) fn learn() -> Learning {
         }
         let mut learning = Learning::default();
         if executions > 0 {
-            learning.report = learned.engine.background_learn(microseconds());
+            let done = learned
+                .engine
+                .background_learn_until(microseconds(), &mut interrupts::is_asked_to_stop);
+            learning.report = match interrupts::finished(done) {
+                Ok(report) => report,
+                Err(error) => pgrx::error!("ruvector_dag could not learn: {error}"),
+            };
         }
         learning.patterns = learned.engine.bank().len();
         learning.constraints = learned.engine.ewc().constraints().count();

@@ -99,6 +99,7 @@
 mod error;
 mod ids;
 mod frame;
+mod interruptible;
 pub mod dag;
 pub mod cost;
 pub mod mincut;
@@ -114,3 +115,4 @@ pub mod bundle;
 pub use dag::{Clause, ClauseKind, CriticalPath, Drawing, OperatorNode, OperatorType, QueryDag};
 pub use error::Error;
 pub use ids::OperatorId;
+pub use interruptible::IsOver;

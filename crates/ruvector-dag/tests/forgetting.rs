@@ -70,9 +70,9 @@ fn through_the_engine_the_first_workload_is_kept_though_none_of_its_executions_a
             retained(&without)
         );
         assert!(retained(&with) >= 0.8, "seed {seed}: {:?}", with.of_first);
-        // Without, at least a tenth less of the gain is left, and five times the error.
+        // Without, at least a quarter less of the gain is left, and five times the error.
         assert!(
-            retained(&without) + 0.1 < retained(&with),
+            retained(&without) + 0.25 < retained(&with),
             "seed {seed}: {:?}",
             without.of_first
         );

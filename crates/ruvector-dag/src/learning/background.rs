@@ -5,9 +5,11 @@ use super::conformal::Calibration;
 use super::engine::DagSonaEngine;
 use super::model::{LatencyModel, LatencyQuery, Source};
 use super::training::{Training, is_held_out, train_validated};
+use crate::Error;
 use crate::embedding::PlanEmbedding;
+use crate::interruptible::{IsOver, check};
 use crate::patterns::Pattern;
-use crate::patterns::kmeans::{Clustering, MAX_ITERATIONS, kmeans_pp};
+use crate::patterns::kmeans::{Clustering, MAX_ITERATIONS, kmeans_pp_until};
 use crate::trajectory::Trajectory;
 use std::collections::BTreeMap;
 
@@ -41,42 +43,57 @@ impl DagSonaEngine {
     /// Complexity: O(steps · memory · (neighbours + rank) · dimensions + min(memory, 1,000) · memory · dimensions) for
     /// training, O(trajectories · clusters · dimensions) per iteration for clustering.
     pub fn background_learn(&mut self, now_us: u64) -> BackgroundReport {
+        // Nobody stops it.
+        self.background_learn_until(now_us, &mut || false)
+            .unwrap_or_default()
+    }
+
+    /// As [`DagSonaEngine::background_learn`], unless it is over before.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when it is: the trajectories are drained and some of them learned from, so that whoever wants
+    /// all or nothing goes back to a state that was kept.
+    pub fn background_learn_until(
+        &mut self,
+        now_us: u64,
+        is_over: &mut IsOver<'_>,
+    ) -> Result<BackgroundReport, Error> {
         let trajectories = self.buffer.drain();
         let mut report = BackgroundReport {
             drained: trajectories.len(),
             ..BackgroundReport::default()
         };
         if self.model.mechanisms.lora {
-            report.is_boundary = self.watch(&trajectories);
-            report.is_readout_kept = self.train_readout(&trajectories);
+            report.is_boundary = self.watch(&trajectories, is_over)?;
+            report.is_readout_kept = self.train_readout(&trajectories, is_over)?;
             let work = (self.config.training_steps, self.config.base_learning_rate);
             let ewc = self.model.mechanisms.ewc.then_some(&self.ewc);
-            report.training = train_validated(&mut self.model, ewc, work, || false);
+            report.training = train_validated(&mut self.model, ewc, work, &mut *is_over);
         }
+        check(is_over)?;
         self.model.find_reach();
-        calibrate(&mut self.model);
+        calibrate(&mut self.model, is_over)?;
         let threshold = self.config.quality_threshold;
         let kept: Vec<&Trajectory> = trajectories
             .iter()
             .filter(|seen| seen.quality >= threshold)
             .collect();
         report.kept = kept.len();
-        report.found = self.find_patterns(&kept, now_us);
-        report.merged = self.bank.merge_similar();
+        report.found = self.find_patterns(&kept, now_us, is_over)?;
+        report.merged = self.bank.merge_similar_until(is_over)?;
         self.bank.decay(now_us);
         report.evicted = self.bank.evict(self.config.pattern_capacity).len();
         self.fade_boosts();
         self.model.shots.fade(now_us, FADED);
-        report
+        Ok(report)
     }
 
     /// Shows the gradients of new trajectories to EWC++; ends the task at hand where they become others.
-    fn watch(&mut self, trajectories: &[Trajectory]) -> bool {
+    fn watch(&mut self, trajectories: &[Trajectory], is_over: &mut IsOver<'_>) -> Result<bool, Error> {
         let mut is_boundary = false;
-        let Ok(untrained) = LatencyModel::new(&self.config) else {
-            return false;
-        };
+        let untrained = LatencyModel::new(&self.config)?;
         for trajectory in trajectories.iter().filter(|_| self.model.mechanisms.ewc) {
+            check(is_over)?;
             let mut gradient = untrained.score(trajectory).1;
             let error = self.model.missed(trajectory);
             gradient.0.iter_mut().for_each(|number| *number *= error as f32);
@@ -85,23 +102,33 @@ impl DagSonaEngine {
             }
         }
         self.model.is_anchored |= is_boundary;
-        is_boundary
+        Ok(is_boundary)
     }
 
-    fn train_readout(&mut self, trajectories: &[Trajectory]) -> bool {
+    fn train_readout(
+        &mut self,
+        trajectories: &[Trajectory],
+        is_over: &mut IsOver<'_>,
+    ) -> Result<bool, Error> {
         if !self.model.is_anchored {
             self.model.reference = self.model.line;
         }
         let ewc = self.model.mechanisms.ewc.then_some(&mut self.ewc);
         let rate = self.config.micro_learning_rate;
-        self.model.train_readout(trajectories, ewc, rate, || false)
+        self.model.train_readout(trajectories, ewc, rate, is_over)
     }
 
     /// Turns trajectories into patterns; answers how many.
-    fn find_patterns(&mut self, trajectories: &[&Trajectory], now_us: u64) -> usize {
+    fn find_patterns(
+        &mut self,
+        trajectories: &[&Trajectory],
+        now_us: u64,
+        is_over: &mut IsOver<'_>,
+    ) -> Result<usize, Error> {
         let points: Vec<&PlanEmbedding> = trajectories.iter().map(|seen| &seen.embedding).collect();
-        let clustering = kmeans_pp(&points, self.config.clusters, self.config.seed, MAX_ITERATIONS);
-        self.store_patterns(trajectories, &clustering, now_us)
+        let (clusters, seed) = (self.config.clusters, self.config.seed);
+        let clustering = kmeans_pp_until(&points, clusters, seed, MAX_ITERATIONS, is_over)?;
+        Ok(self.store_patterns(trajectories, &clustering, now_us))
     }
 
     /// Stores a pattern per cluster of trajectories; answers how many.
@@ -176,7 +203,7 @@ impl DagSonaEngine {
 /// Scores what is remembered anew, each execution predicted from other statements and from other templates: that is what
 /// will be asked for, and the adapters have changed. Where adapters were trained, only templates that trained nothing are
 /// scored.
-fn calibrate(model: &mut LatencyModel) {
+fn calibrate(model: &mut LatencyModel, is_over: &mut IsOver<'_>) -> Result<(), Error> {
     let (mut of_template, mut of_strangers) = (Calibration::default(), Calibration::default());
     let mut of_cost = Calibration::default();
     // More than a calibration remembers of what trained nothing is not needed.
@@ -185,6 +212,7 @@ fn calibrate(model: &mut LatencyModel) {
     for (at, (execution, adapted)) in known.enumerate().step_by(stride).filter(|(_, (execution, _))| {
         !execution.is_cut_off && (is_held_out(execution) || !model.mechanisms.lora)
     }) {
+        check(is_over)?;
         let query = LatencyQuery {
             statement: execution.statement,
             template: execution.template,
@@ -216,6 +244,7 @@ fn calibrate(model: &mut LatencyModel) {
             model.calibrations[source as usize] = calibration;
         }
     }
+    Ok(())
 }
 
 /// Mean and standard deviation; zero without numbers.

@@ -47,12 +47,9 @@ impl LatencyModel {
 
     /// Takes over what was remembered in one shot elsewhere, as much as there is room for.
     pub(super) fn take_shots(&mut self, shots: BtspMemory) {
-        self.now_us = shots
-            .memories()
-            .iter()
-            .map(|memory| memory.set_at_us)
-            .max()
-            .unwrap_or(0);
+        let set = shots.memories().iter().map(|memory| memory.set_at_us);
+        let ran = self.memory.executions().iter().map(|known| known.at_us);
+        self.now_us = set.chain(ran).max().unwrap_or(0);
         self.shots = shots.within(self.shots.config());
     }
 }

@@ -17,8 +17,10 @@ use super::adapters::AdapterGradient;
 use super::ewc::EwcPlusPlus;
 use super::model::LatencyModel;
 use super::training::is_held_out_template;
+use crate::Error;
 use crate::cardinality::hash_words;
 use crate::embedding::{DIMENSIONS, PlanEmbedding};
+use crate::interruptible::{IsOver, check};
 use crate::trajectory::Trajectory;
 
 /// Times that new executions are gone through.
@@ -83,13 +85,16 @@ impl LatencyModel {
     }
 
     /// Trains on new executions; whether what was learned stays. Executions are seen anew afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when it is over before; executions are then as they were seen before.
     pub(super) fn train_readout(
         &mut self,
         new: &[Trajectory],
         ewc: Option<&mut EwcPlusPlus>,
         learning_rate: f32,
-        mut is_over: impl FnMut() -> bool,
-    ) -> bool {
+        is_over: &mut IsOver<'_>,
+    ) -> Result<bool, Error> {
         let of = |is_asked: bool| {
             new.iter()
                 .filter(move |seen| is_held_out_template(seen.template) == is_asked)
@@ -98,9 +103,7 @@ impl LatencyModel {
         let before = (self.adapters.clone(), self.squared_errors(of(true)));
         let steps = (PASSES * trained.len()).min(MAX_STEPS);
         for seen in trained.iter().cycle().take(steps) {
-            if is_over() {
-                break;
-            }
+            check(is_over)?;
             self.step(seen, ewc.as_deref(), learning_rate);
         }
         let is_better = self.squared_errors(of(true)) <= before.1;
@@ -108,10 +111,13 @@ impl LatencyModel {
             self.adapters = before.0;
         }
         if let Some(ewc) = ewc {
-            new.iter().for_each(|seen| ewc.weigh(&self.score(seen).1.0));
+            for seen in new {
+                check(is_over)?;
+                ewc.weigh(&self.score(seen).1.0);
+            }
         }
         self.readapt();
-        is_better
+        Ok(is_better)
     }
 
     fn step(&mut self, seen: &Trajectory, ewc: Option<&EwcPlusPlus>, learning_rate: f32) {

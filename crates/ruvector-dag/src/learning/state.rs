@@ -219,13 +219,13 @@ impl DagSonaEngine {
         engine.model.reference = state.reference;
         engine.model.is_anchored = state.is_anchored;
         engine.model.reach = state.reach.unwrap_or(f64::INFINITY);
-        engine.model.take_shots(state.shots);
         engine.model.calibrations = state.calibrations;
         engine.model.adapters = state.adapters;
         engine.ewc = ewc;
         let adapt = |known: &Execution| engine.model.adapt(&known.embedding, &known.operator_types);
         engine.model.memory = ExecutionMemory::restore(config.memory_capacity, state.executions, adapt)
             .ok_or(malformed("impossible executions"))?;
+        engine.model.take_shots(state.shots);
         for pattern in state.patterns {
             let is_stored = engine.bank.store(pattern);
             // Pinned ones that there is no room for are the owner's to choose from.
