@@ -5,7 +5,7 @@ use engine::attention::{AttentionScores, DagAttention, EnsembleAttention, Mechan
 use engine::embedding::PlanEmbedding;
 use engine::embedding::evaluation::{Observation, PredictionErrors, leave_one_statement_out};
 use engine::learning::SonaConfig;
-use engine::learning::evaluation::{LatencyErrors, LeftOut, ablate};
+use engine::learning::evaluation::{LatencyErrors, LeftOut, ablate, pooled_alike};
 use engine::trajectory::{Trajectory, TrajectoryBuilder, type_attention};
 use serde::Serialize;
 use std::fmt::Write;
@@ -103,13 +103,12 @@ impl Predictions {
     fn ablate(&mut self, known: &[(QueryDag, Observation)]) {
         let topological = MechanismId::Topological.with_defaults();
         let scores = |dag: &QueryDag| topological.forward(dag);
-        let (trajectories, uniform): (Vec<Trajectory>, Vec<PlanEmbedding>) = known
+        let (trajectories, uniform): (Vec<Trajectory>, Vec<Trajectory>) = known
             .iter()
             .filter_map(|(dag, seen)| {
-                Some((
-                    trajectory(dag, seen, &scores(dag))?,
-                    PlanEmbedding::uniform(dag).ok()?,
-                ))
+                let trajectory = trajectory(dag, seen, &scores(dag))?;
+                let uniform = pooled_alike(&trajectory, dag).ok()?;
+                Some((trajectory, uniform))
             })
             .unzip();
         let templates: std::collections::BTreeSet<u64> =
