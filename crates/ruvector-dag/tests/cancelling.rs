@@ -1,9 +1,7 @@
 //! Work that takes long stops soon after it is asked to, wherever it is.
 
-mod clouds;
 mod workload;
 
-use clouds::{Cloud, cloud};
 use ruvector_dag::Error;
 use ruvector_dag::embedding::PlanEmbedding;
 use ruvector_dag::learning::{DagSonaEngine, SonaConfig};
@@ -30,6 +28,10 @@ fn stream(count: u64) -> Vec<Trajectory> {
     (0..count)
         .map(|at| trajectory(at % 40, at, 0, CORRELATED, at))
         .collect()
+}
+
+fn points(count: u64) -> Vec<PlanEmbedding> {
+    stream(count).into_iter().map(|seen| seen.embedding).collect()
 }
 
 fn engine(seen: &[Trajectory]) -> DagSonaEngine {
@@ -69,7 +71,7 @@ fn stops_everywhere(mut work: impl FnMut(&mut dyn FnMut() -> bool) -> Result<(),
 
 #[test]
 fn clustering_stops_when_it_is_asked_to() {
-    let points = cloud(Cloud::Clustered(60, 0.3), 1, 2, 1_500);
+    let points = points(1_500);
     stops_everywhere(|is_over| kmeans_pp_until(&points, 30, 7, MAX_ITERATIONS, is_over).map(drop));
     let clustering = kmeans_pp(&points, 30, 7, MAX_ITERATIONS);
     let (mut is_over, _) = after(2);
@@ -81,7 +83,7 @@ fn clustering_stops_when_it_is_asked_to() {
 
 #[test]
 fn consolidating_stops_with_nothing_changed() {
-    let bank = bank(&cloud(Cloud::Clustered(60, 0.3), 1, 2, 600));
+    let bank = bank(&points(600));
     stops_everywhere(|is_over| {
         let mut changed = bank.clone();
         let result = changed.consolidate_until(20, 7, is_over).map(drop);

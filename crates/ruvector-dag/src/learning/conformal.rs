@@ -58,7 +58,7 @@ impl Calibration {
     }
 
     /// The factor that makes a deviation a normal one: of a prediction ŷ ± σ · factor, 90 % are within 1.645 of these. With
-    /// too few scores for a quantile it is their root mean square, drawn to 1 as by [`PRIOR`] scores.
+    /// too few scores for a quantile it is their root mean square, drawn to 1 as by four scores.
     pub fn factor(&self) -> f64 {
         let squares = || {
             self.scores
