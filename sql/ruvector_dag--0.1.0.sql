@@ -499,7 +499,7 @@ CREATE FUNCTION @extschema@.dag_trajectory_trends(window_size interval DEFAULT '
     OUT window_start timestamptz, OUT trajectory_count bigint, OUT avg_improvement double precision,
     OUT best_mechanism text, OUT pattern_discoveries bigint, OUT avg_prediction_error double precision)
 RETURNS SETOF record
-LANGUAGE sql STABLE PARALLEL RESTRICTED COST 10000 ROWS 100
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED COST 10000 ROWS 100
 BEGIN ATOMIC
     WITH executions AS (
         SELECT pg_catalog.date_bin(window_size, t.ended_at, '2000-01-01 00:00:00+00') AS at, t.improvement_ratio,

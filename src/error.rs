@@ -110,6 +110,7 @@ pub(crate) fn from_engine(error: engine::Error) -> Report {
     let code = match error {
         engine::Error::UnknownMechanism { .. } => b"RV002",
         engine::Error::PatternsFull { .. } => b"53400",
+        engine::Error::Cancelled => b"57014",
         _ => b"22023",
     };
     Report {

@@ -199,9 +199,7 @@ fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListIn
     if !statement.has_tables {
         return None;
     }
-    let evidence = shmem::statements::get(statement.class)
-        .map(|known| known.evidence)
-        .unwrap_or_default();
+    let evidence = shmem::statements::evidence(statement.class).unwrap_or_default();
     let chosen = match forced {
         Some(decision) => Chosen::forced(decision),
         None => {

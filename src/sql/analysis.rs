@@ -127,11 +127,10 @@ pub(super) fn weigh(query: &str, mechanism: &str) -> Result<Weighed, Report> {
         .iter()
         .map(|view| recommendations(view, known.get(&view.plan_node_id)))
         .collect();
-    let class = planned
-        .remembered
-        .as_ref()
-        .map(|remembered| remembered.statement.class);
-    let choice = wanted.unwrap_or_else(|| attention::choose(&dag, class));
+    let choice = wanted.unwrap_or_else(|| {
+        let class = planned.remembered.as_ref().map(|known| known.statement.class);
+        attention::choose(&dag, class.and_then(shmem::statements::evidence).as_ref())
+    });
     let scores = attention::scores(&dag, choice);
     Ok(Weighed {
         dag,
@@ -308,9 +307,7 @@ fn decision(planned: &Planned) -> String {
         };
         return format!("left alone: {reason}");
     };
-    let known = shmem::statements::get(remembered.statement.class)
-        .map(|known| known.evidence)
-        .unwrap_or_default();
+    let known = shmem::statements::evidence(remembered.statement.class).unwrap_or_default();
     let choice = known.choose();
     let (state, reason) = (choice.state.name(), choice.reason.text());
     format!("{} ({state}: {reason})", remembered.describe())
