@@ -94,6 +94,7 @@ mod tests {
             outcome,
             taught: false,
             is_trial: false,
+            is_dream: false,
             uses_jit: false,
             is_parallel: false,
             spilled_mb: 0,
