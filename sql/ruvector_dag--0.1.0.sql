@@ -425,7 +425,8 @@ RETURNS SETOF record
 LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 10
 BEGIN ATOMIC
     SELECT q.number::integer, s.bottleneck_count, s.suggested_mechanism, s.estimated_improvement
-    FROM unnest(queries) WITH ORDINALITY AS q (query, number), @extschema@.dag_summarize(q.query) AS s
+    FROM unnest(queries) WITH ORDINALITY AS q (query, number)
+    LEFT JOIN LATERAL @extschema@.dag_summarize(q.query) AS s ON true
     ORDER BY q.number;
 END;
 COMMENT ON FUNCTION @extschema@.dag_bulk_analyze(text[]) IS
