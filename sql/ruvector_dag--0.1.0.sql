@@ -363,12 +363,6 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 COMMENT ON FUNCTION @extschema@.dag_explain(text, text) IS
     'The plan of a statement with PostgreSQL''s row estimates beside the learned ones';
 
-CREATE FUNCTION @extschema@.dag_rewrite_query(query text) RETURNS text
-AS 'MODULE_PATHNAME', 'dag_rewrite_query_wrapper'
-LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
-COMMENT ON FUNCTION @extschema@.dag_rewrite_query(text) IS
-    'a statement in another form with the same result, deparsed; null where no rule knows one';
-
 CREATE FUNCTION @extschema@.dag_decisions(
     OUT queryid bigint, OUT class bigint, OUT userid oid, OUT decision text, OUT state text,
     OUT baseline_ms double precision, OUT baseline_runs bigint, OUT current_ms double precision,
@@ -414,7 +408,7 @@ CREATE FUNCTION @extschema@.dag_rewrite_query(query text) RETURNS text
 AS 'MODULE_PATHNAME', 'dag_rewrite_query_wrapper'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 COMMENT ON FUNCTION @extschema@.dag_rewrite_query(text) IS
-    'A statement with the decision for it as hints of pg_hint_plan and as settings, in a comment';
+    'A statement in another form with the same result, or with its decision as hints and settings in a comment';
 
 CREATE FUNCTION @extschema@.dag_summarize(query text,
     OUT bottleneck_count integer, OUT suggested_mechanism text, OUT estimated_improvement double precision)
@@ -431,7 +425,8 @@ RETURNS SETOF record
 LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 10
 BEGIN ATOMIC
     SELECT q.number::integer, s.bottleneck_count, s.suggested_mechanism, s.estimated_improvement
-    FROM unnest(queries) WITH ORDINALITY AS q (query, number), @extschema@.dag_summarize(q.query) AS s
+    FROM unnest(queries) WITH ORDINALITY AS q (query, number)
+    LEFT JOIN LATERAL @extschema@.dag_summarize(q.query) AS s ON true
     ORDER BY q.number;
 END;
 COMMENT ON FUNCTION @extschema@.dag_bulk_analyze(text[]) IS

@@ -6,14 +6,13 @@ SELECT count(*) FROM customers WHERE city = 42 AND country = 4;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM customers WHERE city = 42 AND country = 4;
 EXPLAIN (COSTS OFF, FORMAT YAML) SELECT 1;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM nowhere;
--- What is decided; others' statements are not mixed in.
-SELECT decision, state, confidence, plans_tried, tried, calls, reason FROM ruvector.dag_decisions()
-WHERE queryid = (SELECT queryid FROM ruvector.dag_corrections ORDER BY measured_at DESC LIMIT 1);
+-- What is decided where nothing else was tried.
+SELECT DISTINCT decision, confidence, tried FROM ruvector.dag_decisions() WHERE plans_tried = 0;
 SELECT scope, count(*) > 0 AS found, bool_and(saved_ms >= 0 AND lost_ms >= 0) AS are_times,
     count(trial_ms) AS trial_times, bool_and(userid IS NULL) AS has_no_user
 FROM ruvector.dag_savings() GROUP BY scope ORDER BY scope DESC;
 -- Pins.
-SELECT class AS pinned FROM ruvector.dag_decisions() WHERE calls > 0 ORDER BY class LIMIT 1 \gset
+SELECT class AS pinned FROM ruvector.dag_decisions() WHERE plans_tried = 0 ORDER BY class LIMIT 1 \gset
 SELECT ruvector.dag_pin_decision(:pinned);
 SELECT decision, state, reason FROM ruvector.dag_decisions() WHERE class = :pinned;
 SELECT ruvector.dag_unpin_decision(:pinned);

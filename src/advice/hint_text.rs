@@ -11,10 +11,10 @@ use engine::decision::HintSet;
 use std::collections::HashSet;
 use std::fmt::Write;
 
-/// The statement with its decision in a comment; the statement itself when it is planned as stock PostgreSQL does.
-pub(crate) fn rewrite(text: &str) -> Result<String, Report> {
+/// The statement with its decision in a comment; `None` when it is planned as stock PostgreSQL does.
+pub(crate) fn rewrite(text: &str) -> Result<Option<String>, Report> {
     let planned = planned::plan(text)?;
-    Ok(annotated(&planned, text).unwrap_or_else(|| text.to_owned()))
+    Ok(annotated(&planned, text))
 }
 
 /// `text` under a comment that makes pg_hint_plan give the plan that is in `planned`; `None` for a stock plan.

@@ -3,7 +3,7 @@
 use super::analysis::weigh;
 use super::latency::latency_estimate;
 use super::state::is_readable;
-use crate::advice::{self, hint_text};
+use crate::advice;
 use crate::attention;
 use crate::error::or_raise;
 use crate::observe::planned::{self, Planned};
@@ -49,12 +49,6 @@ fn suggest(query: &str) -> Result<Vec<AdviceRow>, Report> {
         )
     };
     Ok(advice::on(query)?.into_iter().zip(1..).map(row).collect())
-}
-
-/// The statement with the decision for it in a comment.
-#[pg_extern]
-fn dag_rewrite_query(query: &str) -> String {
-    or_raise(is_readable().and_then(|()| hint_text::rewrite(query)))
 }
 
 type SummaryRow = (i32, &'static str, Option<f64>);
