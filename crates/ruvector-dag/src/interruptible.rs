@@ -3,7 +3,8 @@
 use crate::Error;
 use rayon::prelude::*;
 
-/// Answers whether work is to stop. Asked on the caller's thread, between parts of some tens of milliseconds.
+/// Answers whether work is to stop. Asked on the caller's thread, between parts of some tens of
+/// milliseconds, while adapters are trained of some hundred.
 pub type IsOver<'c> = dyn FnMut() -> bool + 'c;
 
 /// Goes on unless the work is over.

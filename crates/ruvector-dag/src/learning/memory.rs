@@ -7,6 +7,7 @@
 use crate::OperatorType;
 use crate::embedding::PlanEmbedding;
 use crate::trajectory::Trajectory;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -149,8 +150,8 @@ impl ExecutionMemory {
     }
 
     /// What the adapters changed.
-    pub(super) fn adapt(&mut self, adapt: impl Fn(&Execution) -> Seen) {
-        (self.adapted, self.offsets) = self.executions.iter().map(adapt).unzip();
+    pub(super) fn adapt(&mut self, adapt: impl Fn(&Execution) -> Seen + Sync) {
+        (self.adapted, self.offsets) = self.executions.par_iter().with_min_len(16).map(&adapt).unzip();
         self.stale = 0;
     }
 
@@ -209,7 +210,7 @@ impl ExecutionMemory {
     pub(super) fn restore(
         capacity: usize,
         executions: Vec<Execution>,
-        adapt: impl Fn(&Execution) -> Seen,
+        adapt: impl Fn(&Execution) -> Seen + Sync,
     ) -> Option<Self> {
         let places = places(&executions);
         if places.len() != executions.len() || !executions.iter().all(Execution::is_valid) {

@@ -19,6 +19,8 @@ const STEPS_PER_SEARCH: usize = 6;
 /// Executions that are predicted in a step, spread over the memory.
 const CASES: usize = 1_000;
 
+/// The share of the learning rate below which a step is too short to change anything.
+const SHORTEST: f32 = 1.0 / 256.0;
 /// Training stays when it brings the error of executions that trained nothing below this share.
 const WORTH: f64 = 0.95;
 
@@ -92,7 +94,8 @@ pub(super) fn train(
         is_taken_back: false,
     };
     let mut rate = learning_rate;
-    while training.steps < steps && !cases.is_empty() && !is_over() {
+    let shortest = SHORTEST * learning_rate;
+    while training.steps < steps && rate > shortest && !cases.is_empty() && !is_over() {
         let before = model.adapters.base.parameters().to_vec();
         descend(model, &upstream, ewc, rate);
         training.steps += 1;
