@@ -1,6 +1,7 @@
 //! What tests on real clusters share.
 
-use postgres::Client;
+use postgres::{Client, SimpleQueryMessage};
+use std::time::Instant;
 use testkit::cluster::Builder;
 use testkit::{Cluster, Result, Server};
 
@@ -39,4 +40,53 @@ pub fn learn(client: &mut Client, constants: std::ops::Range<i32>) -> Result<()>
 /// A statement's only number.
 pub fn count(client: &mut Client, sql: &str) -> Result<i64> {
     Ok(client.query_one(sql, &[])?.get(0))
+}
+
+/// A number of `dag_measures()`.
+pub fn measure(client: &mut Client, name: &str) -> Result<f64> {
+    let sql = "SELECT value FROM ruvector.dag_measures() WHERE measure = $1";
+    Ok(client.query_one(sql, &[&name])?.get(0))
+}
+
+/// What the server answers to one or more statements: rows with their command tags, or the error.
+pub fn answer(client: &mut Client, sql: &str) -> Vec<String> {
+    let messages = match client.simple_query(sql) {
+        Ok(messages) => messages,
+        Err(error) => {
+            let error = error.as_db_error();
+            return vec![error.map_or("connection lost".to_owned(), |error| format!("{error:?}"))];
+        }
+    };
+    let told = |message: &SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => {
+            let fields = (0..row.len()).map(|at| row.get(at).unwrap_or("NULL"));
+            Some(fields.collect::<Vec<_>>().join(","))
+        }
+        SimpleQueryMessage::CommandComplete(count) => Some(format!("{count} rows")),
+        _ => None,
+    };
+    messages.iter().filter_map(told).collect()
+}
+
+/// What must be in a session before a statement and after it.
+pub const SETTINGS: &str = "SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings \
+    WHERE category LIKE 'Query Tuning%' OR category LIKE 'Resource Usage%' OR name IN \
+    ('jit', 'search_path', 'transaction_read_only', 'transaction_isolation', 'is_superuser', 'statement_timeout')";
+
+/// A cluster in which every statement is tried with another plan as often as it may be.
+pub fn trying(server: &Server) -> Builder<'_> {
+    learning(server)
+        .set("ruvector.dag_explore_budget", "1")
+        .set("ruvector.dag_dream_execute", "on")
+        .set("ruvector.dag_store_literals", "on")
+        .set("ruvector.dag_dream_budget", "0")
+        .set("max_parallel_workers_per_gather", "0")
+        .set("jit", "off")
+}
+
+/// How long a statement takes for who waits for it.
+pub fn milliseconds(client: &mut Client, sql: &str) -> Result<f64> {
+    let begun = Instant::now();
+    client.simple_query(sql)?;
+    Ok(begun.elapsed().as_secs_f64() * 1000.0)
 }

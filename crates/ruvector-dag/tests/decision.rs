@@ -146,6 +146,21 @@ fn a_plan_that_became_slow_for_good_makes_everything_be_measured_again() {
 }
 
 #[test]
+fn plans_that_are_as_fast_give_way_together_when_the_data_changed() {
+    let mut known = measured(&[trial(2, 7, Ok(1.0)), trial(3, 8, Ok(1.1)), run(2, 7, Ok(1.2))]);
+    assert!(!known.choose().decision.is_stock());
+    known.record(&run(2, 7, Ok(500.0)));
+    assert!(!known.choose().decision.is_stock(), "once is chance");
+    known.record(&run(3, 8, Ok(500.0)));
+    assert!(known.choose().decision.is_stock());
+    let mut known = measured(&[trial(2, 7, Ok(1.0)), run(2, 7, Ok(1.0))]);
+    for latency_ms in [500.0, 1.0, 500.0] {
+        known.record(&run(2, 7, Ok(latency_ms)));
+        assert!(!known.choose().decision.is_stock(), "not in a row");
+    }
+}
+
+#[test]
 fn a_plan_that_is_hardly_faster_is_given_up_unless_that_is_proved() {
     let mut evidence = measured(&[trial(2, 10, Ok(93.0))]);
     let mut times = [96.0, 104.0, 92.0, 101.0].into_iter().cycle();

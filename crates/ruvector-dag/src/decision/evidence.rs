@@ -3,7 +3,7 @@
 //! Plain fixed-size data, so that it can live in shared memory. It stores no literal and no text.
 
 use super::hints::{HintSet, arm_of};
-use super::plan_evidence::PlanEvidence;
+use super::plan_evidence::{PlanEvidence, SHIFTED_RUNS};
 
 /// Plan shapes remembered per statement class. When full, the slowest shape that is not stock makes room.
 pub const MAX_PLANS: usize = 10;
@@ -109,7 +109,8 @@ pub struct StatementEvidence {
     traits: u32,
     /// Trials in a row that brought nothing.
     pub failures: u32,
-    reserved: u32,
+    /// Executions in a row that were slower than usual for their plans, whichever these were.
+    slower_runs: u32,
 }
 
 impl StatementEvidence {
@@ -174,7 +175,10 @@ impl StatementEvidence {
         }
         let is_stock = plan.decision.is_stock();
         let has_shifted = match run.outcome {
-            Ok(latency_ms) => plan.record(latency_ms),
+            Ok(latency_ms) => {
+                let is_slower = !run.is_trial && plan.is_slower(latency_ms);
+                plan.record(latency_ms) | self.is_slower_again(is_slower, run)
+            }
             Err(elapsed_ms) => {
                 plan.record_cut_off(elapsed_ms);
                 false
@@ -213,6 +217,25 @@ impl StatementEvidence {
         }
     }
 
+    /// Notes whether an execution was slower than usual. True when that says that the data changed: several plans are about
+    /// as fast, and each of them is as slow now.
+    fn is_slower_again(&mut self, is_slower: bool, run: &Run) -> bool {
+        if run.is_trial {
+            return false;
+        }
+        self.slower_runs = if is_slower { self.slower_runs + 1 } else { 0 };
+        if self.slower_runs < SHIFTED_RUNS {
+            return false;
+        }
+        if let (Some(plan), Ok(latency_ms)) = (
+            self.plans.iter_mut().find(|plan| plan.shape == run.shape),
+            run.outcome,
+        ) {
+            plan.begin_anew(latency_ms);
+        }
+        true
+    }
+
     /// The latency of a plan changed for good, so the data did: what was measured of the others is out of date.
     fn restart(&mut self, shape: u64) {
         self.restarts = self.restarts.saturating_add(1);
@@ -221,6 +244,7 @@ impl StatementEvidence {
         self.saved_ms = 0.0;
         self.tried_arms = 0;
         self.failures = 0;
+        self.slower_runs = 0;
         self.dismissed = [0; DISMISSED];
         self.fresh = 1;
         for plan in self.plans.iter_mut().filter(|plan| plan.shape != shape) {

@@ -5,7 +5,7 @@ use super::evidence::Decision;
 /// Latest latencies kept per plan shape.
 pub const SAMPLES: usize = 8;
 /// Runs in a row outside of [`USUAL`] after which a plan's latency has changed for good.
-const SHIFTED_RUNS: u32 = 2;
+pub(super) const SHIFTED_RUNS: u32 = 2;
 /// The usual range of a latency, as multiples of the typical one.
 const USUAL: std::ops::Range<f64> = 0.5..1.5;
 /// Milliseconds by which a latency must differ to be unusual.
@@ -66,9 +66,24 @@ impl PlanEvidence {
         if has_shifted {
             self.forget_latencies();
         }
+        self.add(latency_ms);
+        has_shifted
+    }
+
+    /// Whether a latency is unusually long for this plan.
+    pub(super) fn is_slower(&self, latency_ms: f64) -> bool {
+        self.is_unusual(latency_ms) && self.typical_ms().is_some_and(|typical| latency_ms > typical)
+    }
+
+    /// Forgets what was measured before the latest execution, which took this long.
+    pub(super) fn begin_anew(&mut self, latency_ms: f64) {
+        self.forget_latencies();
+        self.add(latency_ms);
+    }
+
+    fn add(&mut self, latency_ms: f64) {
         self.samples_ms[self.runs as usize % SAMPLES] = latency_ms as f32;
         self.runs = self.runs.saturating_add(1);
-        has_shifted
     }
 
     fn is_unusual(&self, latency_ms: f64) -> bool {
