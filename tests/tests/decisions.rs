@@ -197,3 +197,63 @@ fn what_is_estimated_of_many_statements_is_what_was_measured() -> Result<()> {
     assert!((measured - estimated).abs() < 1e-6, "{measured} {estimated}");
     Ok(())
 }
+
+/// Category, SQL and expected improvement of each piece of advice.
+fn advice(client: &mut Client, sql: &str) -> Result<Vec<(String, String, Option<f64>)>> {
+    let rows = client.query(
+        "SELECT category, implementation_sql, expected_improvement FROM ruvector.dag_suggest_optimizations($1)
+            ORDER BY category",
+        &[&sql],
+    )?;
+    Ok(rows
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2)))
+        .collect())
+}
+
+#[test]
+fn advice_follows_what_was_counted_and_measured() -> Result<()> {
+    let server = server()?;
+    let cluster = cluster(&server)?;
+    let mut client = cluster.client("postgres")?;
+    pin_another_plan(&mut client)?;
+    let all = advice(&mut client, STATEMENT)?;
+    let [(decision, sql, improvement), (statistics, create, _)] = all.as_slice() else {
+        anyhow::bail!("{all:?}");
+    };
+    assert_eq!(
+        (decision.as_str(), statistics.as_str()),
+        ("join_order", "statistics")
+    );
+    assert!(sql.starts_with("/*+"), "{sql}");
+    assert!(improvement.is_some_and(|saved| saved > 0.05), "{all:?}");
+    // What is advised can be run as it is, and is not advised again.
+    client.batch_execute(create)?;
+    let all = advice(&mut client, STATEMENT)?;
+    assert!(
+        all.iter().all(|(category, ..)| category != "statistics"),
+        "{all:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn memory_is_advised_where_temporary_files_were_written() -> Result<()> {
+    let server = server()?;
+    let cluster = cluster(&server)?;
+    let mut client = cluster.client("postgres")?;
+    let sorted = "SELECT id, city FROM customers ORDER BY city, id";
+    assert!(advice(&mut client, sorted)?.is_empty());
+    client.batch_execute("SET work_mem = '64kB'; SET ruvector.dag_max_work_mem = '64kB'")?;
+    client.simple_query(sorted)?;
+    let all = advice(&mut client, sorted)?;
+    assert_eq!(
+        all,
+        [(
+            "memory".to_owned(),
+            "SET LOCAL work_mem = '2MB';".to_owned(),
+            None
+        )]
+    );
+    Ok(())
+}
