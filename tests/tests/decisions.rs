@@ -152,6 +152,32 @@ fn a_rewritten_statement_names_the_plan_and_gives_the_same_answer() -> Result<()
 }
 
 #[test]
+fn a_partitioned_table_is_hinted_by_its_alias() -> Result<()> {
+    let server = server()?;
+    let cluster = learning(&server)
+        .set("enable_hashjoin", "off")
+        .set("ruvector.dag_explore_budget", "1")
+        .start()?;
+    let mut client = cluster.client("postgres")?;
+    client.batch_execute(&DATA.replace(
+        "language int);",
+        "language int) PARTITION BY RANGE (id);
+        CREATE TABLE low PARTITION OF customers FOR VALUES FROM (MINVALUE) TO (10000);
+        CREATE TABLE high PARTITION OF customers FOR VALUES FROM (10000) TO (MAXVALUE);",
+    ))?;
+    pin_another_plan(&mut client)?;
+    let rewritten: String = client
+        .query_one("SELECT ruvector.dag_rewrite_query($1)", &[&STATEMENT])?
+        .get(0);
+    let orders = ["Leading((c o))", "Leading((o c))"];
+    assert!(
+        orders.iter().any(|order| rewritten.contains(order)),
+        "{rewritten}"
+    );
+    Ok(())
+}
+
+#[test]
 fn an_index_is_advised_when_hypopg_shows_that_it_helps() -> Result<()> {
     let server = server()?;
     let cluster = cluster(&server)?;
