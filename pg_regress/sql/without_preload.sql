@@ -4,6 +4,10 @@ CREATE EXTENSION ruvector_dag;
 SELECT * FROM ruvector.dag_status();
 \set VERBOSITY sqlstate
 SELECT * FROM ruvector.dag_decisions();
+SELECT * FROM ruvector.dag_savings();
+SELECT ruvector.dag_rewrite_query('SELECT 1');
+SELECT * FROM ruvector.dag_suggest_optimizations('SELECT 1');
+SELECT ruvector.dag_pin_decision(1);
 SELECT * FROM ruvector.dag_learn_now();
 SELECT ruvector.dag_reset_learning();
 SELECT ruvector.dag_query_patterns('{1}');

@@ -114,8 +114,7 @@ struct Hints<'p> {
 
 /// Hints for the plan; none when aliases don't tell its relations apart.
 fn hints(planned: &Planned) -> Vec<String> {
-    let scans = planned.operators.iter().filter(|view| is_leaf(view));
-    let aliases: Vec<&str> = scans.filter_map(|view| view.alias.as_deref()).collect();
+    let aliases = aliases(&planned.operators);
     let distinct: HashSet<&str> = aliases.iter().copied().collect();
     let is_safe = |alias: &&str| !alias.contains("*/") && !alias.contains("/*");
     if distinct.len() < aliases.len() || !aliases.iter().all(is_safe) {
@@ -135,6 +134,25 @@ fn hints(planned: &Planned) -> Vec<String> {
     hints.orders.extend(hints.methods);
     hints.orders.extend(corrected_rows(planned));
     hints.orders
+}
+
+/// The aliases of all relations, those of a partitioned table once.
+fn aliases(operators: &[OperatorView]) -> Vec<&str> {
+    let whole = |view| partitioned(operators, view);
+    let partitions = operators.iter().filter(|view| whole(view).is_some());
+    let partitions: HashSet<usize> = partitions.flat_map(|view| view.inputs.iter().copied()).collect();
+    let own = |(at, view): (usize, &'_ OperatorView)| is_leaf(view) && !partitions.contains(&at);
+    let scans = operators.iter().enumerate().filter(|&scan| own(scan));
+    let scans = scans.filter_map(|(_, view)| view.alias.as_deref());
+    scans.chain(operators.iter().filter_map(whole)).collect()
+}
+
+/// The alias of the table whose partitions an operator puts together: they all have it.
+fn partitioned<'p>(operators: &'p [OperatorView], append: &OperatorView) -> Option<&'p str> {
+    let inputs = || append.inputs.iter().filter_map(|&input| operators.get(input));
+    let alias = inputs().next()?.alias.as_deref()?;
+    let is_partition = |view: &OperatorView| is_leaf(view) && view.alias.as_deref() == Some(alias);
+    (append.name.ends_with("Append") && inputs().all(is_partition)).then_some(alias)
 }
 
 /// Whether an operator reads a relation of its query level.
@@ -160,6 +178,9 @@ impl Hints<'_> {
             .collect();
         if is_leaf(view) {
             return self.leaf(view, &inputs);
+        }
+        if let Some(alias) = partitioned(operators, view) {
+            return Some(Part::Relation(alias.to_owned()));
         }
         match (join_hint(view.name), inputs.as_slice()) {
             (Some(method), &[outer, inner]) => {

@@ -5,18 +5,20 @@ use postgres::{Client, SimpleQueryMessage};
 use ruvector_dag_tests::{learning, server};
 use testkit::{Cluster, Server};
 
+// Three columns that say the same: one row is expected of 400, and the other table is read once for each.
 const DATA: &str = "CREATE EXTENSION ruvector_dag;
-    CREATE TABLE customers (id int PRIMARY KEY, city int, country int);
-    INSERT INTO customers SELECT i, i % 50, i % 50 / 10 FROM generate_series(1, 20000) AS i;
+    CREATE TABLE customers (id int PRIMARY KEY, city int, country int, language int);
+    INSERT INTO customers SELECT i, i % 50, i % 50, i % 50 FROM generate_series(1, 20000) AS i;
     CREATE TABLE orders (id int PRIMARY KEY, customer_id int, year int);
-    INSERT INTO orders SELECT i, 1 + i % 20000, i % 7 FROM generate_series(1, 60000) AS i;
+    INSERT INTO orders SELECT i, 1 + i % 20000, i % 7 FROM generate_series(1, 10000) AS i;
     ANALYZE customers; ANALYZE orders";
 
 const STATEMENT: &str = "SELECT count(*) FROM customers c JOIN orders o ON o.customer_id = c.id \
-    WHERE c.country = 2 AND c.city BETWEEN 20 AND 29";
+    WHERE c.city = 7 AND c.country = 7 AND c.language = 7";
 
 fn cluster(server: &Server) -> Result<Cluster<'_>> {
     let cluster = learning(server)
+        .set("enable_hashjoin", "off")
         // Trials cost what they cost: this is about what is shown of them.
         .set("ruvector.dag_explore_budget", "1")
         .start()?;
@@ -51,7 +53,12 @@ fn pin_another_plan(client: &mut Client) -> Result<String> {
         client.query_one("SELECT ruvector.dag_pin_decision($1, $2)", &[&class, &decision])?;
         return Ok(decision);
     }
-    anyhow::bail!("no other plan ran to its end")
+    let decided = "SELECT d::text FROM ruvector.dag_decisions() AS d";
+    anyhow::bail!(
+        "no other plan ran to its end: {:?}, {:?}",
+        lines(client, decided)?,
+        lines(client, &format!("EXPLAIN (ANALYZE) {STATEMENT}"))?
+    )
 }
 
 #[test]
@@ -145,6 +152,32 @@ fn a_rewritten_statement_names_the_plan_and_gives_the_same_answer() -> Result<()
 }
 
 #[test]
+fn a_partitioned_table_is_hinted_by_its_alias() -> Result<()> {
+    let server = server()?;
+    let cluster = learning(&server)
+        .set("enable_hashjoin", "off")
+        .set("ruvector.dag_explore_budget", "1")
+        .start()?;
+    let mut client = cluster.client("postgres")?;
+    client.batch_execute(&DATA.replace(
+        "language int);",
+        "language int) PARTITION BY RANGE (id);
+        CREATE TABLE low PARTITION OF customers FOR VALUES FROM (MINVALUE) TO (10000);
+        CREATE TABLE high PARTITION OF customers FOR VALUES FROM (10000) TO (MAXVALUE);",
+    ))?;
+    pin_another_plan(&mut client)?;
+    let rewritten: String = client
+        .query_one("SELECT ruvector.dag_rewrite_query($1)", &[&STATEMENT])?
+        .get(0);
+    let orders = ["Leading((c o))", "Leading((o c))"];
+    assert!(
+        orders.iter().any(|order| rewritten.contains(order)),
+        "{rewritten}"
+    );
+    Ok(())
+}
+
+#[test]
 fn an_index_is_advised_when_hypopg_shows_that_it_helps() -> Result<()> {
     let server = server()?;
     let cluster = cluster(&server)?;
@@ -188,5 +221,65 @@ fn what_is_estimated_of_many_statements_is_what_was_measured() -> Result<()> {
     let measured: f64 = client.query_one(measured, &[])?.get(0);
     let estimated: f64 = client.query_one(estimated, &[&STATEMENT])?.get(0);
     assert!((measured - estimated).abs() < 1e-6, "{measured} {estimated}");
+    Ok(())
+}
+
+/// Category, SQL and expected improvement of each piece of advice.
+fn advice(client: &mut Client, sql: &str) -> Result<Vec<(String, String, Option<f64>)>> {
+    let rows = client.query(
+        "SELECT category, implementation_sql, expected_improvement FROM ruvector.dag_suggest_optimizations($1)
+            ORDER BY category",
+        &[&sql],
+    )?;
+    Ok(rows
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2)))
+        .collect())
+}
+
+#[test]
+fn advice_follows_what_was_counted_and_measured() -> Result<()> {
+    let server = server()?;
+    let cluster = cluster(&server)?;
+    let mut client = cluster.client("postgres")?;
+    pin_another_plan(&mut client)?;
+    let all = advice(&mut client, STATEMENT)?;
+    let [(decision, sql, improvement), (statistics, create, _)] = all.as_slice() else {
+        anyhow::bail!("{all:?}");
+    };
+    assert_eq!(
+        (decision.as_str(), statistics.as_str()),
+        ("join_order", "statistics")
+    );
+    assert!(sql.starts_with("/*+"), "{sql}");
+    assert!(improvement.is_some_and(|saved| saved > 0.05), "{all:?}");
+    // What is advised can be run as it is, and is not advised again.
+    client.batch_execute(create)?;
+    let all = advice(&mut client, STATEMENT)?;
+    assert!(
+        all.iter().all(|(category, ..)| category != "statistics"),
+        "{all:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn memory_is_advised_where_temporary_files_were_written() -> Result<()> {
+    let server = server()?;
+    let cluster = cluster(&server)?;
+    let mut client = cluster.client("postgres")?;
+    let sorted = "SELECT id, city FROM customers ORDER BY city, id";
+    assert!(advice(&mut client, sorted)?.is_empty());
+    client.batch_execute("SET work_mem = '64kB'; SET ruvector.dag_max_work_mem = '64kB'")?;
+    client.simple_query(sorted)?;
+    let all = advice(&mut client, sorted)?;
+    assert_eq!(
+        all,
+        [(
+            "memory".to_owned(),
+            "SET LOCAL work_mem = '2MB';".to_owned(),
+            None
+        )]
+    );
     Ok(())
 }
