@@ -3,7 +3,7 @@ XTASK = cargo xtask
 DATA ?= ../shared/stats
 OUT ?= bench-out
 
-.PHONY: help setup build demo test check bench bench-stats bench-generated bench-oracle bench-mixed bench-ablate bench-rows \
+.PHONY: help setup build demo test check bench bench-stats bench-generated bench-oracle bench-mixed bench-ablate bench-rewrites bench-rows \
 	bench-overhead install installcheck majors clean
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-oracle    the best of 49 hint sets per statement; GENERATED=1 for the shop; writes OUT/oracle.json, resumes"
 	@echo "make bench-mixed     random order, many clients: CLIENTS= SECONDS= TRIALS= GENERATED=1"
 	@echo "make bench-ablate    the same run with each mechanism off: as bench-stats, GENERATED=1"
+	@echo "make bench-rewrites  all statements, in other forms where that pays: LIMIT=90 ROUNDS= TRIALS= OUT="
 	@echo "make bench-rows      q-errors of learned row counts on STATS: DATA= OUT="
 	@echo "make bench-overhead  planning and pgbench overhead: OUT="
 	@echo "make install         into the installed PostgreSQL 15 (needs the right to write there)"
@@ -47,7 +48,7 @@ bench:
 WORKLOAD = $(if $(GENERATED),--generated $(if $(SIZE),--size $(SIZE)),--data $(DATA) $(if $(QUERIES),--queries $(QUERIES))) \
 	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ONLY),--only $(ONLY)) $(if $(SETTINGS),--settings $(SETTINGS))
 RUN = $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SPLIT),--split $(SPLIT)) \
-	$(if $(ORACLE),--oracle $(ORACLE)) $(if $(DRIFT),--drift $(DRIFT))
+	$(if $(ORACLE),--oracle $(ORACLE)) $(if $(DRIFT),--drift $(DRIFT)) $(if $(REWRITES),--rewrites $(REWRITES))
 
 bench-stats:
 	$(XTASK) bench stats $(WORKLOAD) $(RUN) --out $(OUT)
@@ -55,6 +56,9 @@ bench-stats:
 bench-generated: GENERATED = 1
 bench-generated:
 	$(XTASK) bench generated $(WORKLOAD) $(RUN) --out $(OUT)
+
+bench-rewrites:
+	$(XTASK) bench rewrites $(WORKLOAD) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(TRIALS),--trials $(TRIALS)) --out $(OUT)
 
 bench-oracle:
 	$(XTASK) bench oracle $(WORKLOAD) --resume --file $(OUT)/oracle.json

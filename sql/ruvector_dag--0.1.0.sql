@@ -363,21 +363,74 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 COMMENT ON FUNCTION @extschema@.dag_explain(text, text) IS
     'The plan of a statement with PostgreSQL''s row estimates beside the learned ones';
 
-CREATE FUNCTION @extschema@.dag_rewrite_query(query text) RETURNS text
-AS 'MODULE_PATHNAME', 'dag_rewrite_query_wrapper'
-LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
-COMMENT ON FUNCTION @extschema@.dag_rewrite_query(text) IS
-    'a statement in another form with the same result, deparsed; null where no rule knows one';
-
 CREATE FUNCTION @extschema@.dag_decisions(
     OUT queryid bigint, OUT class bigint, OUT userid oid, OUT decision text, OUT state text,
     OUT baseline_ms double precision, OUT baseline_runs bigint, OUT current_ms double precision,
-    OUT current_runs bigint, OUT plans_tried bigint, OUT calls bigint, OUT saved_ms double precision,
-    OUT lost_ms double precision, OUT reason text)
+    OUT current_runs bigint, OUT confidence double precision, OUT plans_tried bigint, OUT tried jsonb,
+    OUT calls bigint, OUT saved_ms double precision, OUT lost_ms double precision, OUT reason text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'dag_decisions_wrapper'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100 ROWS 1000;
 COMMENT ON FUNCTION @extschema@.dag_decisions() IS 'What is decided for each statement class of this database, and why';
+
+CREATE FUNCTION @extschema@.dag_savings(
+    OUT scope text, OUT queryid bigint, OUT class bigint, OUT userid oid, OUT calls bigint,
+    OUT saved_ms double precision, OUT lost_ms double precision, OUT trials bigint, OUT trial_ms double precision,
+    OUT idle_trial_ms double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_savings_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100 ROWS 1000;
+COMMENT ON FUNCTION @extschema@.dag_savings() IS
+    'Time that decisions saved and lost against stock plans, in this database and per statement class';
+
+CREATE FUNCTION @extschema@.dag_pin_decision(class bigint, decision text DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'dag_pin_decision_wrapper'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
+COMMENT ON FUNCTION @extschema@.dag_pin_decision(bigint, text) IS
+    'Keeps a decision for a statement class, the one in use by default';
+
+CREATE FUNCTION @extschema@.dag_unpin_decision(class bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'dag_unpin_decision_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100;
+COMMENT ON FUNCTION @extschema@.dag_unpin_decision(bigint) IS
+    'Leaves the decision for a statement class to what is measured';
+
+CREATE FUNCTION @extschema@.dag_suggest_optimizations(query text,
+    OUT suggestion_id integer, OUT category text, OUT description text, OUT expected_improvement double precision,
+    OUT implementation_sql text, OUT confidence double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_suggest_optimizations_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 5;
+COMMENT ON FUNCTION @extschema@.dag_suggest_optimizations(text) IS
+    'Indexes, statistics and settings that may help a statement, each with the evidence for it';
+
+CREATE FUNCTION @extschema@.dag_rewrite_query(query text) RETURNS text
+AS 'MODULE_PATHNAME', 'dag_rewrite_query_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
+COMMENT ON FUNCTION @extschema@.dag_rewrite_query(text) IS
+    'A statement in another form with the same result, or with its decision as hints and settings in a comment';
+
+CREATE FUNCTION @extschema@.dag_summarize(query text,
+    OUT bottleneck_count integer, OUT suggested_mechanism text, OUT estimated_improvement double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_summarize_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_summarize(text) IS
+    'A statement''s bottlenecks, the mechanism that weighs its plan, and the share of its latency that a decision saves';
+
+CREATE FUNCTION @extschema@.dag_bulk_analyze(queries text[],
+    OUT query_index integer, OUT bottleneck_count integer, OUT suggested_mechanism text,
+    OUT estimated_improvement double precision)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 10
+BEGIN ATOMIC
+    SELECT q.number::integer, s.bottleneck_count, s.suggested_mechanism, s.estimated_improvement
+    FROM unnest(queries) WITH ORDINALITY AS q (query, number)
+    LEFT JOIN LATERAL @extschema@.dag_summarize(q.query) AS s ON true
+    ORDER BY q.number;
+END;
+COMMENT ON FUNCTION @extschema@.dag_bulk_analyze(text[]) IS
+    'What dag_summarize says of each of some statements';
 
 CREATE FUNCTION @extschema@.dag_learn_now(
     OUT patterns_updated bigint, OUT new_clusters bigint, OUT ewc_constraints_updated bigint,
@@ -441,7 +494,7 @@ CREATE FUNCTION @extschema@.dag_trajectory_trends(window_size interval DEFAULT '
     OUT window_start timestamptz, OUT trajectory_count bigint, OUT avg_improvement double precision,
     OUT best_mechanism text, OUT pattern_discoveries bigint, OUT avg_prediction_error double precision)
 RETURNS SETOF record
-LANGUAGE sql STABLE PARALLEL RESTRICTED COST 10000 ROWS 100
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED COST 10000 ROWS 100
 BEGIN ATOMIC
     WITH executions AS (
         SELECT pg_catalog.date_bin(window_size, t.ended_at, '2000-01-01 00:00:00+00') AS at, t.improvement_ratio,
@@ -673,4 +726,5 @@ REVOKE EXECUTE ON FUNCTION @extschema@.dag_store_pattern(real[], jsonb, double p
     @extschema@.dag_export_state(), @extschema@.dag_import_state(bytea), @extschema@.dag_dream(interval) FROM PUBLIC;
 
 -- What changes learning is for superusers and whom they grant it to: it runs with the owner's rights on the tables.
-REVOKE EXECUTE ON FUNCTION @extschema@.dag_learn_now(), @extschema@.dag_reset_learning(boolean, boolean) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION @extschema@.dag_learn_now(), @extschema@.dag_reset_learning(boolean, boolean),
+    @extschema@.dag_pin_decision(bigint, text), @extschema@.dag_unpin_decision(bigint) FROM PUBLIC;

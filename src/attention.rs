@@ -6,12 +6,12 @@
 
 use crate::pg::catalog;
 use crate::settings::{self, AttentionType};
-use crate::shmem::{arms, counters, statements};
+use crate::shmem::{arms, counters};
 use engine::attention::{
     AttentionCache, AttentionScores, BanditSettings, Choice, DagAttention, EnsembleAttention, MechanismId,
     PlanSignals, SelectionPolicy, TemporalBTSPAttention, TemporalBTSPParameters,
 };
-use engine::decision::PlanEvidence;
+use engine::decision::{PlanEvidence, StatementEvidence};
 use engine::{Error, QueryDag};
 use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
@@ -63,18 +63,10 @@ impl Session {
         let made = self.stateless.get(place(choice)).map(|cell| {
             cell.get_or_init(|| match choice {
                 Choice::Mechanism(mechanism) => self.configured(mechanism),
-                Choice::Ensemble => self.ensemble(),
+                Choice::Ensemble => Box::new(EnsembleAttention::of_all(|member| self.configured(member))),
             })
         });
         made.map_or(&self.temporal, Box::as_ref)
-    }
-
-    fn ensemble(&self) -> Box<dyn DagAttention> {
-        let members = MechanismId::ALL.map(|mechanism| (self.configured(mechanism), 1.0));
-        match EnsembleAttention::new(members.into()) {
-            Ok(ensemble) => Box::new(ensemble),
-            Err(_) => MechanismId::Topological.with_defaults(),
-        }
     }
 }
 
@@ -116,10 +108,10 @@ pub(crate) fn by_name(name: &str) -> Result<Option<Choice>, Error> {
     }
 }
 
-/// What is set, else what policy and bandit choose for a plan of a statement class.
-pub(crate) fn choose(dag: &QueryDag, class: Option<u64>) -> Choice {
+/// What is set, else what policy and bandit choose for a plan of a statement class of which this is known.
+pub(crate) fn choose(dag: &QueryDag, evidence: Option<&StatementEvidence>) -> Choice {
     let mechanism = match settings::attention_type() {
-        AttentionType::Auto => return choose_freely(dag, class),
+        AttentionType::Auto => return choose_freely(dag, evidence),
         AttentionType::Ensemble => return Choice::Ensemble,
         AttentionType::Topological => MechanismId::Topological,
         AttentionType::CausalCone => MechanismId::CausalCone,
@@ -132,10 +124,9 @@ pub(crate) fn choose(dag: &QueryDag, class: Option<u64>) -> Choice {
     Choice::Mechanism(mechanism)
 }
 
-fn choose_freely(dag: &QueryDag, class: Option<u64>) -> Choice {
+fn choose_freely(dag: &QueryDag, evidence: Option<&StatementEvidence>) -> Choice {
     let mut signals = PlanSignals::of_plan(dag);
-    let known = class.and_then(statements::get);
-    if let Some((median, slowest)) = known.and_then(|known| latencies(known.evidence.best()?)) {
+    if let Some((median, slowest)) = evidence.and_then(|evidence| latencies(evidence.best()?)) {
         signals = signals.with_latencies(median, slowest);
     }
     let policy = SelectionPolicy {
@@ -178,6 +169,11 @@ pub(crate) fn scores(dag: &QueryDag, choice: Choice) -> Arc<AttentionScores> {
         counters::note_attention(place(choice), begun.elapsed(), is_hit);
         scores
     })
+}
+
+/// The weights of a plan's operators, neither timed nor counted: the plan was weighed before.
+pub(crate) fn weigh_again(dag: &QueryDag, choice: Choice) -> Arc<AttentionScores> {
+    with_session(|session| session.cache.scores(dag, session.mechanism(choice)))
 }
 
 /// How each operator attends to the others.

@@ -45,6 +45,26 @@ pub(crate) fn pattern_not_found(pattern: i64) -> Report {
     }
 }
 
+/// No statement class of this database has this number.
+pub(crate) fn unknown_class(class: i64) -> Report {
+    Report {
+        sqlstate: sqlstate(b"42704"),
+        message: format!("there is no statement class {class}"),
+        detail: None,
+        hint: Some("dag_decisions() shows all of this database.".to_owned()),
+    }
+}
+
+/// Our own SQL failed.
+pub(crate) fn internal(error: pgrx::spi::Error) -> Report {
+    Report {
+        sqlstate: sqlstate(b"XX000"),
+        message: format!("ruvector_dag could not read the catalog: {error}"),
+        detail: None,
+        hint: None,
+    }
+}
+
 /// An argument must not be NULL.
 pub(crate) fn null_argument(name: &str) -> Report {
     Report {
@@ -90,6 +110,7 @@ pub(crate) fn from_engine(error: engine::Error) -> Report {
     let code = match error {
         engine::Error::UnknownMechanism { .. } => b"RV002",
         engine::Error::PatternsFull { .. } => b"53400",
+        engine::Error::Cancelled => b"57014",
         _ => b"22023",
     };
     Report {

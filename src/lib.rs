@@ -13,6 +13,7 @@ mod sona;
 mod row_model;
 mod steer;
 mod observe;
+mod advice;
 mod worker;
 mod sql;
 

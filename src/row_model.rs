@@ -43,6 +43,11 @@ pub(crate) fn predict(sub_join: &SubJoin) -> Option<RowPrediction> {
     })
 }
 
+/// Bytes of the copy that this session has; none before it needed one.
+pub(crate) fn memory_bytes() -> Option<usize> {
+    SESSION.with_borrow(|session| session.as_ref().map(|session| session.model.memory_bytes()))
+}
+
 fn copy(database: u32) -> Option<Session> {
     let (version, state) = row_models::read(database)?;
     let model = RowModel::from_state(&state).ok()?;

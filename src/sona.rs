@@ -95,7 +95,7 @@ fn post(engine: &mut DagSonaEngine, trajectory: Trajectory) -> Option<f64> {
     let learned = engine.post_query(trajectory);
     // Nobody drains a session's buffer: the worker reads the table.
     drop(engine.buffer().drain());
-    is_informed.then(|| learned.expected.log_latency.exp())
+    is_informed.then(|| learned.expected.expected_ms())
 }
 
 /// Cosine from which a plan is of a pattern.

@@ -40,6 +40,24 @@ pub(crate) fn is_slower(took_ms: f64, baseline_ms: f64) -> bool {
     took_ms > FACTOR * baseline_ms + SLACK_MS
 }
 
+/// `ruvector.dag_rewrite`.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rewrites {
+    /// Never.
+    Off,
+    /// Where it pays.
+    Auto,
+}
+
+impl Rewrites {
+    pub(crate) fn setting(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Auto => "auto",
+        }
+    }
+}
+
 /// Options of the run.
 #[derive(Args, Debug, Clone)]
 #[group(id = "comparison")]
@@ -61,6 +79,9 @@ pub(crate) struct Options {
     /// After this round a third of the rows of every table is replaced.
     #[arg(long)]
     drift: Option<usize>,
+    /// Whether statements may be planned in another form.
+    #[arg(long, value_enum, default_value = "off")]
+    pub(crate) rewrites: Rewrites,
     /// Folder of report.json, report.md and report.svg.
     #[arg(long, default_value = "bench-out")]
     pub(crate) out: PathBuf,
@@ -85,6 +106,7 @@ impl Options {
     fn describe(&self) -> serde_json::Value {
         let mut settings = self.workload.describe();
         settings["rounds"] = self.rounds.into();
+        settings["rewrites"] = self.rewrites.setting().into();
         settings["trials_s"] = self.trials.into();
         settings["split"] = self.split.map(|split| split.to_string()).into();
         settings["drift_after_round"] = self.drift.into();

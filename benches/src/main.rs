@@ -1,6 +1,7 @@
 //! End-to-end measurements on throwaway clusters. Every number is a ratio to stock PostgreSQL in the same run.
 
 mod workload;
+mod rewrites;
 mod session;
 mod idle_trials;
 mod plan_shape;
@@ -37,6 +38,8 @@ enum Program {
     Mixed(mixed::Options),
     /// The same run with each mechanism off.
     Ablate(ablation::Options),
+    /// All statements with rewrites, stock cut off at the limit.
+    Rewrites(rewrites::Options),
     /// The sub-joins of STATS: PostgreSQL's estimates and exact counts.
     Rows(rows::Options),
     /// Planning time on top of stock, by number of tables.
@@ -53,6 +56,7 @@ fn main() -> Result<()> {
         Program::Oracle(options) => oracle::run(&options),
         Program::Mixed(options) => mixed::run(&options),
         Program::Ablate(options) => ablation::run(&options),
+        Program::Rewrites(options) => rewrites::run(&options),
         Program::Rows(options) => rows::run(&options),
         Program::Planning(options) => planning::run(&options),
         Program::Pgbench(options) => overhead::run(&options),

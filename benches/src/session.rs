@@ -61,6 +61,16 @@ impl Session {
         Ok(known != "0")
     }
 
+    /// What the extension decided for a statement, in words.
+    pub(crate) fn decision(&mut self, sql: &str) -> Result<String> {
+        let row = self
+            .client
+            .query_one("SELECT ruvector.dag_explain($1)", &[&sql])?;
+        let text: String = row.get(0);
+        let line = text.lines().find_map(|line| line.strip_prefix("Decision: "));
+        Ok(line.unwrap_or_default().to_owned())
+    }
+
     /// EXPLAIN's JSON.
     pub(crate) fn explain(&mut self, options: &str, sql: &str) -> Result<serde_json::Value> {
         let messages = self

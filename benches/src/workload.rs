@@ -8,6 +8,7 @@ pub(crate) use template::template_of;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use testkit::{Cluster, Server, stats};
 
@@ -109,6 +110,18 @@ impl Options {
         };
         let wanted = |id: &str| self.only.is_empty() || self.only.iter().any(|only| only == id);
         Ok(all.into_iter().filter(|(id, _)| wanted(id)).collect())
+    }
+
+    /// The counts that statements give, where they are known without running them: by id.
+    pub(crate) fn known_results(&self) -> Result<HashMap<String, String>> {
+        let path = self.data.join("true_rows.json");
+        if self.generated || !path.exists() {
+            return Ok(HashMap::new());
+        }
+        let known: Vec<serde_json::Value> = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+        let of_one =
+            |one: &serde_json::Value| Some((one["id"].to_string(), one["result"].as_u64()?.to_string()));
+        Ok(known.iter().filter_map(of_one).collect())
     }
 
     /// Starts a cluster and loads the data into [`DATABASE`].

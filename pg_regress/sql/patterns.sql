@@ -102,6 +102,10 @@ SELECT settings FROM ruvector.dag_state WHERE part = 'sona';
 SELECT count(*) >= 0 AS dreamt FROM ruvector.dag_dream('100 milliseconds');
 SELECT count(*) FROM ruvector.dag_dream(NULL);
 SELECT count(*) FROM ruvector.dag_dream('1 microsecond');
+-- Nothing is asked for.
+SELECT ruvector.dag_pin(NULL) IS NULL AS pinned, ruvector.dag_unpin(NULL) IS NULL AS unpinned, ruvector.dag_forget(NULL) IS NULL AS forgot;
+SELECT count(*) FROM ruvector.dag_consolidate_patterns(NULL);
+SELECT count(*) FROM ruvector.dag_recompute_clusters(NULL);
 -- Bad input.
 SELECT ruvector.dag_store_pattern('{1}', '{}', 0.5);
 SELECT ruvector.dag_store_pattern(direction(0, 0, 0), '{}', 0.5);
@@ -145,6 +149,8 @@ SELECT ruvector.dag_forget(1000000);
 SELECT ruvector.dag_pin(1000000);
 SELECT ruvector.dag_unpin(1000000);
 SELECT ruvector.dag_configure_sona(3);
+SELECT ruvector.dag_consolidate_patterns(0);
+SELECT ruvector.dag_query_patterns('{}');
 SELECT ruvector.dag_import_state('\x00');
 SELECT ruvector.dag_dream('2 hours');
 SELECT ruvector.dag_reset_learning(true, false);

@@ -71,6 +71,18 @@ SELECT patterns_loaded > 0 AS loaded, cache_hit_rate
 FROM ruvector.dag_prewarm_patterns(ARRAY['SELECT count(*) FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.city = 50']);
 SELECT patterns_loaded > 0 AS loaded, cache_hit_rate FROM ruvector.dag_prewarm_patterns('{}');
 SELECT ruvector.dag_prewarm_patterns('{no statement}');
+SELECT count(*) FROM ruvector.dag_prewarm_patterns(NULL);
+SELECT count(*) FROM ruvector.dag_trajectory_trends(NULL);
+SELECT ruvector.dag_bulk_record_trajectories(NULL) IS NULL AS is_null;
+SELECT ruvector.dag_estimate(NULL);
+\set VERBOSITY sqlstate
+SELECT ruvector.dag_prewarm_patterns('{no statement}');
+SELECT patterns_loaded > 0 AS loaded, cache_hit_rate FROM ruvector.dag_prewarm_patterns(ARRAY[NULL]::text[]);
+SELECT ruvector.dag_trajectory_trends('0 seconds');
+SELECT ruvector.dag_bulk_record_trajectories(ARRAY[NULL]::jsonb[]);
+SELECT ruvector.dag_estimate('');
+SELECT ruvector.dag_estimate('SELECT 1; SELECT 2');
+\set VERBOSITY default
 SET ROLE regress_dag_user;
 SELECT ruvector.dag_prewarm_patterns('{SELECT * FROM orders}');
 SELECT count(*) FROM ruvector.dag_prewarm_patterns('{SELECT * FROM customers}');
@@ -80,6 +92,9 @@ SELECT component, allocated_bytes >= used_bytes AS fits, peak_bytes >= used_byte
 FROM ruvector.dag_memory_usage();
 SELECT (SELECT sum(size) FROM pg_shmem_allocations WHERE name LIKE 'ruvector_dag %')
     = (SELECT sum(allocated_bytes) FROM ruvector.dag_memory_usage() WHERE peak_bytes IS NOT NULL AND component <> 'locks') AS is_true;
+SET ROLE regress_dag_user;
+SELECT count(*) > 0 AS sees FROM ruvector.dag_memory_usage();
+RESET ROLE;
 -- Plan shapes at a glance.
 SELECT length(ruvector.dag_plan_fingerprint()) AS bytes;
 SELECT shapes = other_shapes AS as_many, similarity, overlap

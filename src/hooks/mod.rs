@@ -8,6 +8,7 @@ pub(crate) mod base_relation;
 pub(crate) mod join_search;
 pub(crate) mod executor;
 pub(crate) mod trial;
+pub(crate) mod explain;
 
 /// Installs the hooks. Called once, when the library is preloaded.
 pub(crate) fn init() {

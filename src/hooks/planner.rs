@@ -189,7 +189,7 @@ fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListIn
     let wanted = (settings::is_active() || forced.is_some())
         && statement::is_plannable(parse)
         && statement::queryid(parse) != 0
-        && (IS_INSPECTING.get() || !session::is_fast(statement::queryid(parse)))
+        && (IS_INSPECTING.get() || rewrite::is_forced() || !session::is_fast(statement::queryid(parse)))
         && catalog::is_ordinary_backend()
         && catalog::has_extension();
     if !wanted {
@@ -199,9 +199,7 @@ fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListIn
     if !statement.has_tables {
         return None;
     }
-    let evidence = shmem::statements::get(statement.class)
-        .map(|known| known.evidence)
-        .unwrap_or_default();
+    let evidence = shmem::statements::evidence(statement.class).unwrap_or_default();
     let chosen = match forced {
         Some(decision) => Chosen::forced(decision),
         None => {

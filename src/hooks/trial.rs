@@ -8,7 +8,8 @@ use crate::pg::kept_plan::KeptPlan;
 use crate::pg::trial::{Ended, has_time_for};
 use crate::pg::{catalog, plan_state, plan_tree, transaction_end};
 use crate::settings;
-use crate::shmem::{counters, guards, statements};
+use crate::shmem::guards::{self, TrialCost};
+use crate::shmem::{counters, statements};
 use engine::decision::{CLEAR_GAIN, HintSet};
 use pgrx::pg_sys;
 use std::cell::RefCell;
@@ -117,7 +118,7 @@ fn running() -> Option<(Rc<Remembered>, f64)> {
 
 /// Before the trial is started.
 pub(crate) fn before_start(query: *mut pg_sys::QueryDesc) {
-    if let Some((remembered, ..)) = running()
+    if let Some((remembered, _)) = running()
         && remembered.facts.is_parallel
     {
         plan_state::count_rows(query);
@@ -126,7 +127,7 @@ pub(crate) fn before_start(query: *mut pg_sys::QueryDesc) {
 
 /// After the trial was started.
 pub(crate) fn started(query: *mut pg_sys::QueryDesc) {
-    if let Some((remembered, ..)) = running()
+    if let Some((remembered, _)) = running()
         && !remembered.facts.is_parallel
     {
         plan_state::count_nodes(query, &learn::wanted_counts(&remembered));
@@ -138,10 +139,14 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
     let Some((remembered, limit_ms)) = running() else {
         return;
     };
+    let is_idle = remembered.is_dream;
+    let cost = |took_ms: f64, lost_ms: f64| match is_idle {
+        true => TrialCost::Idle(took_ms),
+        false => TrialCost::Waited(lost_ms),
+    };
     counters::add_trials_run(1);
     let decision = remembered.decision;
     let database = catalog::database();
-    let is_waited_for = !remembered.is_dream;
     // As busy as the server is at the moment.
     let best_ms = limit_ms / CLEAR_GAIN;
     let mut watch = Watch::new(remembered);
@@ -149,20 +154,15 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
         Ended::Completed(took_ms) => {
             watch.elapsed_ms = took_ms;
             learn::from_execution(query, &watch, true);
-            let lost_ms = if is_waited_for {
-                (took_ms - best_ms).max(0.0)
-            } else {
-                0.0
-            };
-            guards::note_trial(database, decision, (took_ms / best_ms, false), lost_ms);
+            let cost = cost(took_ms, (took_ms - best_ms).max(0.0));
+            guards::note_trial(database, decision, (took_ms / best_ms, false), cost);
         }
         Ended::CutOff(took_ms) => {
             counters::add_trials_cut_off(1);
             watch.elapsed_ms = took_ms;
             learn::from_cancelled(query, &watch);
-            let lost_ms = if is_waited_for { took_ms } else { 0.0 };
             let share = took_ms.min(limit_ms) / best_ms;
-            guards::note_trial(database, decision, (share, true), lost_ms);
+            guards::note_trial(database, decision, (share, true), cost(took_ms, took_ms));
         }
         Ended::Stopped => {}
         // Nothing can be told of the plan: it is not tried again.

@@ -3,7 +3,7 @@
 
 use crate::pg::plan_tree::PlanFacts;
 use crate::pg::statement::Statement;
-use engine::decision::Decision;
+use engine::decision::{Decision, HintSet};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -24,6 +24,18 @@ pub(crate) struct Remembered {
     pub(crate) is_trial: bool,
     /// Nobody waits for it.
     pub(crate) is_dream: bool,
+}
+
+impl Remembered {
+    /// What is not stock about the plan, in words.
+    pub(crate) fn describe(&self) -> String {
+        match (self.corrected, self.decision.hints) {
+            (0, HintSet::NONE) => "stock plan".to_owned(),
+            (0, hints) => hints.describe(),
+            (corrected, HintSet::NONE) => format!("{corrected} row estimates corrected"),
+            (corrected, hints) => format!("{corrected} row estimates corrected, {}", hints.describe()),
+        }
+    }
 }
 
 #[derive(Default)]

@@ -52,9 +52,8 @@ impl Lesson {
     }
 
     /// Whether the class is to be planned with what was learned: with news, or with what others taught it.
-    fn is_to_be_tried(&self, watch: &Watch) -> bool {
-        let known = statements::get(watch.remembered.statement.class);
-        let is_first_look = known.is_none_or(|known| known.evidence.corrected_runs == 0);
+    fn is_to_be_tried(&self, evidence: Option<&StatementEvidence>) -> bool {
+        let is_first_look = evidence.is_none_or(|evidence| evidence.corrected_runs == 0);
         self.is_news || (is_first_look && self.is_surprise)
     }
 
@@ -84,7 +83,7 @@ const SURE: f64 = 0.9;
 
 /// Whether the next execution of a class should count the rows of all nodes.
 pub(crate) fn wants_all_counts(class: u64) -> bool {
-    is_for_all_counts(statements::get(class).map(|known| known.evidence).as_ref())
+    is_for_all_counts(statements::evidence(class).as_ref())
 }
 
 fn is_for_all_counts(evidence: Option<&StatementEvidence>) -> bool {
@@ -99,7 +98,7 @@ pub(crate) fn wants_sub_joins(calls: u64) -> bool {
 
 /// The plan nodes whose rows the next execution should count: all that produce a relation, or those not known yet.
 pub(crate) fn wanted_counts(plan: &Remembered) -> HashSet<i32> {
-    let evidence = statements::get(plan.statement.class).map(|known| known.evidence);
+    let evidence = statements::evidence(plan.statement.class);
     let wants_all = is_for_all_counts(evidence.as_ref());
     let runs = evidence.map_or(0, |evidence| runs_of(&evidence, plan.facts.shape));
     let is_new = runs < TRIED_RUNS;
@@ -130,8 +129,8 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
     let remembered = &watch.remembered;
     let statement = &remembered.statement;
     counters::add_statements_seen(1);
-    let has_evidence = statements::get(statement.class).is_some();
-    if watch.elapsed_ms < settings::min_duration_ms() && !has_evidence {
+    let mut evidence = statements::evidence(statement.class);
+    if watch.elapsed_ms < settings::min_duration_ms() && evidence.is_none() {
         counters::add_statements_too_fast(1);
         session::note(statement.queryid, watch.elapsed_ms);
         return;
@@ -144,25 +143,27 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
     };
     let runs = node_runs::read(query, ending);
     let executed = Executed::read(query, &runs);
-    let mut lesson = learn_counts(remembered, &runs, executed.as_ref());
+    let mut lesson = learn_counts(remembered, &runs, executed.as_ref(), evidence.as_ref());
     if !watch.is_rewound {
         lesson.add(bounds::from_ended(remembered, &runs));
     }
     if is_complete && !watch.is_timed {
-        let quiet_ms = on_a_quiet_server(watch);
-        compare_with_stock(watch, quiet_ms);
-        record(
-            watch,
-            Ok(quiet_ms),
-            lesson.is_to_be_tried(watch),
-            lesson.partial(),
-        );
+        let quiet_ms = on_a_quiet_server(watch, evidence.as_ref());
+        compare_with_stock(watch, evidence.as_ref(), quiet_ms);
+        let is_to_be_tried = lesson.is_to_be_tried(evidence.as_ref());
+        evidence = record(watch, Ok(quiet_ms), is_to_be_tried, lesson.partial());
     }
     counters::add_statements_learned(1);
-    let is_young = statements::get(statement.class).is_none_or(|known| known.evidence.calls <= YOUNG_CALLS);
+    let is_young = evidence.is_none_or(|evidence| evidence.calls <= YOUNG_CALLS);
     guards::spend(catalog::database(), watch.elapsed_ms, lesson.is_news || is_young);
     let text = crate::pg::plan_state::statement_text(query);
-    trajectory::send(executed.as_ref(), watch, &lesson, !is_complete, text);
+    trajectory::send(
+        executed.as_ref(),
+        watch,
+        &lesson,
+        evidence.as_ref(),
+        (!is_complete, text),
+    );
 }
 
 /// Learns from an execution that was cancelled, while its state is still there: its plan takes longer than this, and its
@@ -178,21 +179,17 @@ pub(crate) fn from_cancelled(query: *mut pg_sys::QueryDesc, watch: &Watch) {
         lesson.add(bounds::from_failed(&watch.remembered, &runs));
     }
     if !watch.is_timed {
-        record(
-            watch,
-            Err(watch.elapsed_ms),
-            lesson.is_to_be_tried(watch),
-            lesson.partial(),
-        );
-        trajectory::send(None, watch, &lesson, true, None);
+        let known = statements::evidence(watch.remembered.statement.class);
+        let is_to_be_tried = lesson.is_to_be_tried(known.as_ref());
+        let evidence = record(watch, Err(watch.elapsed_ms), is_to_be_tried, lesson.partial());
+        trajectory::send(None, watch, &lesson, evidence.as_ref(), (true, None));
     }
 }
 
 /// What the execution would have taken had the server not been busier than usual.
-fn on_a_quiet_server(watch: &Watch) -> f64 {
+fn on_a_quiet_server(watch: &Watch, evidence: Option<&StatementEvidence>) -> f64 {
     let remembered = &watch.remembered;
-    let known = statements::get(remembered.statement.class);
-    let usual_ms = known.and_then(|known| known.evidence.plan(remembered.facts.shape)?.typical_ms());
+    let usual_ms = evidence.and_then(|evidence| evidence.plan(remembered.facts.shape)?.typical_ms());
     let database = catalog::database();
     let slowdown = match usual_ms {
         Some(usual_ms) if usual_ms > 0.0 => {
@@ -204,18 +201,22 @@ fn on_a_quiet_server(watch: &Watch) -> f64 {
 }
 
 /// Tells the circuit breaker how an applied decision did.
-fn compare_with_stock(watch: &Watch, taken_ms: f64) {
+fn compare_with_stock(watch: &Watch, evidence: Option<&StatementEvidence>, taken_ms: f64) {
     let remembered = &watch.remembered;
     if remembered.decision.is_stock() || remembered.is_trial {
         return;
     }
-    let known = statements::get(remembered.statement.class);
-    if let Some(baseline_ms) = known.and_then(|known| known.evidence.stock()?.typical_ms()) {
+    if let Some(baseline_ms) = evidence.and_then(|evidence| evidence.stock()?.typical_ms()) {
         guards::note_applied(catalog::database(), taken_ms, baseline_ms);
     }
 }
 
-fn record(watch: &Watch, outcome: Result<f64, f64>, learned: bool, partial: u64) {
+fn record(
+    watch: &Watch,
+    outcome: Result<f64, f64>,
+    learned: bool,
+    partial: u64,
+) -> Option<StatementEvidence> {
     let remembered = &watch.remembered;
     statements::record(&statements::Execution {
         class: remembered.statement.class,
@@ -236,7 +237,7 @@ fn record(watch: &Watch, outcome: Result<f64, f64>, learned: bool, partial: u64)
             spilled_mb: u32::try_from(watch.spilled().div_ceil(BLOCKS_PER_MB)).unwrap_or(u32::MAX),
         },
         partial,
-    });
+    })
 }
 
 /// Takes up the counts that are complete, in the order of attention: what is learned first can be applied alone.
@@ -244,6 +245,7 @@ fn learn_counts(
     remembered: &Remembered,
     runs: &HashMap<i32, NodeRun>,
     executed: Option<&Executed>,
+    evidence: Option<&StatementEvidence>,
 ) -> Lesson {
     let mut lesson = Lesson::NONE;
     let may_write = !catalog::is_standby();
@@ -254,7 +256,7 @@ fn learn_counts(
     let mut complete: Vec<(&Counted, &NodeRun)> = complete.collect();
     let is_unknown = |node: &Counted| rows::counted(&node.subject).is_none();
     if complete.iter().filter(|(node, _)| is_unknown(node)).count() > 1 {
-        sort_by_attention(&mut complete, executed, remembered.statement.class);
+        sort_by_attention(&mut complete, executed, evidence);
     }
     if may_write {
         lesson.counts = sub_joins(&remembered.facts, &complete);
@@ -312,9 +314,13 @@ fn q_error(node: &Counted, run: &NodeRun) -> f64 {
 }
 
 /// First those worth correcting most: much attended and badly estimated.
-fn sort_by_attention(counts: &mut [(&Counted, &NodeRun)], executed: Option<&Executed>, class: u64) {
+fn sort_by_attention(
+    counts: &mut [(&Counted, &NodeRun)],
+    executed: Option<&Executed>,
+    evidence: Option<&StatementEvidence>,
+) {
     let Some(executed) = executed else { return };
-    let attention = executed.attention(class);
+    let attention = executed.attention(evidence);
     let worth = |(node, run): &(&Counted, &NodeRun)| {
         let weight = attention.get(&node.plan_node_id).copied().unwrap_or(0.0);
         -weight * q_error(node, run).ln()

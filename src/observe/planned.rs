@@ -2,14 +2,18 @@
 
 use super::knowledge::{self, Remembered};
 use crate::hooks::planner;
+use crate::pg::columns::ComparedColumn;
 use crate::pg::ereport::Report;
 use crate::pg::operators::OperatorView;
-use crate::pg::query_text;
+use crate::pg::query_text::{self, Inspected};
+use engine::decision::Decision;
 use std::rc::Rc;
 
 /// A planned statement.
 pub(crate) struct Planned {
     pub(crate) operators: Vec<OperatorView>,
+    /// The columns it compares.
+    pub(crate) columns: Vec<ComparedColumn>,
     /// What the loop knows of it; `None` when it is left alone (no tables, the extension is switched off).
     pub(crate) remembered: Option<Rc<Remembered>>,
 }
@@ -17,10 +21,20 @@ pub(crate) struct Planned {
 /// Plans `text` as it would be planned now, even when it is known to be fast.
 pub(crate) fn plan(text: &str) -> Result<Planned, Report> {
     planner::start_inspecting();
-    let inspected = query_text::inspect(text, planner::stop_inspecting)?;
+    understood(query_text::inspect(text, planner::stop_inspecting)?)
+}
+
+/// Plans `text` as it would be planned with a decision.
+pub(crate) fn plan_with(text: &str, decision: Decision) -> Result<Planned, Report> {
+    planner::force(Some(decision));
+    understood(query_text::inspect(text, planner::abandon_all)?)
+}
+
+fn understood(inspected: Inspected) -> Result<Planned, Report> {
     let remembered = inspected.token.and_then(knowledge::find);
     Ok(Planned {
         operators: inspected.operators,
+        columns: inspected.columns,
         remembered,
     })
 }

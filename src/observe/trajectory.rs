@@ -9,11 +9,11 @@ use crate::pg::{catalog, operators};
 use crate::plan;
 use crate::settings;
 use crate::shmem::layout::{PLAN_BYTES, SEARCH_PATH_BYTES, SUB_JOIN_BYTES, TEXT_BYTES, Trajectory};
-use crate::shmem::{counters, ring, statements};
+use crate::shmem::{counters, ring};
 use crate::sona::{self, Described};
 use engine::attention::Choice;
 use engine::cardinality::CountedSketch;
-use engine::decision::PlanEvidence;
+use engine::decision::{PlanEvidence, StatementEvidence};
 use engine::embedding::{DIMENSIONS, PlanEmbedding};
 use engine::trajectory::type_attention;
 use engine::{OperatorType, QueryDag};
@@ -44,8 +44,8 @@ impl Executed {
     }
 
     /// How much attention each plan node gets, by its id.
-    pub(super) fn attention(&self, class: u64) -> HashMap<i32, f64> {
-        let scores = attention::scores(&self.dag, attention::choose(&self.dag, Some(class)));
+    pub(super) fn attention(&self, evidence: Option<&StatementEvidence>) -> HashMap<i32, f64> {
+        let scores = attention::scores(&self.dag, attention::choose(&self.dag, evidence));
         let ids = self.operators.iter().map(|operator| operator.plan_node_id);
         ids.zip(scores.as_slice().iter().copied()).collect()
     }
@@ -56,8 +56,8 @@ pub(super) fn send(
     executed: Option<&Executed>,
     watch: &Watch,
     lesson: &Lesson,
-    is_cut_off: bool,
-    text: Option<&[u8]>,
+    evidence: Option<&StatementEvidence>,
+    (is_cut_off, text): (bool, Option<&[u8]>),
 ) {
     if catalog::is_standby() {
         return;
@@ -72,7 +72,7 @@ pub(super) fn send(
         is_trial: u32::from(remembered.is_trial),
         ended_at: catalog::now(),
         execution_ms: watch.elapsed_ms,
-        baseline_ms: baseline_ms(remembered.statement.class),
+        baseline_ms: baseline_ms(evidence),
         expected_ms: f64::NAN,
         max_q_error: lesson.max_q_error,
         counted: lesson.counted,
@@ -93,12 +93,12 @@ pub(super) fn send(
         text: [0; TEXT_BYTES],
         search_path: [0; SEARCH_PATH_BYTES],
     };
-    if settings::stores_literals() && wants_embedding(trajectory.class) {
+    if settings::stores_literals() && wants_embedding(evidence) {
         attach_text(&mut trajectory, text);
     }
     attach_counts(&mut trajectory, lesson);
     if let Some(executed) = executed {
-        attach_plan(&mut trajectory, executed);
+        attach_plan(&mut trajectory, executed, evidence);
     }
     ring::push(&trajectory);
 }
@@ -127,18 +127,18 @@ fn attach_counts(trajectory: &mut Trajectory, lesson: &Lesson) {
     }
 }
 
-fn attach_plan(trajectory: &mut Trajectory, executed: &Executed) {
+fn attach_plan(trajectory: &mut Trajectory, executed: &Executed, evidence: Option<&StatementEvidence>) {
     let binary = executed.dag.to_binary();
     if binary.len() <= PLAN_BYTES {
         trajectory.plan[..binary.len()].copy_from_slice(&binary);
         trajectory.plan_length = binary.len() as u32;
     }
     attention::observe(&executed.dag);
-    if wants_embedding(trajectory.class) {
+    if wants_embedding(evidence) {
         let begun = Instant::now();
         // As it was known when it was planned, so that a plan that never ran can be compared with it.
         let planned = plan::read::to_outline(&executed.operators);
-        let embedded = planned.and_then(|planned| embed(trajectory, &planned));
+        let embedded = planned.and_then(|planned| embed(trajectory, &planned, evidence));
         counters::add_embeddings(1);
         let took = executed.reading + begun.elapsed();
         counters::add_embedding_nanoseconds(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
@@ -149,8 +149,8 @@ fn attach_plan(trajectory: &mut Trajectory, executed: &Executed) {
 }
 
 /// The first executions of a class, and few of the further ones, which only repeat the point.
-fn wants_embedding(class: u64) -> bool {
-    statements::get(class).is_none_or(|known| known.evidence.calls <= 4 || known.evidence.calls % 16 == 0)
+fn wants_embedding(evidence: Option<&StatementEvidence>) -> bool {
+    evidence.is_none_or(|evidence| evidence.calls <= 4 || evidence.calls % 16 == 0)
 }
 
 /// What loop A needs of an embedded plan.
@@ -160,8 +160,12 @@ struct Embedded {
     choice: Choice,
 }
 
-fn embed(trajectory: &mut Trajectory, dag: &QueryDag) -> Option<Embedded> {
-    let choice = attention::choose(dag, Some(trajectory.class));
+fn embed(
+    trajectory: &mut Trajectory,
+    dag: &QueryDag,
+    evidence: Option<&StatementEvidence>,
+) -> Option<Embedded> {
+    let choice = attention::choose(dag, evidence);
     let scores = attention::scores(dag, choice);
     let embedding = PlanEmbedding::new(dag, &scores).ok()?;
     trajectory.attention = attention::place(choice) as u32;
@@ -195,8 +199,8 @@ fn learn_at_once(trajectory: &mut Trajectory, embedded: Embedded) {
 }
 
 /// The typical latency of the class's stock plan; NaN before it is known.
-fn baseline_ms(class: u64) -> f64 {
-    statements::get(class)
-        .and_then(|known| known.evidence.stock().and_then(PlanEvidence::typical_ms))
+fn baseline_ms(evidence: Option<&StatementEvidence>) -> f64 {
+    evidence
+        .and_then(|evidence| evidence.stock().and_then(PlanEvidence::typical_ms))
         .unwrap_or(f64::NAN)
 }

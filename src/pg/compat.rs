@@ -220,6 +220,98 @@ pub(super) unsafe extern "C-unwind" fn executor_run(
     }
 }
 
+#[cfg(any(feature = "pg17", feature = "pg18"))]
+unsafe extern "C-unwind" {
+    fn standard_ExplainOneQuery(
+        query: *mut pg_sys::Query,
+        options: c_int,
+        into: *mut pg_sys::IntoClause,
+        state: *mut pg_sys::ExplainState,
+        text: *const c_char,
+        params: pg_sys::ParamListInfo,
+        environment: *mut pg_sys::QueryEnvironment,
+    );
+}
+
+#[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
+unsafe extern "C-unwind" {
+    // commands/explain.h
+    fn ExplainOnePlan(
+        planned: *mut pg_sys::PlannedStmt,
+        into: *mut pg_sys::IntoClause,
+        state: *mut pg_sys::ExplainState,
+        text: *const c_char,
+        params: pg_sys::ParamListInfo,
+        environment: *mut pg_sys::QueryEnvironment,
+        planning_time: *const pg_sys::instr_time,
+        planning_buffers: *const pg_sys::BufferUsage,
+    );
+}
+
+/// What EXPLAIN does with a statement when there is no hook: a function of its own since 17, before that written out in
+/// `ExplainOneQuery` (explain.c).
+///
+/// # Safety
+/// The request came from PostgreSQL; the caller's frame holds nothing to drop.
+pub(super) unsafe fn explain_one_query(request: super::explain::Request) {
+    let super::explain::Request {
+        query,
+        options,
+        into,
+        state,
+        text,
+        params,
+        environment,
+    } = request;
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        standard_ExplainOneQuery(query, options, into, state, text, params, environment)
+    }
+    #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
+    // SAFETY: by the caller's promise; the usage counters are plain numbers of this process.
+    unsafe {
+        let before = (&raw const pg_sys::pgBufferUsage).read();
+        let begun = std::time::Instant::now();
+        let planned = super::raw::pg_plan_query(query, text, options, params);
+        let took = instr_time(begun.elapsed());
+        let mut used = pg_sys::BufferUsage::default();
+        let buffers: *const pg_sys::BufferUsage = if (*state).buffers {
+            pg_sys::BufferUsageAccumDiff(&raw mut used, &raw const pg_sys::pgBufferUsage, &raw const before);
+            &raw const used
+        } else {
+            core::ptr::null()
+        };
+        ExplainOnePlan(
+            planned,
+            into,
+            state,
+            text,
+            params,
+            environment,
+            &raw const took,
+            buffers,
+        );
+    }
+}
+
+/// A duration as PostgreSQL keeps it (portability/instr_time.h): nanoseconds since 16.
+#[cfg(any(feature = "pg14", feature = "pg15"))]
+fn instr_time(duration: std::time::Duration) -> pg_sys::instr_time {
+    pg_sys::instr_time {
+        tv_sec: duration.as_secs() as _,
+        tv_nsec: duration.subsec_nanos() as _,
+    }
+}
+
+/// A duration as PostgreSQL keeps it (portability/instr_time.h): nanoseconds since 16.
+#[cfg(feature = "pg16")]
+fn instr_time(duration: std::time::Duration) -> pg_sys::instr_time {
+    pg_sys::instr_time {
+        ticks: duration.as_nanos() as i64,
+    }
+}
+
 /// Whether a clause is a copy for another order of the outer joins (16 and later); one of the copies is enough.
 ///
 /// # Safety
@@ -290,6 +382,28 @@ pub(super) unsafe fn analyze_and_rewrite(
     // SAFETY: by the caller's promise.
     unsafe {
         pg_analyze_and_rewrite_fixedparams(statement, text, core::ptr::null(), 0, core::ptr::null_mut())
+    }
+}
+
+/// What an operator is in a B-tree: 1 less, 2 at most, 3 equal, 4 at least, 5 greater; other numbers, or `None`, for what
+/// an index does not serve. Access methods have comparisons in common since 18, with the same numbers.
+pub(super) fn btree_strategy(operator: pg_sys::Oid) -> Option<u32> {
+    // SAFETY: a catalog lookup; the list and its elements are palloc'ed.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        {
+            let found = pg_sys::get_op_btree_interpretation(operator);
+            super::list::pointers::<pg_sys::OpBtreeInterpretation>(found)
+                .next()
+                .and_then(|meaning| u32::try_from((*meaning).strategy).ok())
+        }
+        #[cfg(feature = "pg18")]
+        {
+            let found = pg_sys::get_op_index_interpretation(operator);
+            super::list::pointers::<pg_sys::OpIndexInterpretation>(found)
+                .next()
+                .and_then(|meaning| u32::try_from((*meaning).cmptype).ok())
+        }
     }
 }
 

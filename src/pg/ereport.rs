@@ -46,7 +46,7 @@ pub(crate) fn raise(report: Report) -> ! {
 }
 
 /// Copies a text into the current memory context.
-fn copy_to_postgres(text: CString) -> *const c_char {
+pub(crate) fn copy_to_postgres(text: CString) -> *const c_char {
     // SAFETY: pstrdup copies a C string.
     unsafe { pg_sys::pstrdup(text.as_ptr()) }
 }

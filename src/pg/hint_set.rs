@@ -72,6 +72,13 @@ pub(crate) fn memory_doublings() -> u32 {
     (settings::max_work_mem_kb() / own).max(1).ilog2()
 }
 
+/// `work_mem` in kilobytes under a hint set.
+pub(crate) fn memory_kb(hints: HintSet) -> i64 {
+    let doublings = hints.memory_doublings().min(memory_doublings());
+    // SAFETY: PostgreSQL's own setting, in kilobytes.
+    i64::from(unsafe { pg_sys::work_mem }) << doublings
+}
+
 unsafe fn set_memory(hints: HintSet) {
     let doublings = hints.memory_doublings().min(memory_doublings());
     if doublings == 0 {

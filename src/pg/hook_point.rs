@@ -7,7 +7,7 @@
 
 use super::compat::{self, RunRequest};
 use super::raw::{self, BaseRelationHook, ExecutorHook, ExecutorStartHook, JoinSearchHook, PlannerHook};
-use super::{foreground, hint_set, trial};
+use super::{explain, foreground, hint_set, trial};
 use crate::hooks;
 use crate::hooks::executor::Follow;
 use crate::hooks::planner::Next;
@@ -32,6 +32,7 @@ struct Previous {
     executor_run: pg_sys::ExecutorRun_hook_type,
     executor_finish: Option<ExecutorHook>,
     executor_end: Option<ExecutorHook>,
+    explain: pg_sys::ExplainOneQuery_hook_type,
 }
 
 thread_local! {
@@ -44,6 +45,7 @@ thread_local! {
             executor_run: None,
             executor_finish: None,
             executor_end: None,
+            explain: None,
         })
     };
     static LOGGED: Cell<bool> = const { Cell::new(false) };
@@ -61,6 +63,7 @@ pub(crate) fn install() {
             executor_run: pg_sys::ExecutorRun_hook,
             executor_finish: pg_sys::ExecutorFinish_hook,
             executor_end: pg_sys::ExecutorEnd_hook,
+            explain: pg_sys::ExplainOneQuery_hook,
         });
         pg_sys::planner_hook = Some(planner);
         pg_sys::set_rel_pathlist_hook = Some(base_relation);
@@ -69,6 +72,7 @@ pub(crate) fn install() {
         pg_sys::ExecutorRun_hook = Some(compat::executor_run);
         pg_sys::ExecutorFinish_hook = Some(executor_finish);
         pg_sys::ExecutorEnd_hook = Some(executor_end);
+        pg_sys::ExplainOneQuery_hook = Some(explain_one_query);
         pg_sys::EnableQueryId();
     }
 }
@@ -147,6 +151,18 @@ unsafe extern "C-unwind" fn planner(
     options: c_int,
     params: pg_sys::ParamListInfo,
 ) -> *mut pg_sys::PlannedStmt {
+    // SAFETY: the arguments are PostgreSQL's.
+    let planned = unsafe { plan(parse, text, options, params) };
+    guarded((), || hooks::explain::note(parse, planned));
+    planned
+}
+
+unsafe fn plan(
+    parse: *mut pg_sys::Query,
+    text: *const c_char,
+    options: c_int,
+    params: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
     let chain = PREVIOUS.get().planner.unwrap_or(raw::standard_planner);
     let entry = guarded(hooks::planner::Entry::PassOn, || {
         hooks::planner::enter(parse, options, params)
@@ -210,6 +226,37 @@ unsafe fn cheapest_form(
         number += 1;
     }
     best
+}
+
+unsafe extern "C-unwind" fn explain_one_query(
+    query: *mut pg_sys::Query,
+    options: c_int,
+    into: *mut pg_sys::IntoClause,
+    state: *mut pg_sys::ExplainState,
+    text: *const c_char,
+    params: pg_sys::ParamListInfo,
+    environment: *mut pg_sys::QueryEnvironment,
+) {
+    let request = explain::Request {
+        query,
+        options,
+        into,
+        state,
+        text,
+        params,
+        environment,
+    };
+    let around = hooks::explain::begin(query);
+    // SAFETY: only plain values are alive here; the request is PostgreSQL's.
+    unsafe {
+        let previous = PREVIOUS.get().explain;
+        protected(|| request.pass_on(previous), || hooks::explain::end(around));
+        let decision = guarded(core::ptr::null(), hooks::explain::decision);
+        hooks::explain::end(around);
+        if !decision.is_null() {
+            explain::add_decision(state, decision);
+        }
+    }
 }
 
 unsafe extern "C-unwind" fn base_relation(

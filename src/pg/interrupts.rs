@@ -19,6 +19,15 @@ pub(crate) fn is_asked_to_stop() -> bool {
     is_to_stop()
 }
 
+/// What the engine's work gave; when it stopped since [`is_asked_to_stop`] said so, that error is raised. To be called as
+/// [`raise`] is.
+pub(crate) fn finished<R>(result: Result<R, engine::Error>) -> Result<R, engine::Error> {
+    if matches!(result, Err(engine::Error::Cancelled)) {
+        raise();
+    }
+    result
+}
+
 /// Raises the error of a statement or a process that is to end.
 pub(crate) fn raise() {
     // SAFETY: called in a transaction, with no lock of ours held; pgrx turns the error into an unwinding.

@@ -2,8 +2,9 @@
 //!
 //! The caller's rights apply: starting the execution checks them, as EXPLAIN does.
 
+use super::columns::{self, ComparedColumn};
 use super::ereport::{Report, sqlstate};
-use super::{compat, hook_point, list, operators, plan_tree, raw};
+use super::{compat, hook_point, list, operators, plan_tree, raw, statement};
 use core::ffi::{c_char, c_void};
 use operators::OperatorView;
 use pgrx::pg_sys;
@@ -13,6 +14,7 @@ use std::ffi::CString;
 /// A planned statement.
 pub(crate) struct Inspected {
     pub(crate) operators: Vec<OperatorView>,
+    pub(crate) columns: Vec<ComparedColumn>,
     /// Its token, when the planner hook recognised it.
     pub(crate) token: Option<u32>,
 }
@@ -20,7 +22,8 @@ pub(crate) struct Inspected {
 /// How far a text came.
 #[derive(Clone, Copy)]
 enum Started {
-    Execution(*mut pg_sys::QueryDesc),
+    /// And the statement as it was before planning.
+    Execution(*mut pg_sys::QueryDesc, *mut pg_sys::Query),
     Refused(&'static str),
 }
 
@@ -37,12 +40,17 @@ pub(crate) fn inspect(text: &str, done: fn()) -> Result<Inspected, Report> {
         done();
         match started {
             Started::Refused(reason) => Err(syntax_error(reason)),
-            Started::Execution(execution) => {
+            Started::Execution(execution, query) => {
+                let columns = columns::read(query);
                 let operators = operators::read(execution);
                 let token = plan_tree::token((*execution).plannedstmt);
                 pg_sys::ExecutorEnd(execution);
                 pg_sys::FreeQueryDesc(execution);
-                Ok(Inspected { operators, token })
+                Ok(Inspected {
+                    operators,
+                    columns,
+                    token,
+                })
             }
         }
     }
@@ -115,6 +123,7 @@ unsafe fn start(text: *const c_char) -> Started {
             Ok(query) => query,
             Err(reason) => return Started::Refused(reason),
         };
+        let unplanned = statement::copy(query);
         let options = pg_sys::CURSOR_OPT_PARALLEL_OK as i32;
         let planned = raw::pg_plan_query(query, text, options, core::ptr::null_mut());
         let execution = raw::CreateQueryDesc(
@@ -128,7 +137,7 @@ unsafe fn start(text: *const c_char) -> Started {
             0,
         );
         raw::ExecutorStart(execution, pg_sys::EXEC_FLAG_EXPLAIN_ONLY as i32);
-        Started::Execution(execution)
+        Started::Execution(execution, unplanned)
     }
 }
 

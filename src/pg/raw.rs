@@ -115,6 +115,19 @@ unsafe extern "C-unwind" {
     // miscadmin.h
     pub(super) fn ProcessInterrupts();
 
+    // commands/explain.h
+    pub(super) fn ExplainPropertyText(
+        label: *const c_char,
+        value: *const c_char,
+        state: *mut pgrx::pg_sys::ExplainState,
+    );
+    pub(super) fn ExplainCloseGroup(
+        kind: *const c_char,
+        label: *const c_char,
+        is_labeled: bool,
+        state: *mut pgrx::pg_sys::ExplainState,
+    );
+
     // utils/guc.h
     pub(super) fn NewGUCNestLevel() -> c_int;
     pub(super) fn AtEOXact_GUC(is_commit: bool, level: c_int);

@@ -44,14 +44,30 @@ pub(crate) fn note_load(database: u32, class: u64, ratio: f64) -> f64 {
     })
 }
 
-/// A trial ended: `ratio` to the best latency known before, or the share of it after which it was cut off; `lost_ms` is
-/// what users waited for it in vain.
-pub(crate) fn note_trial(database: u32, decision: Decision, (ratio, is_cut_off): (f64, bool), lost_ms: f64) {
+/// What a trial cost, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TrialCost {
+    /// A user waited so long in vain.
+    Waited(f64),
+    /// Nobody waited for it.
+    Idle(f64),
+}
+
+/// A trial ended: `ratio` to the best latency known before, or the share of it after which it was cut off.
+pub(crate) fn note_trial(
+    database: u32,
+    decision: Decision,
+    (ratio, is_cut_off): (f64, bool),
+    cost: TrialCost,
+) {
     change(database, |guard| {
         guard
             .arms
             .record(decision.cutoff, decision.hints, ratio, is_cut_off);
-        guard.lost_ms += lost_ms;
+        match cost {
+            TrialCost::Waited(lost_ms) => guard.lost_ms += lost_ms,
+            TrialCost::Idle(took_ms) => guard.idle_ms += took_ms,
+        }
         guard.trials += 1;
     });
 }

@@ -91,6 +91,8 @@ pub(crate) struct Guard {
     pub(crate) dream_hour: i64,
     /// Milliseconds they took in it.
     pub(crate) dreamt_ms: f64,
+    /// Milliseconds that trials took while nobody waited, since the server started.
+    pub(crate) idle_ms: f64,
     /// 1 while there is something promising to try.
     pub(crate) has_dreams: u32,
     reserved: u32,
@@ -112,6 +114,7 @@ impl Guard {
             lost_ms: 0.0,
             dream_hour: 0,
             dreamt_ms: 0.0,
+            idle_ms: 0.0,
             has_dreams: 1,
             reserved: 0,
             breaker: Breaker::default(),

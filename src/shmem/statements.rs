@@ -22,10 +22,14 @@ pub(crate) fn get(class: u64) -> Option<Statement> {
     shared()?.statements.get(class)
 }
 
-/// Adds an execution to its class's evidence.
-pub(crate) fn record(run: &Execution) {
-    let Some(shared) = shared() else { return };
-    shared.statements.update(run.class, |known| {
+/// The evidence of a class.
+pub(crate) fn evidence(class: u64) -> Option<StatementEvidence> {
+    get(class).map(|known| known.evidence)
+}
+
+/// Adds an execution to its class's evidence, which it answers.
+pub(crate) fn record(run: &Execution) -> Option<StatementEvidence> {
+    let known = shared()?.statements.update(run.class, |known| {
         let mut evidence = known.map_or_else(StatementEvidence::default, |known| known.evidence);
         evidence.record(&run.run);
         if run.partial > 0 {
@@ -41,6 +45,7 @@ pub(crate) fn record(run: &Execution) {
             evidence,
         })
     });
+    known.map(|known| known.evidence)
 }
 
 /// Marks a class as planned with a decision that changed nothing, or led to a plan known to be slower.
@@ -61,6 +66,14 @@ pub(crate) fn lose(class: u64, decision: Decision) {
 /// Marks a plan of a class as not worth another trial.
 pub(crate) fn dismiss(class: u64, shape: u64) {
     change(class, |statement| statement.evidence.dismiss(shape));
+}
+
+/// Changes what the owner says about a class, which is then written down.
+pub(crate) fn review(class: u64, review: impl FnOnce(&mut StatementEvidence)) {
+    change(class, |statement| {
+        review(&mut statement.evidence);
+        statement.dirty = 1;
+    });
 }
 
 fn change(class: u64, change: impl FnOnce(&mut Statement)) {

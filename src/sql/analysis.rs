@@ -11,7 +11,6 @@ use crate::plan::read;
 use crate::steer::rows::{self, Learned};
 use crate::{settings, shmem};
 use engine::attention::{AttentionScores, Choice};
-use engine::decision::HintSet;
 use engine::embedding::PlanEmbedding;
 use engine::{Drawing, OperatorId, QueryDag};
 use pgrx::iter::TableIterator;
@@ -128,11 +127,10 @@ pub(super) fn weigh(query: &str, mechanism: &str) -> Result<Weighed, Report> {
         .iter()
         .map(|view| recommendations(view, known.get(&view.plan_node_id)))
         .collect();
-    let class = planned
-        .remembered
-        .as_ref()
-        .map(|remembered| remembered.statement.class);
-    let choice = wanted.unwrap_or_else(|| attention::choose(&dag, class));
+    let choice = wanted.unwrap_or_else(|| {
+        let class = planned.remembered.as_ref().map(|known| known.statement.class);
+        attention::choose(&dag, class.and_then(shmem::statements::evidence).as_ref())
+    });
     let scores = attention::scores(&dag, choice);
     Ok(Weighed {
         dag,
@@ -144,6 +142,11 @@ pub(super) fn weigh(query: &str, mechanism: &str) -> Result<Weighed, Report> {
 }
 
 impl Weighed {
+    /// What it was made of.
+    pub(super) fn planned(&self) -> &Planned {
+        &self.planned
+    }
+
     /// An operator's share of the plan's cost, in [0, 1].
     pub(super) fn share_of_cost(&self, id: OperatorId) -> f64 {
         let total: f64 = self.dag.nodes().map(|node| self.dag.self_cost(node.id)).sum();
@@ -304,17 +307,10 @@ fn decision(planned: &Planned) -> String {
         };
         return format!("left alone: {reason}");
     };
-    let known = shmem::statements::get(remembered.statement.class)
-        .map(|known| known.evidence)
-        .unwrap_or_default();
+    let known = shmem::statements::evidence(remembered.statement.class).unwrap_or_default();
     let choice = known.choose();
-    let plan = match (remembered.corrected, remembered.decision.hints) {
-        (0, HintSet::NONE) => "stock plan".to_owned(),
-        (0, hints) => hints.describe(),
-        (corrected, HintSet::NONE) => format!("{corrected} row estimates corrected"),
-        (corrected, hints) => format!("{corrected} row estimates corrected, {}", hints.describe()),
-    };
-    format!("{plan} ({}: {})", choice.state.name(), choice.reason.text())
+    let (state, reason) = (choice.state.name(), choice.reason.text());
+    format!("{} ({state}: {reason})", remembered.describe())
 }
 
 fn as_text(planned: &Planned) -> String {

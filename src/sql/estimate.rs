@@ -120,7 +120,7 @@ fn of_latency(planned: &Planned) -> Result<Row, Report> {
     Ok((
         "latency_ms".to_owned(),
         None,
-        predicted.map(|predicted| predicted.log_latency.exp()),
+        predicted.map(|predicted| predicted.expected_ms()),
         predicted.map(|predicted| {
             let (lower, upper) = predicted.interval_90();
             confidence(lower.ln(), upper.ln())

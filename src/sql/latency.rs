@@ -21,7 +21,8 @@ pub(super) fn latency_estimate(planned: &Planned) -> Result<Option<Foreseen>, Re
     let statement = &remembered.statement;
     let dag = dag_of(planned)?;
     // As its executions are embedded.
-    let scores = attention::scores(&dag, attention::choose(&dag, Some(statement.class)));
+    let evidence = shmem::statements::evidence(statement.class);
+    let scores = attention::scores(&dag, attention::choose(&dag, evidence.as_ref()));
     let embedding = PlanEmbedding::new(&dag, &scores).map_err(from_engine)?;
     let query = LatencyQuery {
         statement: statement.class,

@@ -4,7 +4,7 @@ use crate::error::{learning_failed, not_preloaded, or_raise};
 use crate::pg::ereport::Report;
 use crate::pg::own_settings;
 use crate::worker::{self, known};
-use crate::{settings, shmem, sona};
+use crate::{row_model, settings, shmem, sona};
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern};
 
@@ -33,6 +33,8 @@ fn memory_usage() -> Result<Vec<MemoryRow>, Report> {
     let of_process = |bytes: Option<usize>| bytes.unwrap_or(0) as i64;
     let session = of_process(sona::memory_bytes());
     let learner = of_process(worker::sona::kept_bytes());
+    let session_rows = of_process(row_model::memory_bytes());
+    let learner_rows = of_process(worker::rows::kept_bytes());
     let shared = shmem::usage().into_iter().map(|(part, usage)| {
         let bytes = (usage.allocated as i64, usage.used as i64, usage.peak as i64);
         (part, bytes.0, bytes.1, Some(bytes.2))
@@ -41,6 +43,8 @@ fn memory_usage() -> Result<Vec<MemoryRow>, Report> {
         .chain([
             ("session_learning", session, session, None),
             ("session_learner", learner, learner, None),
+            ("session_row_model", session_rows, session_rows, None),
+            ("session_row_learner", learner_rows, learner_rows, None),
             ("stored_state", stored, in_use, None),
         ])
         .collect())

@@ -23,3 +23,4 @@ mod trajectories;
 mod patterns;
 mod state;
 mod decisions;
+mod advice;

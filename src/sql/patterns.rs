@@ -307,7 +307,9 @@ fn consolidate(target: i32) -> Result<(i64, i64, i64, f64, f64), Report> {
     let done = settings::paused(|| {
         change(|learned| {
             let seed = learned.engine.config().seed;
-            Ok(learned.engine.bank_mut().consolidate(target, seed))
+            let bank = learned.engine.bank_mut();
+            let done = bank.consolidate_until(target, seed, &mut interrupts::is_asked_to_stop);
+            interrupts::finished(done).map_err(from_engine)
         })
     })?;
     let (before, after) = (done.before as i64, done.after as i64);

@@ -9,16 +9,22 @@ use crate::pg::own_settings;
 use crate::settings;
 use crate::shmem::{self, statements};
 use crate::worker::patterns::{change, parameter_name};
-use crate::worker::sona::{self, Learned, OwnSettings, with_known};
+use crate::worker::sona::{Learned, OwnSettings, with_known};
 use crate::worker::trials::Candidates;
+use crate::worker::{self, Dreamt, rows};
+use engine::bundle::StateBundle;
+use engine::learning::Execution;
 use engine::learning::dream::Dream;
-use engine::learning::{DeepReport, Execution};
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+/// Parts of what is exported: the learning system, the row model.
+const SONA: &str = "sona";
+const ROWS: &str = "rows";
+const EXPORTED: &str = "Use what dag_export_state returned on a server of this version or an older one.";
 /// The most that is imported.
 const IMPORTED_BYTES: usize = 256 << 20;
 /// The longest dream.
@@ -61,9 +67,14 @@ impl Viewer {
         }
     }
 
+    /// Whether what this user ran is the viewer's own, or all is shown.
+    pub(super) fn sees_user(&self, user: u32) -> bool {
+        self.sees_all || user == self.user
+    }
+
     /// Whether a statement class is the viewer's own, or all are shown.
     pub(super) fn sees(&self, class: u64) -> bool {
-        self.sees_all || statements::get(class).is_some_and(|known| known.user == self.user)
+        self.sees_all || statements::get(class).is_some_and(|known| self.sees_user(known.user))
     }
 }
 
@@ -157,7 +168,11 @@ fn dag_export_state() -> Vec<u8> {
 
 fn export() -> Result<Vec<u8>, Report> {
     is_readable()?;
-    settings::paused(|| own_settings::within(|| with_known(|learned, _| learned.engine.to_state())))
+    let (sona, rows) = settings::paused(|| {
+        own_settings::within(|| (with_known(|learned, _| learned.engine.to_state()), rows::export()))
+    });
+    let states = vec![(SONA.to_owned(), sona?), (ROWS.to_owned(), rows?)];
+    Ok(StateBundle::new(states).to_binary())
 }
 
 /// Puts what was exported elsewhere in the place of what is learned in this database.
@@ -180,13 +195,30 @@ fn import(state: &[u8]) -> Result<(i64, i64, i64), Report> {
     if state.len() > IMPORTED_BYTES {
         return Err(too_large("a learned state", state.len(), IMPORTED_BYTES));
     }
+    let bundle = match StateBundle::is_one(state) {
+        true => Some(StateBundle::from_binary(state).map_err(not_understood)?),
+        // What was exported before row counts were part of it.
+        false => None,
+    };
+    if let Some(strange) = bundle
+        .iter()
+        .flat_map(StateBundle::names)
+        .find(|name| ![SONA, ROWS].contains(name))
+    {
+        return Err(invalid_argument(
+            format!("the state has a part that is not known here: {strange}"),
+            EXPORTED,
+        ));
+    }
+    let (state, rows) = match &bundle {
+        Some(bundle) => (bundle.state(SONA).unwrap_or_default(), bundle.state(ROWS)),
+        None => (state, None),
+    };
     let replace = |learned: &mut Learned| {
-        learned.replace(state).map_err(|error| Report {
-            hint: Some(
-                "Use what dag_export_state returned on a server of this version or an older one.".to_owned(),
-            ),
-            ..from_engine(error)
-        })?;
+        learned.replace(state).map_err(not_understood)?;
+        if let Some(rows) = rows {
+            rows::replace(rows).map_err(not_understood)?;
+        }
         let bank = learned.engine.bank();
         // A pattern of one execution was stored, not found.
         let clusters = bank.patterns().iter().filter(|pattern| pattern.size > 1);
@@ -194,6 +226,13 @@ fn import(state: &[u8]) -> Result<(i64, i64, i64), Report> {
         Ok((bank.len() as i64, executions as i64, clusters.count() as i64))
     };
     settings::paused(|| change(replace))
+}
+
+fn not_understood(error: engine::Error) -> Report {
+    Report {
+        hint: Some(EXPORTED.to_owned()),
+        ..from_engine(error)
+    }
 }
 
 type DreamRow = (Option<i64>, Option<i64>, i64, f64, f64, f64, f64, f64);
@@ -219,14 +258,14 @@ fn dag_dream(
 }
 
 /// Plans what to try, and tries for the rest of the time if that is allowed.
-fn dream_and_try(budget: Duration) -> (DeepReport, Vec<Execution>) {
+fn dream_and_try(budget: Duration) -> Dreamt {
     if !settings::runs_trials() {
-        return sona::dream(budget);
+        return worker::dream(budget);
     }
     let begun = Instant::now();
     // What ran a moment ago is known, too.
-    crate::worker::learn_now();
-    let dreamt = sona::dream(budget.div_f64(PLANNING_SHARE).min(MOST_PLANNING));
+    worker::learn_now();
+    let dreamt = worker::dream(budget.div_f64(PLANNING_SHARE).min(MOST_PLANNING));
     match Candidates::read() {
         Ok(mut candidates) => _ = candidates.run(budget.saturating_sub(begun.elapsed()), usize::MAX, false),
         Err(error) => pgrx::error!("ruvector_dag could not read the statements to try: {error}"),
@@ -254,10 +293,17 @@ fn dream(budget: &Interval) -> Result<Vec<DreamRow>, Report> {
     }
     let budget = Duration::from_micros(u64::try_from(budget_us).unwrap_or(0));
     let viewer = Viewer::current();
-    let (report, executions) = settings::paused(|| {
+    let Dreamt {
+        report,
+        executions,
+        is_kept,
+    } = settings::paused(|| {
         own_settings::within_as_owner(|| catalog::lock_extension().then(|| dream_and_try(budget)))
     })
     .unwrap_or_default();
+    if !is_kept {
+        pgrx::notice!("what the dream trained is dropped, since something else was learned meanwhile");
+    }
     let known: HashMap<u64, &Execution> = executions.iter().map(|seen| (seen.statement, seen)).collect();
     let rows = report.dreams.iter();
     Ok(rows

@@ -51,7 +51,7 @@ pub(crate) fn choose(
         return stock;
     }
     let has_forms = rewrite::is_possible(parse);
-    if has_forms && settings::rewrite_mode() == rewrite::Mode::Force {
+    if has_forms && rewrite::is_forced() {
         return Chosen::forced(in_first_form());
     }
     if evidence.calls == 0 {

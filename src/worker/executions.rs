@@ -1,10 +1,11 @@
 //! Executions that were written down, as the learning system takes them.
 
+use crate::attention;
 use crate::sona::Described;
-use engine::attention::{DagAttention, EnsembleAttention, MechanismId};
+use engine::QueryDag;
+use engine::attention::{Choice, MechanismId};
 use engine::embedding::PlanEmbedding;
-use engine::trajectory::{Trajectory, TrajectoryBuilder, reward, type_attention};
-use engine::{OperatorType, QueryDag};
+use engine::trajectory::{Trajectory, type_attention};
 use pgrx::Spi;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
@@ -79,45 +80,18 @@ fn execution(row: &SpiHeapTupleData<'_>) -> SpiResult<Option<Trajectory>> {
 
 /// The execution as the engine takes it; its operators' counts, where the plan is known, are its steps.
 fn trajectory(described: Described, embedding: PlanEmbedding, dag: Option<&QueryDag>) -> Trajectory {
-    let types = dag.map_or_else(Vec::new, |dag| types(dag, described.mechanism));
+    let choice = described.mechanism.map_or(Choice::Ensemble, Choice::Mechanism);
+    let weighed = dag.map(|dag| {
+        let planned = dag.as_planned();
+        let scores = attention::weigh_again(&planned, choice);
+        (dag, type_attention(&planned, &scores), scores)
+    });
+    let types = weighed
+        .as_ref()
+        .map_or_else(Vec::new, |(_, types, _)| types.clone());
     let mut builder = described.builder(embedding, types);
-    if let Some(dag) = dag {
-        add_steps(&mut builder, dag, described.at_us);
+    if let Some((dag, _, scores)) = &weighed {
+        builder.add_operators(dag, scores, described.at_us);
     }
     builder.build(described.execution_ms, described.at_us)
-}
-
-/// Operators whose counts become steps; plans beyond are rare, and their first operators say most.
-const STEPS: usize = 32;
-
-/// The attention that each operator type of a plan got before it ran.
-fn types(dag: &QueryDag, mechanism: Option<MechanismId>) -> Vec<(OperatorType, f32)> {
-    let planned = dag.as_planned();
-    let attention: Option<Box<dyn DagAttention>> = match mechanism {
-        Some(mechanism) => Some(mechanism.with_defaults()),
-        None => {
-            let members = MechanismId::ALL.map(|mechanism| (mechanism.with_defaults(), 1.0));
-            EnsembleAttention::new(members.into())
-                .ok()
-                .map(|ensemble| Box::new(ensemble) as Box<dyn DagAttention>)
-        }
-    };
-    attention.map_or_else(Vec::new, |attention| {
-        type_attention(&planned, &attention.forward(&planned))
-    })
-}
-
-/// A step per operator that was counted: the operator as a plan of its own, rated by how well its rows were expected.
-fn add_steps(builder: &mut TrajectoryBuilder, dag: &QueryDag, at_us: u64) {
-    for node in dag.nodes().take(STEPS) {
-        let Some(actual) = node.actual_rows else { continue };
-        let mut alone = QueryDag::new();
-        if alone.try_add_node(node.clone()).is_err() {
-            continue;
-        }
-        if let Ok(embedding) = PlanEmbedding::uniform(&alone.as_planned()) {
-            let reward = reward::of_row_count(node.rows, actual);
-            builder.add_step(embedding.into(), Vec::new(), reward, at_us);
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! One worker's life, and the same cycle inside a session that asks for it.
 
-use super::{earned, load, persist, rewards, rows, sona, trials};
+use super::{earned, load, loops, persist, rewards, rows, sona, trials};
 use crate::pg::{background_worker, catalog, own_settings};
 use crate::shmem::{counters, databases, ring};
 use std::time::{Duration, Instant};
@@ -45,7 +45,10 @@ pub(super) fn run(database: u32) {
         background_worker::transaction(|| locked(|| rows::publish(database)));
         if !catalog::is_standby() {
             drain(database);
-            background_worker::transaction(|| locked(|| sona::learn_when_due(database)));
+            // B, and after it perhaps C, which what B wrote does not wait for.
+            for _ in 0..2 {
+                background_worker::transaction(|| locked(|| loops::run_due(database)));
+            }
             trials::when_idle(database, STAY);
         }
     }

@@ -17,11 +17,13 @@ pub(crate) mod executions;
 pub(crate) mod known;
 pub(crate) mod recording;
 pub(crate) mod sona;
-mod rows;
+pub(crate) mod rows;
+mod loops;
 pub(crate) mod patterns;
 pub(crate) mod trials;
 
 pub(crate) use learner::{Lesson, learn_now};
+pub(crate) use loops::{Dreamt, dream};
 pub(crate) use persist::forget;
 
 /// Threads that a worker clusters with.

@@ -2,9 +2,9 @@
 
 use super::executions;
 use super::sona::{self, Learned};
-use crate::error::learning_failed;
+use crate::error::{from_engine, learning_failed};
 use crate::pg::ereport::Report;
-use crate::pg::{catalog, own_settings};
+use crate::pg::{catalog, interrupts, own_settings};
 use engine::embedding::DIMENSIONS;
 use engine::learning::{Execution, Reclustering};
 use engine::patterns::Pattern;
@@ -36,7 +36,11 @@ pub(crate) fn recluster(learned: &mut Learned) -> Result<Reclustering, Report> {
         Ok(kept) => kept,
         Err(error) => pgrx::error!("ruvector_dag could not read executions: {error}"),
     };
-    let done = learned.engine.recluster(&kept, sona::microseconds());
+    let now = sona::microseconds();
+    let done = learned
+        .engine
+        .recluster_until(&kept, now, &mut interrupts::is_asked_to_stop);
+    let done = interrupts::finished(done).map_err(from_engine)?;
     done.ok_or_else(|| learning_failed("no execution is kept that passes dag_quality_threshold".to_owned()))
 }
 

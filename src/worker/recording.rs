@@ -37,7 +37,7 @@ pub(crate) fn record(recorded: &Recorded) -> Result<i64, Report> {
     let class = hash_words([recorded.template as u64, hash_bytes(&planned.to_binary())]);
     let choice = recorded
         .mechanism
-        .unwrap_or_else(|| attention::choose(&planned, Some(class)));
+        .unwrap_or_else(|| attention::choose(&planned, None));
     let scores = attention::scores(&planned, choice);
     let embedding = PlanEmbedding::new(&planned, &scores).map_err(from_engine)?;
     let results = planned.sinks().filter_map(|id| planned.node(id));
@@ -49,8 +49,7 @@ pub(crate) fn record(recorded: &Recorded) -> Result<i64, Report> {
         log_cost: reward::log_of_positive(total_cost),
     };
     let expected = sona::predict(&query, &embedding, &type_attention(&planned, &scores));
-    let expected_ms = expected.map(|expected| expected.prediction.log_latency.exp());
-    let expected_ms = expected_ms.filter(|ms| ms.is_finite());
+    let expected_ms = expected.map(|expected| expected.prediction.expected_ms());
     let errors = q_errors(&recorded.dag);
     let worst = errors.iter().copied().reduce(f64::max);
     let number = Spi::get_one_with_args::<i64>(

@@ -4,6 +4,8 @@
 //! `dag_trajectories`: so everybody can see on their own workload which is nearer.
 
 use super::persist;
+use crate::error::learning_failed;
+use crate::pg::ereport::Report;
 use crate::pg::{catalog, transaction_end};
 use crate::shmem::row_models;
 use engine::cardinality::{CountedSketch, RowModel, SetCount, SubJoin};
@@ -46,7 +48,7 @@ pub(super) fn learn() {
             learn_execution(&mut learned.model, id, &counted);
         }
         learned.revision = super::sona::next_revision(learned.revision);
-        save(&learned);
+        save(&learned, &learned.model.to_state());
         publish_when_committed(database, learned.model.to_state_within(row_models::capacity()));
     }
     KEPT.set(Some((database, learned)));
@@ -125,14 +127,14 @@ impl Learned {
     }
 }
 
-fn save(learned: &Learned) {
+fn save(learned: &Learned, state: &[u8]) {
     persist::run(
         "INSERT INTO ruvector.dag_state AS known (part, state, learned_up_to, revision, settings, saved_at) \
          VALUES ($1, $2, $3, $4, '{}', now()) ON CONFLICT (part) DO UPDATE SET state = excluded.state, \
          learned_up_to = excluded.learned_up_to, revision = excluded.revision, saved_at = excluded.saved_at",
         &[
             PART.into(),
-            learned.model.to_state().into(),
+            state.to_vec().into(),
             learned.learned_up_to.into(),
             learned.revision.into(),
         ],
@@ -226,6 +228,37 @@ impl Quality {
             ],
         );
     }
+}
+
+/// The model of the current database as it is stored; one that knows nothing when there is none.
+pub(crate) fn export() -> Result<Vec<u8>, Report> {
+    let stored = persist::state_of(PART).map_err(|error| unreadable(&error))?;
+    let state = stored.unwrap_or_else(|| RowModel::default().to_state());
+    RowModel::from_state(&state).map_err(|error| unreadable(&error))?;
+    Ok(state)
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Report {
+    learning_failed(format!("what was learned of row counts can't be read: {error}"))
+}
+
+/// Puts another model in the place of the current database's, in the transaction under way. Of the executions that are
+/// kept it learns only from those to come.
+pub(crate) fn replace(state: &[u8]) -> Result<(), engine::Error> {
+    let model = RowModel::from_state(state)?;
+    let database = catalog::database();
+    let mut learned = or_fail(take(database));
+    learned.model = model;
+    learned.revision = super::sona::next_revision(learned.revision);
+    save(&learned, state);
+    publish_when_committed(database, learned.model.to_state_within(row_models::capacity()));
+    KEPT.set(Some((database, learned)));
+    Ok(())
+}
+
+/// Bytes of the model that this process keeps; none when it keeps none.
+pub(crate) fn kept_bytes() -> Option<usize> {
+    KEPT.with_borrow(|kept| kept.as_ref().map(|(_, learned)| learned.model.memory_bytes()))
 }
 
 /// Publishes what was learned earlier, after a start.

@@ -1,4 +1,5 @@
-//! Loops B and C: executions that were written down become adapters, patterns and predictions.
+//! Loop B, and the state that it and loop C change: executions that were written down become adapters, patterns and
+//! predictions.
 //!
 //! What is learned is one row of `dag_state`, changed in the transaction that notes up to which execution it was learned,
 //! so that each execution is learned from once, whatever fails. A process keeps the engine of the row it wrote or read
@@ -10,21 +11,17 @@ use crate::pg::ereport::Report;
 use crate::pg::{catalog, interrupts, threads, transaction_end};
 use crate::settings;
 use crate::shmem::{databases, snapshots, uses};
-use engine::learning::coordinator::{Due, LoopCoordinator, Situation};
-use engine::learning::{BackgroundReport, DagSonaEngine, DeepReport, Execution, SonaConfig};
+use engine::learning::{BackgroundReport, DagSonaEngine, SonaConfig};
 use pgrx::Spi;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 /// The row of `dag_state`.
-const PART: &str = "sona";
+pub(super) const PART: &str = "sona";
 /// Executions learned from in one run of loop B; the rest waits for the next.
 const AT_ONCE: i64 = 1_000;
-/// Dreams that are kept of a run of loop C.
-const DREAMS: usize = 100;
 /// The most that a session takes over: what it reads takes it some milliseconds.
 const PUBLISHED: usize = 1 << 20;
 
@@ -81,21 +78,62 @@ pub(crate) fn with_learned<R>(work: impl FnOnce(&mut Learned) -> (R, bool)) -> R
     let database = catalog::database();
     let (mut learned, revision) = take(database);
     let (result, is_changed) = work(&mut learned);
-    let revision = if is_changed {
-        let revision = next_revision(revision);
-        save(&learned, revision);
-        let snapshot = Rc::new(for_sessions(&learned.engine));
-        transaction_end::call(Box::new(move |is_committed| match is_committed {
-            true => _ = snapshots::publish(database, &snapshot),
-            // What is kept is not what is stored.
-            false => KEPT.set(None),
-        }));
-        revision
+    if is_changed {
+        save_and_keep(database, learned, revision);
     } else {
-        revision
-    };
-    KEPT.set(Some((database, revision, learned)));
+        KEPT.set(Some((database, revision, learned)));
+    }
     result
+}
+
+/// Saves what followed from this revision, and publishes it when the transaction commits.
+fn save_and_keep(database: u32, learned: Learned, revision: i64) {
+    let revision = next_revision(revision);
+    save(&learned, revision);
+    let snapshot = Rc::new(for_sessions(&learned.engine));
+    transaction_end::call(Box::new(move |is_committed| match is_committed {
+        true => _ = snapshots::publish(database, &snapshot),
+        // What is kept is not what is stored.
+        false => KEPT.set(None),
+    }));
+    KEPT.set(Some((database, revision, learned)));
+}
+
+/// Runs `work`, which may take long, on what is known in the current database, and saves what it changed unless that was
+/// changed elsewhere meanwhile, or is about to be: nobody waits for `work`, and it waits for nobody. False when it was
+/// not saved.
+pub(super) fn aside<R>(work: impl FnOnce(&mut Learned) -> R) -> (R, bool) {
+    threads::prepare(1);
+    let database = catalog::database();
+    let (mut learned, revision) = match read(database) {
+        Ok((learned, revision, _)) => (learned, revision),
+        // Which keeps what can't be read aside.
+        Err(_) => take(database),
+    };
+    learned.configure();
+    let result = work(&mut learned);
+    let is_unchanged = lock_without_waiting() == Some(revision);
+    if is_unchanged {
+        save_and_keep(database, learned, revision);
+    }
+    // Of nothing there is nothing to save.
+    (result, is_unchanged || revision == 0)
+}
+
+/// The revision of the row, which is then locked; none without one, or when somebody else has locked it.
+fn lock_without_waiting() -> Option<i64> {
+    let locked = Spi::connect_mut(|client| {
+        let rows = client.update(
+            "SELECT revision FROM ruvector.dag_state WHERE part = $1 FOR UPDATE SKIP LOCKED",
+            Some(1),
+            &[PART.into()],
+        )?;
+        rows.into_iter().next().map_or(Ok(None), |row| row.get::<i64>(1))
+    });
+    match locked {
+        Ok(revision) => revision,
+        Err(error) => pgrx::error!("ruvector_dag could not lock what was learned: {error}"),
+    }
 }
 
 /// Counts on from the clock, so that a row never has the revision of one that was there before it was forgotten.
@@ -128,6 +166,14 @@ pub(crate) fn with_known<R>(
     work: impl FnOnce(&Learned, Option<TimestampWithTimeZone>) -> R,
 ) -> Result<R, Report> {
     let database = catalog::database();
+    let (learned, revision, saved_at) = read(database)?;
+    let result = work(&learned, saved_at);
+    KEPT.set(Some((database, revision, learned)));
+    Ok(result)
+}
+
+/// What is known, the revision of its row (0 without one) and when that was saved, without a lock.
+fn read(database: u32) -> Result<(Learned, i64, Option<TimestampWithTimeZone>), Report> {
     let kept = KEPT.take().filter(|(kept, ..)| *kept == database);
     let revision = kept.as_ref().map_or(-1, |(_, revision, _)| *revision);
     let unreadable = |error: &dyn std::fmt::Display| {
@@ -146,9 +192,7 @@ pub(crate) fn with_known<R>(
         }
         (_, None) => (0, Learned::new(OwnSettings::default(), 0)),
     };
-    let result = work(&learned, saved_at);
-    KEPT.set(Some((database, revision, learned)));
-    Ok(result)
+    Ok((learned, revision, saved_at))
 }
 
 /// Forgets what this process keeps, since it is not what is stored.
@@ -340,7 +384,13 @@ pub(crate) fn learn() -> Learning {
         }
         let mut learning = Learning::default();
         if executions > 0 {
-            learning.report = learned.engine.background_learn(microseconds());
+            let done = learned
+                .engine
+                .background_learn_until(microseconds(), &mut interrupts::is_asked_to_stop);
+            learning.report = match interrupts::finished(done) {
+                Ok(report) => report,
+                Err(error) => pgrx::error!("ruvector_dag could not learn: {error}"),
+            };
         }
         learning.patterns = learned.engine.bank().len();
         learning.constraints = learned.engine.ewc().constraints().count();
@@ -352,79 +402,6 @@ pub(crate) fn learn() -> Learning {
         databases::set_learned(database, catalog::seconds());
     }
     learning
-}
-
-/// The loops that are due.
-pub(super) fn learn_when_due(database: u32) {
-    let (learned_at, dreamt_at) = databases::learned_at(database);
-    let last = |at: i64| u64::try_from(at * 1_000_000).ok().filter(|&at| at > 0);
-    let Ok(mut coordinator) = LoopCoordinator::resume(settings::budgets(), last(learned_at), last(dreamt_at))
-    else {
-        return;
-    };
-    // B, and after it perhaps C.
-    for _ in 0..2 {
-        let due = coordinator.due(&situation());
-        let begun = microseconds();
-        match due {
-            Due::Background { .. } if is_free() => drop(learn()),
-            Due::Deep { budget_us } if is_free() => drop(dream(Duration::from_micros(budget_us))),
-            _ => return,
-        }
-        coordinator.finished(due, begun, microseconds());
-    }
-}
-
-/// Whether hardly anybody uses the server.
-pub(super) fn is_idle() -> bool {
-    situation().load <= settings::budgets().idle_load
-}
-
-fn situation() -> Situation {
-    let count = |sql: &str| Spi::get_one::<i64>(sql).ok().flatten().unwrap_or(0);
-    let active = count(ACTIVE) as f64;
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    Situation {
-        now_us: microseconds(),
-        load: (active / processors as f64).min(1.0),
-        waiting: usize::try_from(count(WAITING)).unwrap_or(0),
-        capacity: settings::max_trajectories(),
-    }
-}
-
-const ACTIVE: &str = "SELECT count(*) FROM pg_catalog.pg_stat_activity \
-     WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
-const WAITING: &str = "SELECT count(*) FROM ruvector.dag_trajectories WHERE trajectory_id > \
-     coalesce((SELECT learned_up_to FROM ruvector.dag_state WHERE part = 'sona'), 0)";
-
-/// Whether no session holds the row: an open transaction may hold it for long, and there is a next time.
-fn is_free() -> bool {
-    let free = Spi::get_one_with_args::<bool>(
-        "SELECT (SELECT count(*) FROM (SELECT FROM ruvector.dag_state WHERE part = $1 FOR UPDATE SKIP LOCKED) AS free) \
-         = (SELECT count(*) FROM ruvector.dag_state WHERE part = $1)",
-        &[PART.into()],
-    );
-    matches!(free, Ok(Some(true)))
-}
-
-/// Loop C for this long, or until the statement is cancelled; what it did is then undone.
-pub(crate) fn dream(budget: Duration) -> (DeepReport, Vec<Execution>) {
-    let dreamt = with_learned(|learned| {
-        let begun = Instant::now();
-        let clock = || match interrupts::is_asked_to_stop() {
-            // No budget lasts until then, so that the engine ends its work.
-            true => u64::MAX,
-            false => u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-        };
-        let budget = u64::try_from(budget.as_micros()).unwrap_or(u64::MAX);
-        let report = learned.engine.deep_learn(clock, budget, DREAMS);
-        if interrupts::is_asked_to_stop() {
-            interrupts::raise();
-        }
-        ((report, learned.engine.executions().to_vec()), true)
-    });
-    databases::set_dreamt(catalog::database(), catalog::seconds());
-    dreamt
 }
 
 /// Publishes what was learned earlier, after a start.

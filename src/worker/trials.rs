@@ -132,7 +132,7 @@ pub(super) fn when_idle(database: u32, stay: Duration) {
             return;
         }
         let tried = background_worker::transaction(AssertUnwindSafe(|| {
-            if !(catalog::lock_extension() && super::sona::is_idle()) {
+            if !(catalog::lock_extension() && super::loops::is_idle()) {
                 return None;
             }
             if candidates.is_none() {

@@ -34,6 +34,8 @@ fn shop(server: &Server) -> Result<(Cluster<'_>, Client)> {
     let cluster = learning(server).set("ruvector.dag_mode", "observe").start()?;
     let mut client = cluster.client("postgres")?;
     client.batch_execute(SHOP)?;
+    // Else it is reported a second later that the tables changed, and what was counted before is out of date.
+    client.batch_execute("SELECT pg_stat_force_next_flush()")?;
     Ok((cluster, client))
 }
 

@@ -1,6 +1,7 @@
 //! What is learned as a whole: moved between servers, and a deep cycle that is cancelled.
 
 use anyhow::Result;
+use engine::bundle::StateBundle;
 use postgres::Client;
 use ruvector_dag_tests::{TABLE, count, learn, learning, server};
 use std::time::{Duration, Instant};
@@ -36,6 +37,14 @@ fn what_was_learned_moves_to_another_server() -> Result<()> {
             .is_err()
     );
     assert_eq!(export(&mut target)?, before);
+    let strange = StateBundle::new(vec![
+        ("sona".to_owned(), before),
+        ("dreams".to_owned(), Vec::new()),
+    ]);
+    let error = target
+        .query("SELECT ruvector.dag_import_state($1)", &[&strange.to_binary()])
+        .expect_err("a part that nobody knows");
+    assert_eq!(error.code().map(|code| code.code()), Some("22023"), "{error}");
     let imported = target.query_one("SELECT * FROM ruvector.dag_import_state($1)", &[&state])?;
     assert_eq!(imported.get::<_, i64>(0), patterns);
     assert!(imported.get::<_, i64>(1) >= 11, "{}", imported.get::<_, i64>(1));
@@ -44,6 +53,105 @@ fn what_was_learned_moves_to_another_server() -> Result<()> {
     let mut another = other.client("postgres")?;
     assert_eq!(count(&mut another, PATTERNS)?, patterns);
     assert_eq!(count(&mut another, &format!("{PATTERNS} WHERE is_pinned"))?, 1);
+    Ok(())
+}
+
+/// The learned row count of a part of a statement that never ran.
+fn estimate(client: &mut Client) -> Result<Option<f64>> {
+    let query = "SELECT count(*) FROM t x JOIN t y USING (id) WHERE x.a = 17 AND x.b = 17";
+    let row = client.query_one(
+        "SELECT neural_estimate FROM ruvector.dag_estimate($1) WHERE metric = 'rows: x'",
+        &[&query],
+    )?;
+    Ok(row.get(0))
+}
+
+#[test]
+fn learned_row_counts_move_to_another_server() -> Result<()> {
+    let server = server()?;
+    let one = learning(&server).set("ruvector.dag_mode", "observe").start()?;
+    let mut source = one.client("postgres")?;
+    source.batch_execute(TABLE)?;
+    learn(&mut source, 0..15)?;
+    source.batch_execute("SELECT ruvector.dag_learn_now()")?;
+    let learned = estimate(&mut source)?.expect("it is known of other constants");
+    assert!((500.0..=2_000.0).contains(&learned), "{learned} of 1,000 rows");
+    let state = export(&mut source)?;
+
+    let other = learning(&server).set("ruvector.dag_mode", "observe").start()?;
+    let mut target = other.client("postgres")?;
+    target.batch_execute(TABLE)?;
+    assert_eq!(estimate(&mut target)?, None);
+    target.query("SELECT ruvector.dag_import_state($1)", &[&state])?;
+    let mut another = other.client("postgres")?;
+    assert_eq!(estimate(&mut another)?, Some(learned));
+    // An export of before holds the learning system alone, and leaves row counts as they are.
+    let sql = "SELECT state FROM ruvector.dag_state WHERE part = 'sona'";
+    let older: Vec<u8> = source.query_one(sql, &[])?.get(0);
+    target.query("SELECT ruvector.dag_import_state($1)", &[&older])?;
+    assert_eq!(estimate(&mut target)?, Some(learned));
+    // What is imported is learned on from.
+    let size = "SELECT length(state)::bigint FROM ruvector.dag_state WHERE part = 'rows'";
+    let imported = count(&mut target, size)?;
+    target.batch_execute("SELECT count(*) FROM t x JOIN t y USING (id) WHERE x.a = 7 AND y.b = 7")?;
+    target.batch_execute("SELECT ruvector.dag_learn_now()")?;
+    assert!(count(&mut target, size)? > imported);
+    let more = estimate(&mut target)?;
+    assert!(more.is_some());
+    // Not when the transaction is rolled back.
+    let before = export(&mut target)?;
+    let mut undone = target.transaction()?;
+    undone.query("SELECT ruvector.dag_import_state($1)", &[&state])?;
+    undone.rollback()?;
+    assert_eq!(export(&mut target)?, before);
+    assert_eq!(estimate(&mut target)?, more);
+    Ok(())
+}
+
+#[test]
+fn learning_does_not_wait_for_a_dream_nor_a_dream_for_learning() -> Result<()> {
+    let server = server()?;
+    let cluster = learning(&server).start()?;
+    let mut learner = cluster.client("postgres")?;
+    learner.batch_execute(TABLE)?;
+    learn(&mut learner, 0..10)?;
+    for n in 0..400 {
+        learner.simple_query(&format!("SELECT count(*) FROM t WHERE id < {n}"))?;
+    }
+    learner.batch_execute("SELECT ruvector.dag_learn_now(); SET lock_timeout = '1s'")?;
+    let dreams = |budget: &str| -> Result<_> {
+        let mut dreamer = cluster.client("postgres")?;
+        let sql = format!("SET lock_timeout = '1s'; SELECT count(*) FROM ruvector.dag_dream('{budget}')");
+        Ok(std::thread::spawn(move || dreamer.batch_execute(&sql)))
+    };
+    const DREAMING: &str = "SELECT count(*) FROM pg_stat_activity
+        WHERE state = 'active' AND query LIKE '%dag_dream(''1 hour'')%' AND pid <> pg_backend_pid()";
+    let dream = dreams("1 hour")?;
+    wait_for("a dream", || {
+        Ok((count(&mut learner, DREAMING)? == 1).then_some(()))
+    })?;
+    learn(&mut learner, 10..12)?;
+    learner.batch_execute("SELECT ruvector.dag_learn_now()")?;
+    assert_eq!(count(&mut learner, DREAMING)?, 1, "the dream is over");
+    learner.batch_execute(&format!(
+        "SELECT pg_cancel_backend(pid) FROM ({}) AS d",
+        DREAMING.replace("count(*)", "pid")
+    ))?;
+    let cancelled = dream.join().expect("the dreaming thread ends");
+    let code = cancelled
+        .expect_err("it was cancelled")
+        .code()
+        .map(|code| code.code().to_owned());
+    assert_eq!(code.as_deref(), Some("57014"));
+
+    // The other way round: learned, not committed.
+    let mut learning = learner.transaction()?;
+    learning.batch_execute("SELECT ruvector.dag_pin(min(pattern_id)) FROM ruvector.dag_patterns")?;
+    dreams("200 milliseconds")?
+        .join()
+        .expect("the dreaming thread ends")?;
+    learning.commit()?;
+    assert_eq!(count(&mut learner, &format!("{PATTERNS} WHERE is_pinned"))?, 1);
     Ok(())
 }
 

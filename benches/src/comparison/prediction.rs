@@ -5,7 +5,7 @@ use engine::attention::{AttentionScores, DagAttention, EnsembleAttention, Mechan
 use engine::embedding::PlanEmbedding;
 use engine::embedding::evaluation::{Observation, PredictionErrors, leave_one_statement_out};
 use engine::learning::SonaConfig;
-use engine::learning::evaluation::{LatencyErrors, LeftOut, ablate};
+use engine::learning::evaluation::{LatencyErrors, LeftOut, ablate, pooled_alike};
 use engine::trajectory::{Trajectory, TrajectoryBuilder, type_attention};
 use serde::Serialize;
 use std::fmt::Write;
@@ -82,10 +82,8 @@ impl Predictions {
             let attention = mechanism.with_defaults();
             poolings.push((mechanism.name(), Box::new(move |dag| attention.forward(dag))));
         }
-        let members = MechanismId::ALL.map(|mechanism| (mechanism.with_defaults(), 1.0));
-        if let Ok(ensemble) = EnsembleAttention::new(members.into()) {
-            poolings.push(("ensemble", Box::new(move |dag| ensemble.forward(dag))));
-        }
+        let ensemble = EnsembleAttention::of_all(MechanismId::with_defaults);
+        poolings.push(("ensemble", Box::new(move |dag| ensemble.forward(dag))));
         let mut predictions = Self::default();
         for (pooling, scores) in poolings {
             let errors = errors(&known, scores.as_ref());
@@ -105,13 +103,12 @@ impl Predictions {
     fn ablate(&mut self, known: &[(QueryDag, Observation)]) {
         let topological = MechanismId::Topological.with_defaults();
         let scores = |dag: &QueryDag| topological.forward(dag);
-        let (trajectories, uniform): (Vec<Trajectory>, Vec<PlanEmbedding>) = known
+        let (trajectories, uniform): (Vec<Trajectory>, Vec<Trajectory>) = known
             .iter()
             .filter_map(|(dag, seen)| {
-                Some((
-                    trajectory(dag, seen, &scores(dag))?,
-                    PlanEmbedding::uniform(dag).ok()?,
-                ))
+                let trajectory = trajectory(dag, seen, &scores(dag))?;
+                let uniform = pooled_alike(&trajectory, dag).ok()?;
+                Some((trajectory, uniform))
             })
             .unzip();
         let templates: std::collections::BTreeSet<u64> =

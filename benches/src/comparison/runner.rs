@@ -45,6 +45,9 @@ impl<'o> Runner<'o> {
         for command in commands {
             owner.execute(command)?;
         }
+        let rewrites = options.rewrites.setting();
+        owner.execute(&format!("ALTER SYSTEM SET ruvector.dag_rewrite = {rewrites}"))?;
+        owner.execute("SELECT pg_reload_conf()")?;
         // Sessions opened from now on have what was changed by a reload.
         std::thread::sleep(Duration::from_millis(500));
         let limit = options.workload.limit();

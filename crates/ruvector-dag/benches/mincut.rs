@@ -1,6 +1,10 @@
 //! How the time of a change of the minimum cut grows with the plan, as a table and a fitted exponent: the slope of a
 //! least-squares line through the logarithms of size and time. Between 10^2 and 10^6 operators it is to be at most 0.12.
 
+#[path = "../tests/network/random.rs"]
+mod random;
+
+use random::Random;
 use ruvector_dag::mincut::{DagMinCutEngine, plan_tension, tensions};
 use ruvector_dag::{OperatorId, OperatorNode, OperatorType, QueryDag};
 use std::hint::black_box;
@@ -10,24 +14,9 @@ const SIZES: [u32; 5] = [100, 1_000, 10_000, 100_000, 1_000_000];
 /// Measured this often; the least time counts, as what else the machine does only adds to it.
 const ROUNDS: usize = 9;
 
-/// Seeded random numbers (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u32) -> u32 {
-        (self.next() % u64::from(end)) as u32
-    }
-
-    fn capacity(&mut self) -> f64 {
-        f64::from(1 + self.below(1_000_000))
-    }
+/// A capacity of an edge.
+fn capacity(random: &mut Random) -> f64 {
+    f64::from(1 + random.below(1_000_000))
 }
 
 type Edges = Vec<(u32, u32)>;
@@ -168,11 +157,11 @@ fn measure_random(name: &str, shape: Shape) {
     let measure = |&nodes: &u32| {
         let mut random = Random(u64::from(nodes));
         let edges = shape(nodes, &mut random);
-        let mut engine = engine(nodes, &edges, &mut |_| random.capacity());
+        let mut engine = engine(nodes, &edges, &mut |_| capacity(&mut random));
         let updates: Vec<(u32, u32, f64)> = (0..100_000)
             .map(|_| {
                 let (from, to) = edges[random.below(edges.len() as u32) as usize];
-                (from, to, random.capacity())
+                (from, to, capacity(&mut random))
             })
             .collect();
         (f64::from(nodes), time_of_updates(&mut engine, &updates))
@@ -189,7 +178,7 @@ fn measure_all_the_way(name: &str, shape: Shape) {
         edges.iter().for_each(|&(_, to)| is_scan[to as usize] = false);
         let mut engine = engine(nodes, &edges, &mut |from| {
             if is_scan[from as usize] {
-                random.capacity()
+                capacity(&mut random)
             } else {
                 1e15
             }
@@ -201,7 +190,7 @@ fn measure_all_the_way(name: &str, shape: Shape) {
         let updates: Vec<(u32, u32, f64)> = (0..100_000)
             .map(|_| {
                 let (from, to) = scans[random.below(scans.len() as u32) as usize];
-                (from, to, random.capacity())
+                (from, to, capacity(&mut random))
             })
             .collect();
         (f64::from(nodes), time_of_updates(&mut engine, &updates))
@@ -240,7 +229,7 @@ fn measure_moves() {
     let measure = |&nodes: &u32| {
         let mut random = Random(u64::from(nodes));
         let mut edges = recursive(nodes, &mut random);
-        let mut engine = engine(nodes, &edges, &mut |_| random.capacity());
+        let mut engine = engine(nodes, &edges, &mut |_| capacity(&mut random));
         let moves: Vec<(u32, u32)> = (0..50_000)
             .map(|_| {
                 let from = 1 + random.below(nodes - 1);
@@ -284,7 +273,7 @@ fn measure_dense() {
         while started.elapsed() < Duration::from_secs(1) {
             let (from, to) = edges[random.below(edges.len() as u32) as usize];
             engine
-                .update_edge(OperatorId(from), OperatorId(to), random.capacity())
+                .update_edge(OperatorId(from), OperatorId(to), capacity(&mut random))
                 .expect("an edge");
             updates += 1;
         }

@@ -3,11 +3,11 @@
 
 use clouds::{Cloud, cloud};
 use criterion::Criterion;
-use ruvector_dag::embedding::hypervector::{DEFAULT_BITS, Detail, Hypervector, dedupe};
+use ruvector_dag::embedding::hypervector::{DEFAULT_BITS, Detail, Hypervector};
 use ruvector_dag::embedding::{PlanEmbedding, nearest};
 use ruvector_dag::learning::btsp_memory::{BtspMemory, Experience};
 use ruvector_dag::patterns::kmeans::{MAX_ITERATIONS, kmeans_pp};
-use ruvector_dag::patterns::silhouette::silhouette;
+use ruvector_dag::patterns::silhouette::exact_silhouette;
 use ruvector_dag::patterns::{Pattern, ReasoningBank};
 use ruvector_dag::{OperatorId, OperatorNode, OperatorType, QueryDag};
 use std::hint::black_box;
@@ -78,7 +78,7 @@ fn clusters(criterion: &mut Criterion) {
     });
     let clustering = kmeans_pp(&points, 100, 7, MAX_ITERATIONS);
     criterion.bench_function("silhouette/1000", |bench| {
-        bench.iter(|| black_box(silhouette(&points, &clustering)))
+        bench.iter(|| black_box(exact_silhouette(&points, &clustering)))
     });
 }
 
@@ -123,9 +123,6 @@ fn hypervectors(criterion: &mut Criterion) {
         .collect();
     criterion.bench_function("hypervector/similarity", |bench| {
         bench.iter(|| black_box(vectors[3].similarity(black_box(&vectors[7]))))
-    });
-    criterion.bench_function("hypervector/dedupe/1000", |bench| {
-        bench.iter(|| black_box(dedupe(&vectors, 0.9)))
     });
 }
 

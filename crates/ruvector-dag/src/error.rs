@@ -165,6 +165,9 @@ pub enum Error {
         /// How many there is room for.
         limit: usize,
     },
+    /// The caller wanted work to stop before its end.
+    #[error("the work was cancelled")]
+    Cancelled,
     /// A stored state that is cut short, damaged, or none at all.
     #[error("not a learned state: {what}")]
     MalformedState {

@@ -99,6 +99,7 @@
 mod error;
 mod ids;
 mod frame;
+mod interruptible;
 pub mod dag;
 pub mod cost;
 pub mod mincut;
@@ -110,7 +111,9 @@ pub mod rewrite;
 pub mod trajectory;
 pub mod learning;
 pub mod patterns;
+pub mod bundle;
 
 pub use dag::{Clause, ClauseKind, CriticalPath, Drawing, OperatorNode, OperatorType, QueryDag};
 pub use error::Error;
 pub use ids::OperatorId;
+pub use interruptible::IsOver;

@@ -229,6 +229,46 @@ fn controls_become_rare() {
     assert!((5..=9).contains(&controls), "{controls}");
 }
 
+/// The statement in another form, as it is planned at first sight.
+fn rewritten(outcome: Result<f64, f64>) -> Run {
+    Run {
+        decision: hinted(HintSet::NONE.with_form(1)),
+        ..run(7, 0, outcome)
+    }
+}
+
+#[test]
+fn a_statement_rewritten_at_first_sight_is_compared_with_a_stock_plan_that_has_little_time() {
+    let mut evidence = evidence(&[rewritten(Ok(100.0)), rewritten(Ok(100.0))]);
+    assert_eq!(
+        (evidence.choose().decision.hints.form(), evidence.choose().reason),
+        (Some(1), Reason::PredictedGain)
+    );
+    let trial = evidence.next_trial(0, &ArmStatistics::default(), &Possibilities::default());
+    let trial = trial.expect("stock is compared");
+    assert!(trial.decision.is_stock() && (100.0..120.0).contains(&trial.limit_ms));
+    // Stock takes longer than it was given: it is beaten, and what beats it may still be improved.
+    let mut beaten = evidence;
+    beaten.record(&Run {
+        is_trial: true,
+        ..run(STOCK, 0, Err(trial.limit_ms))
+    });
+    assert_eq!(
+        (beaten.choose().decision.hints.form(), beaten.choose().state),
+        (Some(1), State::Applied)
+    );
+    let next = beaten.next_trial(0, &ArmStatistics::default(), &Possibilities::default());
+    assert!(
+        next.is_some_and(|next| next.decision.hints.form() == Some(1)),
+        "trials keep the form"
+    );
+    // Stock is faster: it is used from then on.
+    for _ in 0..4 {
+        evidence.record(&run(STOCK, 0, Ok(50.0)));
+    }
+    assert!(evidence.choose().decision.is_stock());
+}
+
 #[test]
 fn what_the_owner_pins_stays() {
     let mut evidence = measured(&[trial(2, 10, Ok(20.0)), run(2, 10, Ok(20.0))]);

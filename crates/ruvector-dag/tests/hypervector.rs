@@ -1,8 +1,8 @@
-//! Hypervectors: the algebra against bit-by-bit twins, collisions, noise, bundles of many, sets of shapes, groups.
+//! Hypervectors: the algebra against bit-by-bit twins, collisions, noise, bundles of many, sets of shapes.
 
 use proptest::prelude::*;
 use ruvector_dag::cardinality::hash_words;
-use ruvector_dag::embedding::hypervector::{Bundle, DEFAULT_BITS, Detail, Hypervector, PlanShapes, dedupe};
+use ruvector_dag::embedding::hypervector::{Bundle, DEFAULT_BITS, Detail, Hypervector, PlanShapes};
 use ruvector_dag::{OperatorNode, OperatorType, QueryDag};
 use std::collections::HashMap;
 
@@ -262,25 +262,6 @@ fn the_overlap_of_two_servers_is_read_off_their_sketches() {
     );
     println!("similarity of sets: one operator of 12 changed everywhere {near:.3}, other plans {far:.3}");
     assert!(near > far + 0.05);
-}
-
-#[test]
-fn equal_and_alike_statements_are_brought_together() {
-    let shapes: Vec<Hypervector> = (0..60)
-        .map(|at| encode(&plan(at % 10, 20, if at >= 50 { &[3] } else { &[] })))
-        .collect();
-    let equal = dedupe(&shapes, 1.0);
-    assert_eq!((equal.first.len(), equal.sizes.iter().sum::<u32>()), (20, 60));
-    let alike = dedupe(&shapes, 0.5);
-    assert_eq!(alike.first, (0..10).collect::<Vec<_>>());
-    assert_eq!(alike.sizes, [6; 10]);
-    assert!(
-        alike
-            .assignment
-            .iter()
-            .enumerate()
-            .all(|(at, &group)| group as usize == at % 10)
-    );
 }
 
 #[test]

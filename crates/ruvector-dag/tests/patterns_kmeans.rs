@@ -90,7 +90,8 @@ fn a_weight_counts_as_so_many_points() {
         .zip(&weights)
         .flat_map(|(point, &weight)| vec![point.clone(); weight as usize]);
     let repeated: Vec<PlanEmbedding> = repeated.collect();
-    let weighted = weighted_kmeans_pp(&points, &weights, 1, 3, MAX_ITERATIONS);
+    let weighted = weighted_kmeans_pp(&points, &weights, 1, (3, MAX_ITERATIONS), &mut || false)
+        .expect("nobody stops it");
     let plain = kmeans_pp(&repeated, 1, 3, MAX_ITERATIONS);
     assert!((weighted.inertia - plain.inertia).abs() < 1e-3 * plain.inertia);
     assert!(squared_distance(&weighted.centroids[0], &plain.centroids[0]) < 1e-9);

@@ -351,6 +351,26 @@ fn solve(mut rows: Vec<Vec<f64>>, mut right: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     right
 }
 
+#[test]
+fn memory_grows_with_what_is_learned_and_stays_below_what_is_said() {
+    let mut model = RowModel::default();
+    let mut before = model.memory_bytes();
+    assert!(before < 2_000, "{before}");
+    for number in 0..5_000 {
+        let sub_join = world(number);
+        model.learn(&sub_join, truth(&sub_join).exp());
+        if number == 10 {
+            let few = model.memory_bytes();
+            assert!(few > before, "{few}");
+            before = few;
+        }
+    }
+    let after = model.memory_bytes();
+    assert!((before..4 << 20).contains(&after), "{after}");
+    // What is stored holds the same numbers, with nothing to spare.
+    assert!(after > model.to_state().len() / 2, "{after}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

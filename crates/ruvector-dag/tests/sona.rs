@@ -3,9 +3,8 @@
 mod workload;
 
 use ruvector_dag::Error;
-use ruvector_dag::embedding::PlanEmbedding;
 use ruvector_dag::learning::coordinator::{Due, LoopBudgets, LoopCoordinator, Situation};
-use ruvector_dag::learning::evaluation::{LeftOut, ablate, cross_validate};
+use ruvector_dag::learning::evaluation::{LeftOut, ablate, cross_validate, pooled_alike};
 use ruvector_dag::learning::{DagSonaEngine, LatencyQuery, Mechanisms, SonaConfig, Source};
 use ruvector_dag::trajectory::Trajectory;
 use workload::{CORRELATED, by_cost, run, trajectory, weighed};
@@ -39,12 +38,13 @@ fn adapters_cost_and_neighbours_each_lower_the_error_for_statements_never_seen()
     let runs: Vec<_> = (0..3u64)
         .flat_map(|constants| (0..80u64).map(move |template| (template, constants, 0)))
         .collect();
-    let (all, uniform): (Vec<Trajectory>, Vec<PlanEmbedding>) = runs
+    let (all, uniform): (Vec<Trajectory>, Vec<Trajectory>) = runs
         .into_iter()
         .map(|identity| {
             let run = run(identity.0, identity.1, 0, CORRELATED);
-            let uniform = PlanEmbedding::uniform(&run.dag).expect("scores");
-            (weighed(&run, &by_cost(&run.dag), identity, 0), uniform)
+            let seen = weighed(&run, &by_cost(&run.dag), identity, 0);
+            let uniform = pooled_alike(&seen, &run.dag).expect("scores");
+            (seen, uniform)
         })
         .unzip();
     let table = ablate(&all, &uniform, LeftOut::Statement, 2, &small()).expect("settings");

@@ -11,6 +11,7 @@ pub(crate) const MAJOR: u32 = 15;
 const PACKAGES: &[&str] = &[
     "postgresql-15",
     "postgresql-server-dev-15",
+    "postgresql-15-hypopg",
     "libclang-14-dev",
     "clang-14",
     "pkg-config",

@@ -40,6 +40,11 @@ pub(crate) struct Rewritten {
     pub(crate) rule: &'static str,
 }
 
+/// Whether every statement that a rule knows is to be planned in another form.
+pub(crate) fn is_forced() -> bool {
+    settings::rewrite_mode() == Mode::Force
+}
+
 /// Whether a statement may be planned in another form. Cheap for statements that no rule knows.
 pub(crate) fn is_possible(parse: *mut pg_sys::Query) -> bool {
     settings::rewrite_mode() != Mode::Off && query_tree::is_candidate(parse)

@@ -8,8 +8,10 @@ use ruvector_dag::attention::AttentionScores;
 use ruvector_dag::cardinality::hash_words;
 use ruvector_dag::embedding::{DIMENSIONS, PlanEmbedding};
 use ruvector_dag::learning::objective::{LatencyHead, Target};
-use ruvector_dag::learning::{BaseLora, EwcConfig, EwcPlusPlus, MicroLora, PlanAdapters};
-use ruvector_dag::trajectory::type_attention;
+use ruvector_dag::learning::{
+    BaseLora, DagSonaEngine, EwcConfig, EwcPlusPlus, LatencyQuery, MicroLora, PlanAdapters, SonaConfig,
+};
+use ruvector_dag::trajectory::{Trajectory, TrajectoryBuilder, type_attention};
 use ruvector_dag::{Error, OperatorId, OperatorNode, OperatorType, QueryDag};
 
 /// Plans of a workload to learn from, each seen once per pass.
@@ -101,8 +103,65 @@ impl Random {
 pub(crate) struct Run {
     embedding: PlanEmbedding,
     types: Vec<(OperatorType, f32)>,
-    /// ln(latency) - ln(cost).
-    residual: f64,
+    /// ln(cost) and ln(latency).
+    log_cost: f64,
+    log_latency: f64,
+}
+
+impl Run {
+    /// What the planner's cost does not say.
+    fn residual(&self) -> f64 {
+        self.log_latency - self.log_cost
+    }
+}
+
+/// The errors through the engine's public loop, which remembers no more executions than one workload has.
+pub(crate) struct Looped {
+    /// Mean squared error of the first workload after each one.
+    pub(crate) of_first: Vec<f64>,
+    /// Mean squared error of each workload when it was learned.
+    pub(crate) when_learned: Vec<f64>,
+    /// Tasks that ended.
+    pub(crate) tasks: usize,
+}
+
+/// Learns the workloads in turn through `post_query` and `background_learn`; those before `first` are left out.
+///
+/// # Errors
+/// Those of the engine, which none of these plans should give.
+pub(crate) fn loop_through(config: SonaConfig, first: usize) -> Result<Looped, Error> {
+    let mut engine = DagSonaEngine::new(config)?;
+    let testing: Vec<Vec<Trajectory>> = (0..)
+        .zip(&WORKLOADS)
+        .map(|(at, workload)| workload.trajectories(TESTING, config.seed, TEST + at))
+        .collect::<Result<_, _>>()?;
+    let error = |engine: &DagSonaEngine, of: usize| {
+        let squares = testing[of].iter().map(|seen| {
+            let expected = engine.predict(&LatencyQuery::of(seen), &seen.embedding, &seen.operator_types);
+            (expected.log_latency - seen.log_latency).powi(2)
+        });
+        squares.sum::<f64>() / testing[of].len() as f64
+    };
+    let mut looped = Looped {
+        of_first: Vec::new(),
+        when_learned: Vec::new(),
+        tasks: 0,
+    };
+    for (at, workload) in (0..).zip(&WORKLOADS).skip(first) {
+        for part in workload
+            .trajectories(PASSES * TRAINING, config.seed, TRAIN + at)?
+            .chunks(TRAINING)
+        {
+            for seen in part {
+                engine.post_query(seen.clone());
+            }
+            engine.background_learn(part.last().map_or(0, |seen| seen.at_us));
+        }
+        looped.of_first.push(error(&engine, 0));
+        looped.when_learned.push(error(&engine, at as usize));
+    }
+    looped.tasks = engine.ewc().tasks();
+    Ok(looped)
 }
 
 /// A plan under construction: its graph, the cost of its top operator, and its latency.
@@ -162,8 +221,22 @@ impl Workload {
         Ok(Run {
             embedding: PlanEmbedding::new(&draft.dag, &scores)?,
             types: type_attention(&draft.dag, &scores),
-            residual: (draft.latency / draft.cost).ln() + noise,
+            log_cost: draft.cost.ln(),
+            log_latency: draft.latency.ln() + noise,
         })
+    }
+
+    /// Executions of plans that are each of a template of their own.
+    fn trajectories(&self, count: usize, seed: u64, purpose: u64) -> Result<Vec<Trajectory>, Error> {
+        let runs = self.runs(count, Random::new(seed, purpose))?;
+        let trajectory = |(at, run): (u64, Run)| {
+            let class = |part: u64| hash_words([part, purpose, at]);
+            TrajectoryBuilder::new(class(0), class(1), run.embedding)
+                .operator_types(run.types)
+                .cost(run.log_cost.exp())
+                .build(run.log_latency.exp(), purpose << 32 | at)
+        };
+        Ok((0..).zip(runs).map(trajectory).collect())
     }
 
     fn runs(&self, count: usize, mut random: Random) -> Result<Vec<Run>, Error> {
@@ -236,7 +309,7 @@ impl Learner {
         let prediction = self
             .head
             .predict(&self.adapters.forward(&run.embedding, &run.types));
-        let error = Target::exact(run.residual).error_of(prediction.value) as f32;
+        let error = Target::exact(run.residual()).error_of(prediction.value) as f32;
         // The gradient is linear in what comes from above: that of the loss is that of the prediction times the error.
         let score = self
             .adapters
@@ -259,7 +332,7 @@ impl Learner {
     fn error(&self, runs: &[Run]) -> f64 {
         let squares = runs.iter().map(|run| {
             let adapted = self.adapters.forward(&run.embedding, &run.types);
-            (self.head.predict(&adapted).value - run.residual).powi(2)
+            (self.head.predict(&adapted).value - run.residual()).powi(2)
         });
         squares.sum::<f64>() / runs.len() as f64
     }

@@ -6,6 +6,7 @@ mod figure;
 
 use experiment::{Outcome, WORKLOADS};
 use figure::Line;
+use ruvector_dag::learning::SonaConfig;
 use std::error::Error;
 
 const SEEDS: u64 = 5;
@@ -31,6 +32,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         },
     ];
     print_table(&lines, &without, &with);
+    for lambda in [0.0, 2_000.0] {
+        let config = SonaConfig {
+            memory_capacity: experiment::TRAINING,
+            ewc_lambda: lambda,
+            max_ewc_lambda: 7.5 * lambda,
+            ..SonaConfig::default()
+        };
+        let looped = experiment::loop_through(config, 0)?;
+        println!(
+            "through the engine with a λ of {lambda}: errors of the first {:.3?}, of each when learned {:.3?}, {} tasks",
+            looped.of_first, looped.when_learned, looped.tasks
+        );
+    }
     if let Some(path) = std::env::args().nth(1) {
         let names = WORKLOADS.each_ref().map(|workload| workload.name);
         std::fs::write(path, figure::draw(&names, &lines)?)?;

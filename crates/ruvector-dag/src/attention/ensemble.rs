@@ -8,7 +8,7 @@
 //! Job: plans to which more than one trigger applies.
 
 use super::parameters::{check, fingerprint};
-use super::{AttentionScores, DagAttention};
+use super::{AttentionScores, DagAttention, MechanismId};
 use crate::{Error, OperatorId, QueryDag};
 
 const NAME: &str = "ensemble";
@@ -46,6 +46,14 @@ impl EnsembleAttention {
         members.retain(|&(_, weight)| weight > 0.0);
         members.iter_mut().for_each(|(_, weight)| *weight /= sum);
         Ok(Self { members })
+    }
+
+    /// The plain mean of all seven mechanisms, each as `make` makes it.
+    pub fn of_all(make: impl Fn(MechanismId) -> Box<dyn DagAttention>) -> Self {
+        let weight = 1.0 / MechanismId::ALL.len() as f64;
+        Self {
+            members: MechanismId::ALL.map(|mechanism| (make(mechanism), weight)).into(),
+        }
     }
 
     /// The weighted mean of what each member says, number by number.

@@ -8,7 +8,7 @@
 //! `d` is the distance of the clauses' √(−ln selectivity); a clause that one side lacks counts as one that keeps all
 //! rows, and a little more. Residuals are those against the regression as it is when they are asked for.
 
-use super::regression::{ById, FeatureRegression, Placed};
+use super::regression::{ById, FeatureRegression, Placed, map_bytes};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -65,6 +65,16 @@ impl GraphMemory {
 
     pub(super) fn len(&self) -> usize {
         self.points
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let of_point =
+            |point: &Point| size_of_val(point.clauses.as_ref()) + size_of_val(point.parts.as_ref());
+        let of_graph = |points: &Vec<Point>| {
+            points.capacity() * size_of::<Point>() + points.iter().map(of_point).sum::<usize>()
+        };
+        map_bytes::<Vec<Point>>(self.graphs.capacity()) + self.graphs.values().map(of_graph).sum::<usize>()
     }
 
     /// Complexity: O(points of the graph · (parts + clauses)).

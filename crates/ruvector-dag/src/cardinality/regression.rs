@@ -42,6 +42,11 @@ impl Hasher for Identity {
 /// A map from hashes.
 pub(super) type ById<V> = HashMap<u64, V, BuildHasherDefault<Identity>>;
 
+/// Bytes that such a map takes which has room for so many: a byte more for each, and an eighth of the places stays empty.
+pub(super) fn map_bytes<V>(capacity: usize) -> usize {
+    capacity * 8 / 7 * (size_of::<(u64, V)>() + 1)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Slot {
     id: u64,
@@ -101,6 +106,13 @@ impl FeatureRegression {
     /// The number of parts known.
     pub fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn memory_bytes(&self) -> usize {
+        (self.weights.capacity() + self.covariance.capacity()) * size_of::<f64>()
+            + self.slots.capacity() * size_of::<Slot>()
+            + map_bytes::<u16>(self.places.capacity())
     }
 
     /// Whether no part is known.

@@ -107,6 +107,13 @@ impl RowModel {
         (self.regression.len(), self.memory.len())
     }
 
+    /// Bytes on the heap.
+    ///
+    /// Complexity: O(neighbours).
+    pub fn memory_bytes(&self) -> usize {
+        self.regression.memory_bytes() + self.memory.memory_bytes() + self.calibration.memory_bytes()
+    }
+
     /// The rows expected of a sub-join.
     ///
     /// Complexity: O(parts² + neighbours of the graph · parts of one).

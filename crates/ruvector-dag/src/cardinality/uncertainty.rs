@@ -110,6 +110,14 @@ impl Calibration {
         }
     }
 
+    /// Bytes on the heap.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let windows: usize = self.kinds.iter().map(|scores| scores.window.capacity()).sum();
+        windows * size_of::<f32>()
+            + self.kinds.capacity() * size_of::<Scores>()
+            + self.scales.capacity() * size_of::<f64>()
+    }
+
     /// Whether a stored calibration has the shape of one.
     pub(super) fn is_sound(&self) -> bool {
         let is_sound = |scores: &Scores| scores.window.len() <= WINDOW && scores.next < WINDOW;

@@ -12,6 +12,7 @@ pub mod hints;
 mod lifecycle;
 mod load;
 mod plan_evidence;
+mod review;
 pub mod sequential;
 mod trial;
 

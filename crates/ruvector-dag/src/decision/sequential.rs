@@ -30,13 +30,21 @@ pub fn compare(plan_ms: &[f32], other_ms: &[f32]) -> Comparison {
         return Comparison::Unclear;
     };
     let difference = plan.mean - other.mean;
-    if score(&plan, &other) < BELIEVED {
+    if betting_score(&plan, &other) < BELIEVED {
         Comparison::Unclear
     } else if difference < 0.0 {
         Comparison::Faster
     } else {
         Comparison::Slower
     }
+}
+
+/// How sure it is that two plans differ in latency, in [0, 1): 1 less the inverse of the betting score, 0 for scores that
+/// speak for no difference. `None` without runs of both.
+pub fn confidence(plan_ms: &[f32], other_ms: &[f32]) -> Option<f64> {
+    let (plan, other) = (Summary::of(plan_ms)?, Summary::of(other_ms)?);
+    let score = betting_score(&plan, &other);
+    Some((1.0 - 1.0 / score).clamp(0.0, 1.0 - f64::EPSILON))
 }
 
 struct Summary {
@@ -59,7 +67,7 @@ impl Summary {
     }
 }
 
-fn score(plan: &Summary, other: &Summary) -> f64 {
+fn betting_score(plan: &Summary, other: &Summary) -> f64 {
     let freedom = QUIET_RUNS + plan.count + other.count - 2.0;
     let variance = (QUIET_RUNS * QUIET * QUIET + plan.squares + other.squares) / freedom;
     let noise = variance * (1.0 / plan.count + 1.0 / other.count);

@@ -5,11 +5,16 @@ use super::conformal::Calibration;
 use super::engine::DagSonaEngine;
 use super::model::{LatencyModel, LatencyQuery, Source};
 use super::training::{Training, is_held_out, train_validated};
+use crate::Error;
 use crate::embedding::PlanEmbedding;
+use crate::interruptible::{IsOver, check};
 use crate::patterns::Pattern;
-use crate::patterns::kmeans::{Clustering, MAX_ITERATIONS, kmeans_pp};
+use crate::patterns::kmeans::{Clustering, MAX_ITERATIONS, kmeans_pp_until};
 use crate::trajectory::Trajectory;
 use std::collections::BTreeMap;
+
+/// The eligibility below which what was remembered in one shot goes: three days by default.
+const FADED: f64 = 0.05;
 
 /// What a run of loop B did.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -26,6 +31,8 @@ pub struct BackgroundReport {
     pub evicted: usize,
     /// What training did.
     pub training: Training,
+    /// Whether what the readout learned stays.
+    pub is_readout_kept: bool,
     /// Whether another workload was noticed, so that what was learned is kept from now on.
     pub is_boundary: bool,
 }
@@ -36,60 +43,92 @@ impl DagSonaEngine {
     /// Complexity: O(steps · memory · (neighbours + rank) · dimensions + min(memory, 1,000) · memory · dimensions) for
     /// training, O(trajectories · clusters · dimensions) per iteration for clustering.
     pub fn background_learn(&mut self, now_us: u64) -> BackgroundReport {
+        // Nobody stops it.
+        self.background_learn_until(now_us, &mut || false)
+            .unwrap_or_default()
+    }
+
+    /// As [`DagSonaEngine::background_learn`], unless it is over before.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when it is: the trajectories are drained and some of them learned from, so that whoever wants
+    /// all or nothing goes back to a state that was kept.
+    pub fn background_learn_until(
+        &mut self,
+        now_us: u64,
+        is_over: &mut IsOver<'_>,
+    ) -> Result<BackgroundReport, Error> {
         let trajectories = self.buffer.drain();
         let mut report = BackgroundReport {
             drained: trajectories.len(),
             ..BackgroundReport::default()
         };
         if self.model.mechanisms.lora {
+            report.is_boundary = self.watch(&trajectories, is_over)?;
+            report.is_readout_kept = self.train_readout(&trajectories, is_over)?;
             let work = (self.config.training_steps, self.config.base_learning_rate);
-            report.is_boundary = self.watch(&trajectories);
-            self.merge_micro(&trajectories);
             let ewc = self.model.mechanisms.ewc.then_some(&self.ewc);
-            report.training = train_validated(&mut self.model, ewc, work, || false);
+            report.training = train_validated(&mut self.model, ewc, work, &mut *is_over);
         }
-        calibrate(&mut self.model);
+        check(is_over)?;
+        self.model.find_reach();
+        calibrate(&mut self.model, is_over)?;
         let threshold = self.config.quality_threshold;
         let kept: Vec<&Trajectory> = trajectories
             .iter()
             .filter(|seen| seen.quality >= threshold)
             .collect();
         report.kept = kept.len();
-        report.found = self.find_patterns(&kept, now_us);
-        report.merged = self.bank.merge_similar();
+        report.found = self.find_patterns(&kept, now_us, is_over)?;
+        report.merged = self.bank.merge_similar_until(is_over)?;
         self.bank.decay(now_us);
         report.evicted = self.bank.evict(self.config.pattern_capacity).len();
         self.fade_boosts();
-        report
+        self.model.shots.fade(now_us, FADED);
+        Ok(report)
     }
 
     /// Shows the gradients of new trajectories to EWC++; ends the task at hand where they become others.
-    fn watch(&mut self, trajectories: &[Trajectory]) -> bool {
+    fn watch(&mut self, trajectories: &[Trajectory], is_over: &mut IsOver<'_>) -> Result<bool, Error> {
         let mut is_boundary = false;
+        let untrained = LatencyModel::new(&self.config)?;
         for trajectory in trajectories.iter().filter(|_| self.model.mechanisms.ewc) {
-            let (loss, score) = self.model.gradients(trajectory);
-            if self.ewc.observe_scored(&loss, &score) {
-                is_boundary |= self.ewc.consolidate(self.model.adapters.base.parameters());
+            check(is_over)?;
+            let mut gradient = untrained.score(trajectory).1;
+            let error = self.model.missed(trajectory);
+            gradient.0.iter_mut().for_each(|number| *number *= error as f32);
+            if self.ewc.notices(&gradient.0) {
+                is_boundary |= self.ewc.consolidate(&self.model.adapters.parameters());
             }
         }
-        is_boundary
+        self.model.is_anchored |= is_boundary;
+        Ok(is_boundary)
     }
 
-    /// Takes what the adapters of the operator types learned into that of all plans.
-    pub(super) fn merge_micro(&mut self, trajectories: &[Trajectory]) {
-        let mut shares: BTreeMap<_, f32> = BTreeMap::new();
-        for (kind, share) in trajectories.iter().flat_map(|seen| &seen.operator_types) {
-            *shares.entry(*kind).or_default() += share / trajectories.len() as f32;
+    fn train_readout(
+        &mut self,
+        trajectories: &[Trajectory],
+        is_over: &mut IsOver<'_>,
+    ) -> Result<bool, Error> {
+        if !self.model.is_anchored {
+            self.model.reference = self.model.line;
         }
-        let shares: Vec<_> = shares.into_iter().collect();
-        self.model.merge_micro(&shares, self.config.seed);
+        let ewc = self.model.mechanisms.ewc.then_some(&mut self.ewc);
+        let rate = self.config.micro_learning_rate;
+        self.model.train_readout(trajectories, ewc, rate, is_over)
     }
 
     /// Turns trajectories into patterns; answers how many.
-    fn find_patterns(&mut self, trajectories: &[&Trajectory], now_us: u64) -> usize {
+    fn find_patterns(
+        &mut self,
+        trajectories: &[&Trajectory],
+        now_us: u64,
+        is_over: &mut IsOver<'_>,
+    ) -> Result<usize, Error> {
         let points: Vec<&PlanEmbedding> = trajectories.iter().map(|seen| &seen.embedding).collect();
-        let clustering = kmeans_pp(&points, self.config.clusters, self.config.seed, MAX_ITERATIONS);
-        self.store_patterns(trajectories, &clustering, now_us)
+        let (clusters, seed) = (self.config.clusters, self.config.seed);
+        let clustering = kmeans_pp_until(&points, clusters, seed, MAX_ITERATIONS, is_over)?;
+        Ok(self.store_patterns(trajectories, &clustering, now_us))
     }
 
     /// Stores a pattern per cluster of trajectories; answers how many.
@@ -162,16 +201,18 @@ impl DagSonaEngine {
 }
 
 /// Scores what is remembered anew, each execution predicted from other statements and from other templates: that is what
-/// will be asked for, and the adapters have changed. Only templates that trained nothing are scored.
-fn calibrate(model: &mut LatencyModel) {
+/// will be asked for, and the adapters have changed. Where adapters were trained, only templates that trained nothing are
+/// scored.
+fn calibrate(model: &mut LatencyModel, is_over: &mut IsOver<'_>) -> Result<(), Error> {
     let (mut of_template, mut of_strangers) = (Calibration::default(), Calibration::default());
+    let mut of_cost = Calibration::default();
     // More than a calibration remembers of what trained nothing is not needed.
     let stride = model.memory.executions().len().div_ceil(2_560).max(1);
     let known = model.memory.executions().iter().zip(model.memory.adapted());
-    for (execution, adapted) in known
-        .step_by(stride)
-        .filter(|(execution, _)| !execution.is_cut_off && is_held_out(execution))
-    {
+    for (at, (execution, adapted)) in known.enumerate().step_by(stride).filter(|(_, (execution, _))| {
+        !execution.is_cut_off && (is_held_out(execution) || !model.mechanisms.lora)
+    }) {
+        check(is_over)?;
         let query = LatencyQuery {
             statement: execution.statement,
             template: execution.template,
@@ -179,7 +220,7 @@ fn calibrate(model: &mut LatencyModel) {
             log_cost: execution.log_cost,
         };
         let score = |neighbours: &[_], asked: Source, calibration: &mut Calibration| {
-            let prediction = model.corrected(&query, neighbours);
+            let prediction = model.corrected(&query, model.memory.offset(at), neighbours);
             if prediction.source == asked {
                 calibration.add(
                     prediction.log_latency - execution.log_latency,
@@ -191,12 +232,19 @@ fn calibrate(model: &mut LatencyModel) {
         score(&others, Source::Template, &mut of_template);
         let strangers = model.nearest(adapted, |other| other.template != execution.template);
         score(&strangers, Source::Strangers, &mut of_strangers);
+        score(&[], Source::CostAlone, &mut of_cost);
     }
-    for (calibration, source) in [(of_template, Source::Template), (of_strangers, Source::Strangers)] {
+    let anew = [
+        (of_template, Source::Template),
+        (of_strangers, Source::Strangers),
+        (of_cost, Source::CostAlone),
+    ];
+    for (calibration, source) in anew {
         if !calibration.is_empty() {
             model.calibrations[source as usize] = calibration;
         }
     }
+    Ok(())
 }
 
 /// Mean and standard deviation; zero without numbers.

@@ -1,6 +1,7 @@
 //! Loop B's adapter: one of rank 8 for all plans, `e' = normalise(e + s B A e)`. Formulas and sources: `low_rank.rs`.
 //!
-//! What the sessions' adapters learned is merged into it: the corrections of both, averaged over the attention of the
+//! What adapters of operator types learned can be merged into it ([`BaseLora::merge`]); the engine doesn't, since a merge
+//! factors the parameters anew, which EWC++'s anchors would not survive: the corrections of both, averaged over the attention of the
 //! workload, are a matrix of higher rank, of which the nearest of its own rank is kept (Eckart and Young, "The
 //! Approximation of One Matrix by Another of Lower Rank", 1936).
 

@@ -284,6 +284,44 @@ impl BtspMemory {
         }
     }
 
+    /// The same with only the `count` that were set last.
+    pub(super) fn latest(&self, count: usize) -> Self {
+        let mut memories = self.memories.clone();
+        memories.sort_by_key(|memory| std::cmp::Reverse((memory.set_at_us, memory.statement)));
+        memories.truncate(count);
+        Self::from(Stored {
+            config: self.config,
+            memories,
+        })
+    }
+
+    /// The same under other settings, the ones set last where there is not room for all.
+    pub(super) fn within(self, config: BtspConfig) -> Self {
+        let latest = if self.len() > config.capacity {
+            self.latest(config.capacity)
+        } else {
+            self
+        };
+        Self { config, ..latest }
+    }
+
+    /// Whether a stored one holds only numbers that can be.
+    pub(super) fn is_sound(&self) -> bool {
+        let is_set = self.config.plateau.is_finite() && self.config.plateau >= 0.0;
+        let is_possible = |memory: &Memory| memory.log_latency.is_finite() && memory.surprise.is_finite();
+        is_set && self.memories.iter().all(is_possible)
+    }
+
+    /// Bytes on the heap.
+    pub fn memory_bytes(&self) -> usize {
+        let embedding = crate::embedding::DIMENSIONS * size_of::<f32>();
+        self.memories.capacity() * size_of::<Memory>()
+            + self.memories.len() * embedding
+            // A table of 8/7 of the places at most twice as large as needed, and a byte each.
+            + self.places.capacity() * (size_of::<(u64, usize)>() + 1) * 8 / 7
+            + self.index.memory_bytes()
+    }
+
     /// Forgets what has less eligibility left than `least`; returns how many.
     pub fn fade(&mut self, now_us: u64, least: f64) -> usize {
         let time_constant = self.config.time_constant_us;

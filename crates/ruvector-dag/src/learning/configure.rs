@@ -7,6 +7,7 @@ use super::engine::{DagSonaEngine, ewc_config};
 use super::ewc::EwcPlusPlus;
 use super::memory::Execution;
 use super::micro_lora::MicroLora;
+use super::state::Parts;
 use crate::Error;
 use crate::embedding::DIMENSIONS;
 
@@ -27,7 +28,7 @@ impl DagSonaEngine {
                 base: BaseLora::new(config.base_rank, config.seed)?,
                 micro: MicroLora::new(config.micro_rank, config.seed)?,
             };
-            let parameters = configured.model.adapters.base.parameters().len();
+            let parameters = configured.model.adapters.parameter_count();
             configured.ewc = EwcPlusPlus::new(parameters, ewc_config(&config))?;
             configured.model.readapt();
         } else {
@@ -49,7 +50,13 @@ impl DagSonaEngine {
         worthiest.reverse();
         loop {
             if newest.len() + worthiest.len() <= most {
-                let state = self.state_of(newest.clone(), worthiest.clone());
+                let shots = self.model.shots.latest(newest.len());
+                let state = self.state_of(Parts {
+                    executions: newest.clone(),
+                    patterns: worthiest.clone(),
+                    ewc: None,
+                    shots: &shots,
+                });
                 if state.len() <= bytes {
                     return state;
                 }
@@ -81,10 +88,7 @@ mod tests {
         };
         engine.configure(config).expect("valid settings");
         assert_eq!(engine.model.adapters.base.rank(), 4);
-        assert_eq!(
-            engine.ewc.parameters(),
-            engine.model.adapters.base.parameters().len()
-        );
+        assert_eq!(engine.ewc.parameters(), engine.model.adapters.parameter_count());
         assert_eq!(
             (engine.config().clusters, engine.ewc.config().lambda),
             (7, 3_000.0)
@@ -96,7 +100,9 @@ mod tests {
         assert!(engine.configure(wrong).is_err());
         assert_eq!(engine.config().clusters, 7);
         assert!(engine.to_state_within(10).is_empty());
-        assert_eq!(engine.to_state_within(usize::MAX), engine.to_state());
+        let to_predict = engine.to_state_within(usize::MAX);
+        let again = DagSonaEngine::from_state(config, &to_predict).expect("a state");
+        assert_eq!(again.to_state(), engine.to_state());
     }
 
     #[test]
@@ -112,7 +118,7 @@ mod tests {
             engine.bank_mut().store(pattern).expect("room");
         }
         // Too little for the twenty executions and ten patterns that go first; the adapters alone are most of it.
-        let limit = engine.to_state().len() - 25_000;
+        let limit = engine.to_state_within(usize::MAX).len() - 25_000;
         let state = engine.to_state_within(limit);
         assert!(!state.is_empty() && state.len() <= limit);
         let smaller = DagSonaEngine::from_state(SonaConfig::default(), &state).expect("a state");

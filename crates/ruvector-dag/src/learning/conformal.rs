@@ -1,15 +1,20 @@
 //! Stage 8 of 9, learning: intervals that hold as often as they say.
 //!
 //! Each prediction ŷ ± σ is scored when the truth is known: |y − ŷ| / σ. The interval of a new one is ŷ ± q σ, q the
-//! ⌈(n + 1) p⌉-th smallest of the last n scores: split conformal prediction with normalised scores (Papadopoulos et al.
-//! 2008; Lei et al. 2018), over a window so that it follows drift, and apart for each kind of prediction (Mondrian, Vovk
+//! (n + 1) p-th smallest of the last n scores: split conformal prediction with normalised scores (Papadopoulos et al.
+//! 2008; Lei et al. 2018). Between two ranks the quantile is interpolated, so that intervals hold as often as they say on
+//! average; rounded up, as it is for a guarantee, a dozen scores would give the greatest and hold too often. Scores are kept over a window so that it follows drift, and apart for each kind of prediction (Mondrian, Vovk
 //! et al. 2003), because a statement that ran before is surer than one that never did.
 
 use serde::{Deserialize, Serialize};
 
 /// Scores remembered.
 const WINDOW: usize = 512;
-/// The normal quantile of 90 %, for want of scores.
+/// Scores that the guess of a factor of 1 counts as.
+const PRIOR: f64 = 4.0;
+/// The greatest score: what is off by more tells no more.
+const GREATEST: f32 = 100.0;
+/// The normal quantile of 90 %.
 const NORMAL_90: f64 = 1.645;
 
 /// The scores of one kind of prediction.
@@ -26,6 +31,7 @@ impl Calibration {
         if !score.is_finite() {
             return;
         }
+        let score = score.min(GREATEST);
         if self.scores.len() < WINDOW {
             self.scores.push(score);
         } else if let Some(oldest) = self.scores.get_mut(self.next as usize % WINDOW) {
@@ -36,18 +42,33 @@ impl Calibration {
 
     /// How many deviations an interval has to reach to hold with this probability; `None` with too few scores to say.
     ///
-    /// Complexity: O(scores).
+    /// Complexity: O(scores · ln scores).
     pub fn quantile(&self, probability: f64) -> Option<f64> {
-        let rank = ((self.scores.len() as f64 + 1.0) * probability).ceil() as usize;
+        let rank = (self.scores.len() as f64 + 1.0) * probability;
         let mut scores = self.scores.clone();
-        let at = rank.checked_sub(1).filter(|&at| at < scores.len())?;
-        let (_, score, _) = scores.select_nth_unstable_by(at, f32::total_cmp);
-        Some(f64::from(*score))
+        scores.sort_unstable_by(f32::total_cmp);
+        let below = (rank.floor() as usize).checked_sub(1)?;
+        let lower = f64::from(*scores.get(below)?);
+        let share = rank.fract();
+        if share < 1e-9 {
+            return Some(lower);
+        }
+        let upper = f64::from(*scores.get(below + 1)?);
+        Some(lower + share * (upper - lower))
     }
 
-    /// The factor that makes a deviation a normal one: of a prediction ŷ ± σ · factor, 90 % are within 1.645 of these.
+    /// The factor that makes a deviation a normal one: of a prediction ŷ ± σ · factor, 90 % are within 1.645 of these. With
+    /// too few scores for a quantile it is their root mean square, drawn to 1 as by four scores.
     pub fn factor(&self) -> f64 {
-        self.quantile(0.9).map_or(1.0, |quantile| quantile / NORMAL_90)
+        let squares = || {
+            self.scores
+                .iter()
+                .map(|&score| f64::from(score).powi(2))
+                .sum::<f64>()
+        };
+        let spread = || ((squares() + PRIOR) / (self.scores.len() as f64 + PRIOR)).sqrt();
+        self.quantile(0.9)
+            .map_or_else(spread, |quantile| quantile / NORMAL_90)
     }
 
     /// Scores remembered.

@@ -40,7 +40,7 @@ impl DagSonaEngine {
         config.validate()?;
         let model = LatencyModel::new(&config)?;
         Ok(Self {
-            ewc: EwcPlusPlus::new(model.adapters.base.parameters().len(), ewc_config(&config))?,
+            ewc: EwcPlusPlus::new(model.adapters.parameter_count(), ewc_config(&config))?,
             model,
             buffer: TrajectoryBuffer::new(config.trajectory_capacity),
             bank: ReasoningBank::new(BankConfig {
@@ -145,7 +145,7 @@ impl DagSonaEngine {
         let micro = 2 * adapters.micro.parameters().len();
         let base = adapters.base.parameters().len();
         // Of each task importance and place; the sum of all; the running importance.
-        let ewc = (2 * self.ewc.config().max_tasks + 3) * self.ewc.parameters();
+        let ewc = (2 * self.ewc.config().max_tasks + 4) * self.ewc.parameters();
         let pattern = size_of::<Pattern>() + embedding + 4 * size_of::<u64>();
         let metadata: usize = self
             .bank
@@ -155,6 +155,7 @@ impl DagSonaEngine {
             .sum();
         let trajectory = size_of::<crate::trajectory::Trajectory>() + embedding + 24 * 8;
         self.model.memory.memory_bytes()
+            + self.model.shots.memory_bytes()
             + (micro + base + ewc) * number
             + self.bank.len() * pattern
             + metadata

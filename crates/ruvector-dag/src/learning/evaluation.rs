@@ -7,10 +7,11 @@
 use super::DagSonaEngine;
 use super::config::{Mechanisms, SonaConfig};
 use super::model::LatencyQuery;
-use crate::Error;
+use crate::attention::AttentionScores;
 use crate::cardinality::hash_words;
 use crate::embedding::PlanEmbedding;
-use crate::trajectory::Trajectory;
+use crate::trajectory::{Trajectory, type_attention};
+use crate::{Error, QueryDag};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What must not have been seen.
@@ -92,23 +93,35 @@ impl Ablation {
     }
 }
 
-/// Runs the ablation. `uniform` are the embeddings of the trajectories' plans with all operators pooled alike, in their
-/// order; `folds` is how many parts the statements or templates are dealt into, at least 2: as many as there are, or more,
+/// The same execution with all operators of its plan pooled alike, in the embedding and among the types.
+///
+/// # Errors
+/// As [`PlanEmbedding::new`].
+pub fn pooled_alike(seen: &Trajectory, dag: &QueryDag) -> Result<Trajectory, Error> {
+    let scores = AttentionScores::new(vec![1.0 / dag.len().max(1) as f64; dag.len()]);
+    Ok(Trajectory {
+        embedding: PlanEmbedding::new(dag, &scores)?,
+        operator_types: type_attention(dag, &scores),
+        ..seen.clone()
+    })
+}
+
+/// Runs the ablation. `uniform` are the trajectories as [`pooled_alike`] makes them, in their order; `folds` is how many parts the statements or templates are dealt into, at least 2: as many as there are, or more,
 /// leaves out one at a time.
 ///
 /// Deterministic. Complexity: 6 · folds times learning from all trajectories.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] for fewer than 2 folds or another number of embeddings, and those of the configuration.
+/// [`Error::InvalidSetting`] for fewer than 2 folds or another number of uniform trajectories, and those of the configuration.
 pub fn ablate(
     trajectories: &[Trajectory],
-    uniform: &[PlanEmbedding],
+    uniform: &[Trajectory],
     left_out: LeftOut,
     folds: u64,
     config: &SonaConfig,
 ) -> Result<Ablation, Error> {
     if uniform.len() != trajectories.len() {
-        let (name, given) = ("uniform embeddings", uniform.len() as f64);
+        let (name, given) = ("uniform trajectories", uniform.len() as f64);
         return Err(Error::InvalidSetting { name, given });
     }
     let errors = |mechanisms: Mechanisms, trajectories: &[Trajectory]| {
@@ -119,14 +132,6 @@ pub fn ablate(
         cross_validate(trajectories, left_out, folds, &config)
     };
     let all = config.mechanisms;
-    let pooled_alike: Vec<Trajectory> = trajectories
-        .iter()
-        .zip(uniform)
-        .map(|(trajectory, embedding)| Trajectory {
-            embedding: embedding.clone(),
-            ..trajectory.clone()
-        })
-        .collect();
     // Of equal costs the line is the mean.
     let free: Vec<Trajectory> = trajectories
         .iter()
@@ -144,7 +149,7 @@ pub fn ablate(
     Ok(Ablation {
         full: errors(all, trajectories)?,
         no_lora: errors(Mechanisms { lora: false, ..all }, trajectories)?,
-        no_attention: errors(all, &pooled_alike)?,
+        no_attention: errors(all, uniform)?,
         no_ewc: errors(Mechanisms { ewc: false, ..all }, trajectories)?,
         nearest_only: errors(Mechanisms { lora: false, ..all }, &free)?,
         cost_only: errors(cost, trajectories)?,

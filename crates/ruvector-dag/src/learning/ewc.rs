@@ -266,14 +266,31 @@ impl EwcPlusPlus {
         if !simd::dot(score, score).is_finite() || !simd::dot(loss_gradient, loss_gradient).is_finite() {
             return false;
         }
-        let threshold = f64::from(self.config.boundary_z);
-        let is_boundary = self.boundary.observe(loss_gradient, threshold);
+        let is_boundary = self.notices(loss_gradient);
+        self.weigh(score);
+        is_boundary
+    }
+
+    /// Whether the gradients of the loss have changed so much that another task has begun. What is not finite is passed
+    /// over.
+    pub fn notices(&mut self, loss_gradient: &[f32]) -> bool {
+        let is_finite = simd::dot(loss_gradient, loss_gradient).is_finite();
+        is_finite
+            && self
+                .boundary
+                .observe(loss_gradient, f64::from(self.config.boundary_z))
+    }
+
+    /// Learns from a score how much each parameter matters. What is not finite is passed over.
+    pub fn weigh(&mut self, score: &[f32]) {
+        if !simd::dot(score, score).is_finite() {
+            return;
+        }
         let decay = self.config.fisher_decay;
         for (fisher, score) in self.fisher.iter_mut().zip(score) {
             *fisher = decay * *fisher + (1.0 - decay) * score * score;
         }
         self.observed = self.observed.saturating_add(1);
-        is_boundary
     }
 
     /// The Fisher information of the task at hand. The running mean begins at 0, which is corrected as in Kingma and

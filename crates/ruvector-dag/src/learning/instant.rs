@@ -4,7 +4,9 @@
 //! is remembered, what the adapters of its operator types are to learn is summed up and applied each hundred statements,
 //! and the trajectory is left for loop B.
 
+use super::adapters::AdapterGradient;
 use super::engine::DagSonaEngine;
+use super::memory::Seen;
 use super::model::{LatencyPrediction, LatencyQuery};
 use crate::attention::AttentionScores;
 use crate::embedding::PlanEmbedding;
@@ -14,6 +16,9 @@ use crate::{Error, OperatorType, QueryDag};
 
 /// Patterns that are looked for.
 const MATCHES: usize = 5;
+/// Executions seen anew with each statement after the adapters changed: with 2,000 remembered and a flush each 100
+/// statements nearly all before the next one.
+const READAPTED: usize = 16;
 /// Cosine from which a plan is of a pattern.
 pub(super) const NEAR: f32 = 0.9;
 
@@ -61,12 +66,12 @@ impl DagSonaEngine {
     ) -> Result<PreQuery, Error> {
         let embedding = PlanEmbedding::new(dag, scores)?;
         let operator_types = type_attention(dag, scores);
-        let adapted = self.model.adapt(&embedding, &operator_types);
+        let seen = self.model.adapt(&embedding, &operator_types);
         let matches = self.bank.search(&embedding, MATCHES, NEAR);
         Ok(PreQuery {
-            prediction: self.predict_adapted(query, &adapted, &matches),
+            prediction: self.predict_adapted(query, &seen, &matches),
             embedding,
-            adapted,
+            adapted: seen.0,
             operator_types,
             matches,
         })
@@ -83,17 +88,12 @@ impl DagSonaEngine {
         self.predict_adapted(query, &self.model.adapt(embedding, types), &matches)
     }
 
-    fn predict_adapted(
-        &self,
-        query: &LatencyQuery,
-        adapted: &PlanEmbedding,
-        matches: &[Match],
-    ) -> LatencyPrediction {
+    fn predict_adapted(&self, query: &LatencyQuery, seen: &Seen, matches: &[Match]) -> LatencyPrediction {
         let patterns = matches.iter().filter_map(|found| {
             let pattern = self.bank.get(found.id)?;
             Some((f64::from(found.similarity), pattern.log_latency))
         });
-        self.model.predict(query, adapted, patterns)
+        self.model.predict(query, seen, patterns)
     }
 
     /// Learns from a run at once, and leaves it for loop B.
@@ -129,10 +129,29 @@ impl DagSonaEngine {
         let is_due = self.since_flush >= self.config.flush_interval;
         if is_due {
             self.since_flush = 0;
-            self.model.adapters.micro.flush(self.config.micro_learning_rate);
-            self.model.readapt();
+            self.flush();
         }
+        self.model.readapt_some(READAPTED);
         is_due
+    }
+
+    /// Applies what the adapters of the operator types are to learn, held back by what is to be kept.
+    fn flush(&mut self) {
+        let Some(of_micro) = self.model.adapters.micro.take_gradient() else {
+            return;
+        };
+        let mut gradient = vec![0.0; self.model.adapters.base.parameters().len()];
+        gradient.extend(of_micro);
+        let mut gradient = AdapterGradient(gradient);
+        let rate = self.config.micro_learning_rate;
+        if self.model.mechanisms.ewc {
+            self.model
+                .adapters
+                .update_constrained(&mut gradient, &self.ewc, rate);
+        } else {
+            self.model.adapters.update(&gradient, rate);
+        }
+        self.model.memory.mark_stale();
     }
 
     /// By how much more is learned from this plan: the greatest boost of the patterns near it.

@@ -30,8 +30,11 @@ pub(super) struct CostLine {
 impl CostLine {
     /// Observations after which the oldest begin to be forgotten.
     const MEMORY: f64 = 10_000.0;
-    /// The slope is drawn to 0 as by this much of squared offsets of log cost (ridge regression).
-    const FLAT: f64 = 1.0;
+    /// Observations from which its deviation means something.
+    const GROWN: f64 = 10.0;
+    /// The slope is drawn to 1, latency in proportion to cost, as by this much of squared offsets of log cost (ridge
+    /// regression towards a guess): a workload of nearly equal costs says nothing about other costs.
+    const PROPORTION: f64 = 100.0;
 
     /// Adds an observation: natural logarithms of cost and latency. What is not finite is left out.
     pub(super) fn add(&mut self, log_cost: f64, log_latency: f64) {
@@ -57,9 +60,9 @@ impl CostLine {
         self.mean_latency + self.slope() * (log_cost - self.mean_cost)
     }
 
-    /// What a doubling of the cost adds, in doublings. A few executions of nearly equal costs say nothing about it.
+    /// What a doubling of the cost adds, in doublings.
     pub(super) fn slope(&self) -> f64 {
-        self.moments[1] / (self.moments[0] + Self::FLAT)
+        (self.moments[1] + Self::PROPORTION) / (self.moments[0] + Self::PROPORTION)
     }
 
     /// The standard deviation of what the line misses.
@@ -67,6 +70,16 @@ impl CostLine {
         let slope = self.slope();
         let left = self.moments[2] - slope * (2.0 * self.moments[1] - slope * self.moments[0]);
         (left.max(0.0) / self.count.max(1.0)).sqrt()
+    }
+
+    /// Whether it has seen too little to say how far off it is.
+    pub(super) fn is_young(&self) -> bool {
+        self.count < Self::GROWN
+    }
+
+    /// Whether nothing was observed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0.0
     }
 
     /// Whether all numbers are possible ones.
@@ -99,13 +112,35 @@ pub(super) struct Correction {
 }
 
 fn weight(neighbour: &Neighbour) -> f64 {
-    1.0 / ((2.0 - 2.0 * neighbour.cosine).max(0.0) + BLUR)
+    1.0 / (squared_distance(neighbour) + BLUR)
 }
 
 const FAR_WEIGHT: f64 = 1.0 / (FAR + BLUR);
 
-/// The correction by the nearest executions; `spread` is the deviation of what the line misses.
-pub(super) fn correction(neighbours: &[Neighbour], spread: f64) -> Correction {
+/// The squared distance of a neighbour.
+pub(super) fn squared_distance(neighbour: &Neighbour) -> f64 {
+    (2.0 - 2.0 * neighbour.cosine).max(0.0)
+}
+
+/// How much neighbours count for a plan that is farther from all of them than what is remembered is from each other: such
+/// a plan is of another kind, whose misses theirs say nothing about.
+fn familiarity(neighbours: &[Neighbour], reach: f64) -> f64 {
+    let nearest = neighbours
+        .iter()
+        .map(squared_distance)
+        .fold(f64::INFINITY, f64::min);
+    if nearest <= reach {
+        1.0
+    } else {
+        ((reach + BLUR) / (nearest + BLUR)).powi(2)
+    }
+}
+
+/// The correction by the nearest executions; `spread` is the deviation of what the line misses, `reach` the
+/// squared distance up to which plans are familiar.
+pub(super) fn correction(neighbours: &[Neighbour], spread: f64, reach: f64) -> Correction {
+    let familiarity = familiarity(neighbours, reach);
+    let weight = |near: &Neighbour| familiarity * weight(near);
     let total: f64 = FAR_WEIGHT + neighbours.iter().map(weight).sum::<f64>();
     let mean = |of: &dyn Fn(&Neighbour) -> f64| {
         neighbours
@@ -122,14 +157,25 @@ pub(super) fn correction(neighbours: &[Neighbour], spread: f64) -> Correction {
     }
 }
 
+/// The share of each neighbour in the correction; what they lack to 1 is that of the miss of zero.
+pub(super) fn shares(neighbours: &[Neighbour], reach: f64) -> Vec<f64> {
+    let familiarity = familiarity(neighbours, reach);
+    let weight = |near: &Neighbour| familiarity * weight(near);
+    let total: f64 = FAR_WEIGHT + neighbours.iter().map(weight).sum::<f64>();
+    neighbours.iter().map(|near| weight(near) / total).collect()
+}
+
 /// ∂ŷ/∂cosᵢ for each neighbour: by how much the prediction rises as the neighbour comes nearer.
-pub(super) fn pulls(neighbours: &[Neighbour]) -> Vec<f64> {
+pub(super) fn pulls(neighbours: &[Neighbour], reach: f64) -> Vec<f64> {
+    let familiarity = familiarity(neighbours, reach);
+    let weight = |near: &Neighbour| familiarity * weight(near);
     let total: f64 = FAR_WEIGHT + neighbours.iter().map(weight).sum::<f64>();
     let residual = neighbours
         .iter()
         .map(|near| weight(near) / total * near.residual)
         .sum::<f64>();
-    let pull = |near: &Neighbour| 2.0 * weight(near).powi(2) / total * (near.residual - residual);
+    let pull =
+        |near: &Neighbour| 2.0 * weight(near).powi(2) / (familiarity * total) * (near.residual - residual);
     neighbours.iter().map(pull).collect()
 }
 

@@ -7,6 +7,7 @@
 use crate::OperatorType;
 use crate::embedding::PlanEmbedding;
 use crate::trajectory::Trajectory;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -80,13 +81,21 @@ impl Execution {
     }
 }
 
+/// A plan as the adapters see it, and what the readout adds to the line for it.
+pub(super) type Seen = (PlanEmbedding, f64);
+
 /// A bounded set of executions.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ExecutionMemory {
     capacity: usize,
     executions: Vec<Execution>,
-    /// As the adapters see the embeddings now, in the order of the executions.
+    /// As the adapters see the embeddings, in the order of the executions.
     adapted: Vec<PlanEmbedding>,
+    /// What the readout adds to the line for each.
+    offsets: Vec<f64>,
+    /// How many wait to be seen anew, and where to go on.
+    stale: usize,
+    cursor: usize,
     places: BTreeMap<(u64, u64), usize>,
 }
 
@@ -106,19 +115,23 @@ impl ExecutionMemory {
         &self.adapted
     }
 
+    /// What the readout adds to the line for an execution; 0 for none.
+    pub(super) fn offset(&self, at: usize) -> f64 {
+        self.offsets.get(at).copied().unwrap_or(0.0)
+    }
+
     /// What is known of a pair.
     pub(super) fn get(&self, statement: u64, decision: u64) -> Option<&Execution> {
         self.executions.get(*self.places.get(&(statement, decision))?)
     }
 
     /// Remembers a run; `surprise` is the absolute error of what was predicted.
-    pub(super) fn add(&mut self, trajectory: &Trajectory, adapted: PlanEmbedding, surprise: f64) {
+    pub(super) fn add(&mut self, trajectory: &Trajectory, (adapted, offset): Seen, surprise: f64) {
         let pair = (trajectory.statement, trajectory.decision);
         let place = self.places.get(&pair).copied();
-        let known = place.and_then(|at| self.executions.get_mut(at).zip(self.adapted.get_mut(at)));
-        if let Some((execution, seen)) = known {
+        if let Some((at, execution)) = place.and_then(|at| Some((at, self.executions.get_mut(at)?))) {
             execution.add(trajectory, surprise);
-            *seen = adapted;
+            self.see(at, (adapted, offset));
             return;
         }
         if self.executions.len() >= self.capacity {
@@ -127,11 +140,39 @@ impl ExecutionMemory {
         self.places.insert(pair, self.executions.len());
         self.executions.push(Execution::of(trajectory, surprise));
         self.adapted.push(adapted);
+        self.offsets.push(offset);
+    }
+
+    fn see(&mut self, at: usize, (adapted, offset): Seen) {
+        if let Some((embedding, known)) = self.adapted.get_mut(at).zip(self.offsets.get_mut(at)) {
+            (*embedding, *known) = (adapted, offset);
+        }
     }
 
     /// What the adapters changed.
-    pub(super) fn adapt(&mut self, adapt: impl Fn(&Execution) -> PlanEmbedding) {
-        self.adapted = self.executions.iter().map(adapt).collect();
+    pub(super) fn adapt(&mut self, adapt: impl Fn(&Execution) -> Seen + Sync) {
+        (self.adapted, self.offsets) = self.executions.par_iter().with_min_len(16).map(&adapt).unzip();
+        self.stale = 0;
+    }
+
+    /// All are to be seen anew, some at a time.
+    pub(super) fn mark_stale(&mut self) {
+        self.stale = self.executions.len();
+    }
+
+    /// Sees up to `count` of those that wait anew.
+    pub(super) fn adapt_some(&mut self, count: usize, adapt: impl Fn(&Execution) -> Seen) {
+        for _ in 0..count.min(self.stale) {
+            self.cursor = if self.cursor + 1 < self.executions.len() {
+                self.cursor + 1
+            } else {
+                0
+            };
+            self.stale -= 1;
+            if let Some(seen) = self.executions.get(self.cursor).map(&adapt) {
+                self.see(self.cursor, seen);
+            }
+        }
     }
 
     /// What an execution surprises by now.
@@ -143,11 +184,14 @@ impl ExecutionMemory {
 
     /// Keeps these executions.
     pub(super) fn keep(&mut self, is_kept: impl Fn(usize) -> bool) {
-        let pairs = std::mem::take(&mut self.executions)
+        let seen = std::mem::take(&mut self.adapted)
             .into_iter()
-            .zip(std::mem::take(&mut self.adapted));
-        let kept = pairs.enumerate().filter(|(at, _)| is_kept(*at));
-        (self.executions, self.adapted) = kept.map(|(_, pair)| pair).unzip();
+            .zip(std::mem::take(&mut self.offsets));
+        let all = std::mem::take(&mut self.executions).into_iter().zip(seen);
+        let kept = all.enumerate().filter(|(at, _)| is_kept(*at));
+        let seen: Vec<Seen>;
+        (self.executions, seen) = kept.map(|(_, pair)| pair).unzip();
+        (self.adapted, self.offsets) = seen.into_iter().unzip();
         self.places = places(&self.executions);
     }
 
@@ -166,7 +210,7 @@ impl ExecutionMemory {
     pub(super) fn restore(
         capacity: usize,
         executions: Vec<Execution>,
-        adapt: impl Fn(&Execution) -> PlanEmbedding,
+        adapt: impl Fn(&Execution) -> Seen + Sync,
     ) -> Option<Self> {
         let places = places(&executions);
         if places.len() != executions.len() || !executions.iter().all(Execution::is_valid) {
@@ -175,8 +219,8 @@ impl ExecutionMemory {
         let mut memory = Self {
             capacity,
             executions,
-            adapted: Vec::new(),
             places,
+            ..Self::default()
         };
         memory.adapt(adapt);
         if memory.executions.len() > capacity {
@@ -195,6 +239,7 @@ impl ExecutionMemory {
             .sum();
         self.executions.capacity() * size_of::<Execution>()
             + self.adapted.capacity() * size_of::<PlanEmbedding>()
+            + self.offsets.capacity() * size_of::<f64>()
             + 2 * self.executions.len() * embedding
             + types
             // A node of a B-tree is at least half full.

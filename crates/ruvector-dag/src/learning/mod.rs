@@ -23,6 +23,8 @@ mod normal_equations;
 pub mod objective;
 mod singular;
 mod normal;
+mod one_shot;
+mod readout;
 mod ridge;
 mod config;
 mod configure;

@@ -6,11 +6,13 @@
 
 use super::adapters::PlanAdapters;
 use super::base_lora::BaseLora;
+use super::btsp_memory::{BtspConfig, BtspMemory};
 use super::config::{Mechanisms, SonaConfig};
 use super::conformal::Calibration;
 use super::latency::{self, CostLine, Neighbour};
-use super::memory::{Execution, ExecutionMemory};
+use super::memory::{Execution, ExecutionMemory, Seen};
 use super::micro_lora::MicroLora;
+use super::readout::Readout;
 use crate::embedding::{DIMENSIONS, PlanEmbedding};
 use crate::trajectory::{LearningSignal, Trajectory};
 use crate::{Error, OperatorType};
@@ -41,6 +43,11 @@ pub struct LatencyPrediction {
 }
 
 impl LatencyPrediction {
+    /// The latency to expect, in milliseconds: always finite.
+    pub fn expected_ms(&self) -> f64 {
+        self.log_latency.clamp(-MOST, MOST).exp()
+    }
+
     /// Milliseconds between which 90 % of the latencies are expected.
     pub fn interval_90(&self) -> (f64, f64) {
         let reach = 1.645 * self.deviation;
@@ -73,17 +80,36 @@ impl LatencyQuery {
     }
 }
 
+/// The greatest logarithm of milliseconds that is predicted, and of how far off it may be: e^100 is no latency, but with
+/// 1.645 deviations of it still a number.
+const MOST: f64 = 100.0;
 /// Deviation of a recalled latency before calibration, after one run.
-const RECALLED_DEVIATION: f64 = 0.2;
+pub(super) const RECALLED_DEVIATION: f64 = 0.2;
+
+/// Executions whose nearest strangers are looked for.
+const REACH_CASES: usize = 256;
 
 #[derive(Debug, Clone)]
 pub(super) struct LatencyModel {
+    /// Of all that was seen, the old ever less so.
     pub(super) line: CostLine,
+    /// The line that the readout adds to, from the end of the first task on: what is kept of a task would not fit a line
+    /// that follows the next one. Until then the line after the latest training.
+    pub(super) reference: CostLine,
+    /// Whether a task has ended.
+    pub(super) is_anchored: bool,
+    pub(super) readout: Readout,
     pub(super) memory: ExecutionMemory,
     pub(super) adapters: PlanAdapters,
+    /// What surprised beyond its interval, remembered longer than other executions are.
+    pub(super) shots: BtspMemory,
+    /// The time of the latest execution.
+    pub(super) now_us: u64,
     /// In the order of [`Source`].
     pub(super) calibrations: [Calibration; 4],
     pub(super) mechanisms: Mechanisms,
+    /// The squared distance within which most of what is remembered has an execution of another template.
+    pub(super) reach: f64,
     neighbours: usize,
 }
 
@@ -91,24 +117,34 @@ impl LatencyModel {
     pub(super) fn new(config: &SonaConfig) -> Result<Self, Error> {
         Ok(Self {
             line: CostLine::default(),
+            reference: CostLine::default(),
+            is_anchored: false,
+            readout: Readout::new(config.seed),
             memory: ExecutionMemory::new(config.memory_capacity),
             adapters: PlanAdapters {
                 base: BaseLora::new(config.base_rank, config.seed)?,
                 micro: MicroLora::new(config.micro_rank, config.seed)?,
             },
+            shots: BtspMemory::new(BtspConfig {
+                capacity: (config.memory_capacity / 2).clamp(1, BtspConfig::default().capacity),
+                ..BtspConfig::default()
+            })?,
+            now_us: 0,
             calibrations: Default::default(),
             mechanisms: config.mechanisms,
+            reach: f64::INFINITY,
             neighbours: config.neighbours,
         })
     }
 
-    /// A plan as the adapters see it.
-    pub(super) fn adapt(&self, embedding: &PlanEmbedding, types: &[(OperatorType, f32)]) -> PlanEmbedding {
-        if self.mechanisms.lora {
-            self.adapters.forward(embedding, types)
-        } else {
-            embedding.clone()
+    /// A plan as the adapters see it, and what the readout adds to the line for it.
+    pub(super) fn adapt(&self, embedding: &PlanEmbedding, types: &[(OperatorType, f32)]) -> Seen {
+        if !self.mechanisms.lora {
+            return (embedding.clone(), 0.0);
         }
+        let adapted = self.adapters.forward(embedding, types);
+        let offset = self.readout.offset(embedding, &adapted);
+        (adapted, offset)
     }
 
     /// Sees all executions anew, after the adapters changed.
@@ -118,44 +154,67 @@ impl LatencyModel {
         self.memory = memory;
     }
 
+    /// Sees up to `count` of those that wait since the adapters changed anew.
+    pub(super) fn readapt_some(&mut self, count: usize) {
+        let mut memory = std::mem::take(&mut self.memory);
+        memory.adapt_some(count, |known| self.adapt(&known.embedding, &known.operator_types));
+        self.memory = memory;
+    }
+
+    /// The line that readout and neighbours correct.
+    pub(super) fn prior(&self) -> &CostLine {
+        let is_fixed = self.mechanisms.lora && !self.reference.is_empty();
+        if is_fixed { &self.reference } else { &self.line }
+    }
+
     /// The latency to expect; `patterns` near the plan, by cosine and log latency, count where no execution is remembered.
     pub(super) fn predict(
         &self,
         query: &LatencyQuery,
-        adapted: &PlanEmbedding,
+        seen: &Seen,
         patterns: impl Iterator<Item = (f64, f64)>,
     ) -> LatencyPrediction {
         self.calibrated(self.recalled(query).unwrap_or_else(|| {
-            let mut neighbours = self.nearest(adapted, |_| true);
+            let mut neighbours = self.nearest(&seen.0, |_| true);
             if neighbours.is_empty() && self.mechanisms.neighbours {
-                let expected = self.line.at(query.log_cost);
+                let expected = self.prior().at(query.log_cost) + seen.1;
                 neighbours.extend(patterns.map(|(cosine, log_latency)| Neighbour {
                     at: usize::MAX,
                     cosine,
                     residual: log_latency - expected,
                 }));
             }
-            self.corrected(query, &neighbours)
+            self.corrected(query, seen.1, &neighbours)
         }))
     }
 
     fn recalled(&self, query: &LatencyQuery) -> Option<LatencyPrediction> {
-        let known = self.memory.get(query.statement, query.decision)?;
-        (self.mechanisms.recall && !known.is_cut_off).then(|| LatencyPrediction {
-            log_latency: known.log_latency,
-            deviation: RECALLED_DEVIATION * (1.0 + 1.0 / f64::from(known.runs.max(1))).sqrt(),
-            source: Source::Recalled,
-        })
+        if !self.mechanisms.recall {
+            return None;
+        }
+        match self.memory.get(query.statement, query.decision) {
+            Some(known) => (!known.is_cut_off).then(|| LatencyPrediction {
+                log_latency: known.log_latency,
+                deviation: RECALLED_DEVIATION * (1.0 + 1.0 / f64::from(known.runs.max(1))).sqrt(),
+                source: Source::Recalled,
+            }),
+            None => self.recalled_in_one_shot(query),
+        }
     }
 
     /// The line and what its neighbours add, before calibration.
-    pub(super) fn corrected(&self, query: &LatencyQuery, neighbours: &[Neighbour]) -> LatencyPrediction {
+    pub(super) fn corrected(
+        &self,
+        query: &LatencyQuery,
+        offset: f64,
+        neighbours: &[Neighbour],
+    ) -> LatencyPrediction {
         let of_near = |near: &Neighbour| self.memory.executions().get(near.at);
         let is_known = |near: &Neighbour| of_near(near).is_some_and(|known| known.template == query.template);
         let spread = self.line.deviation();
-        let correction = latency::correction(neighbours, spread);
+        let correction = latency::correction(neighbours, spread, self.reach);
         LatencyPrediction {
-            log_latency: self.line.at(query.log_cost) + correction.residual,
+            log_latency: self.prior().at(query.log_cost) + offset + correction.residual,
             deviation: correction.deviation,
             source: match neighbours {
                 [] => Source::CostAlone,
@@ -168,7 +227,8 @@ impl LatencyModel {
     fn calibrated(&self, prediction: LatencyPrediction) -> LatencyPrediction {
         let factor = self.calibrations[prediction.source as usize].factor();
         LatencyPrediction {
-            deviation: prediction.deviation * factor,
+            log_latency: prediction.log_latency.clamp(-MOST, MOST),
+            deviation: (prediction.deviation * factor).min(MOST),
             ..prediction
         }
     }
@@ -188,23 +248,26 @@ impl LatencyModel {
         let candidates = asked.map(|(at, (_, adapted))| (at, adapted));
         let mut found = latency::nearest(adapted, candidates, self.neighbours);
         for near in &mut found {
-            near.residual = known.get(near.at).map_or(0.0, |known| self.residual(known));
+            near.residual = self.residual(near.at);
         }
         found
     }
 
-    /// What the line misses.
-    pub(super) fn residual(&self, known: &Execution) -> f64 {
-        known.log_latency - self.line.at(known.log_cost)
+    /// What line and readout miss at an execution.
+    pub(super) fn residual(&self, at: usize) -> f64 {
+        let known = self.memory.executions().get(at);
+        known.map_or(0.0, |known| {
+            known.log_latency - self.prior().at(known.log_cost) - self.memory.offset(at)
+        })
     }
 
     /// Learns from a run at once: the calibration, the line, the memory. Answers the signed error ŷ − y of the prediction
     /// from what was known before; none where a run was cut off above it.
     pub(super) fn observe(&mut self, trajectory: &Trajectory) -> Observed {
-        let adapted = self.adapt(&trajectory.embedding, &trajectory.operator_types);
+        let seen = self.adapt(&trajectory.embedding, &trajectory.operator_types);
         let query = LatencyQuery::of(trajectory);
-        let neighbours = self.nearest(&adapted, |known| known.statement != trajectory.statement);
-        let by_neighbours = self.corrected(&query, &neighbours);
+        let neighbours = self.nearest(&seen.0, |known| known.statement != trajectory.statement);
+        let by_neighbours = self.corrected(&query, seen.1, &neighbours);
         let prediction = self.recalled(&query).unwrap_or(by_neighbours);
         let error = |predicted: f64| {
             let error = predicted - trajectory.log_latency;
@@ -216,38 +279,41 @@ impl LatencyModel {
             }
         };
         let surprise = error(prediction.log_latency).abs();
-        let gradient = self.gradient(&neighbours, error(by_neighbours.log_latency));
+        let mut gradient = self.gradient(&neighbours, error(by_neighbours.log_latency));
+        simd::axpy(
+            2.0 * self.missed(trajectory) as f32,
+            self.readout.weights(),
+            &mut gradient,
+        );
         if !trajectory.is_cut_off {
-            self.calibrations[prediction.source as usize].add(surprise, prediction.deviation);
+            if prediction.source == Source::Recalled || !self.line.is_young() {
+                self.calibrations[prediction.source as usize].add(surprise, prediction.deviation);
+            }
             self.line.add(trajectory.log_cost, trajectory.log_latency);
         }
-        self.memory.add(trajectory, adapted, surprise);
+        let predicted = self.calibrated(prediction);
+        self.remember_surprise(trajectory, &predicted, surprise);
+        self.memory.add(trajectory, seen, surprise);
         Observed {
-            predicted: self.calibrated(prediction),
+            predicted,
             surprise,
             gradient,
             between: self.adapters.base.forward(&trajectory.embedding),
         }
     }
 
-    /// Merges the adapters of the operator types into that of all plans, for a workload of these attention shares, unless
-    /// predictions from what is remembered get worse by it; either way they begin anew.
-    pub(super) fn merge_micro(&mut self, shares: &[(OperatorType, f32)], seed: u64) {
-        let before = self.adapters.base.clone();
-        let rank = self.adapters.micro.rank();
-        self.adapters.base.merge(&self.adapters.micro, shares);
-        if let Ok(micro) = MicroLora::new(rank, seed) {
-            self.adapters.micro = micro;
-        }
-        let merged = std::mem::replace(&mut self.adapters.base, before);
-        self.readapt();
-        let without = super::training::error(self);
-        let before = std::mem::replace(&mut self.adapters.base, merged);
-        self.readapt();
-        if super::training::error(self) > without {
-            self.adapters.base = before;
-            self.readapt();
-        }
+    /// Finds how far plans are from those of other templates, within which neighbours are believed.
+    pub(super) fn find_reach(&mut self) {
+        let known = self.memory.executions().iter().zip(self.memory.adapted());
+        let stride = self.memory.executions().len().div_ceil(REACH_CASES).max(1);
+        let nearest = known.step_by(stride).filter_map(|(execution, adapted)| {
+            let strangers = self.nearest(adapted, |other| other.template != execution.template);
+            strangers.first().map(latency::squared_distance)
+        });
+        let mut distances: Vec<f64> = nearest.collect();
+        distances.sort_by(f64::total_cmp);
+        let most = distances.len() * 19 / 20;
+        self.reach = distances.get(most).copied().unwrap_or(f64::INFINITY);
     }
 
     /// By how much an execution is missed when it is predicted from other statements.
@@ -259,7 +325,7 @@ impl LatencyModel {
             .zip(self.memory.adapted().get(at));
         known.map_or(0.0, |(execution, adapted)| {
             let neighbours = self.nearest(adapted, |other| other.statement != execution.statement);
-            let missed = latency::correction(&neighbours, 0.0).residual - self.residual(execution);
+            let missed = latency::correction(&neighbours, 0.0, self.reach).residual - self.residual(at);
             if execution.is_cut_off {
                 missed.min(0.0)
             } else {
@@ -269,28 +335,10 @@ impl LatencyModel {
         })
     }
 
-    /// The gradients of the squared error of a run and of its prediction, by the parameters of the adapter of all plans.
-    pub(super) fn gradients(&self, trajectory: &Trajectory) -> (Vec<f32>, Vec<f32>) {
-        let adapted = self.adapt(&trajectory.embedding, &trajectory.operator_types);
-        let neighbours = self.nearest(&adapted, |known| known.statement != trajectory.statement);
-        let query = LatencyQuery::of(trajectory);
-        let error = self.corrected(&query, &neighbours).log_latency - trajectory.log_latency;
-        let error = if trajectory.is_cut_off {
-            error.min(0.0)
-        } else {
-            error
-        };
-        // Half of the gradient of an error of one is that of the prediction.
-        let of_prediction = self.gradient(&neighbours, 0.5);
-        let score = self.adapters.base.gradient(&trajectory.embedding, &of_prediction);
-        let loss = score.iter().map(|number| number * (2.0 * error) as f32).collect();
-        (loss, score)
-    }
-
     /// The gradient of the squared error by the adapted embedding.
     fn gradient(&self, neighbours: &[Neighbour], error: f64) -> Vec<f32> {
         let mut gradient = vec![0.0; DIMENSIONS];
-        for (near, pull) in neighbours.iter().zip(latency::pulls(neighbours)) {
+        for (near, pull) in neighbours.iter().zip(latency::pulls(neighbours, self.reach)) {
             if let Some(adapted) = self.memory.adapted().get(near.at) {
                 simd::axpy((2.0 * error * pull) as f32, adapted.as_slice(), &mut gradient);
             }

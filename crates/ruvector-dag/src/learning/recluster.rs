@@ -1,9 +1,11 @@
 //! Stage 8 of 9, learning: patterns found anew in the executions that are kept, when those that grew run by run are doubted.
 
 use super::engine::DagSonaEngine;
+use crate::Error;
 use crate::embedding::PlanEmbedding;
+use crate::interruptible::{IsOver, check};
 use crate::patterns::Pattern;
-use crate::patterns::kmeans::{MAX_ITERATIONS, kmeans_pp};
+use crate::patterns::kmeans::{MAX_ITERATIONS, kmeans_pp_until};
 use crate::patterns::silhouette::silhouette;
 use crate::trajectory::Trajectory;
 
@@ -25,29 +27,49 @@ impl DagSonaEngine {
     ///
     /// Deterministic. Complexity: that of k-means and of the silhouette.
     pub fn recluster(&mut self, trajectories: &[Trajectory], now_us: u64) -> Option<Reclustering> {
+        let done = self.recluster_until(trajectories, now_us, &mut || false);
+        // Nobody stops it.
+        done.unwrap_or_default()
+    }
+
+    /// As [`DagSonaEngine::recluster`], unless it is over before.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when it is: nothing has changed when clusters were still looked for, else some of the new
+    /// patterns are not merged yet, and some old ones' uses are lost.
+    pub fn recluster_until(
+        &mut self,
+        trajectories: &[Trajectory],
+        now_us: u64,
+        is_over: &mut IsOver<'_>,
+    ) -> Result<Option<Reclustering>, Error> {
         let threshold = self.config.quality_threshold;
         let kept: Vec<&Trajectory> = trajectories
             .iter()
             .filter(|seen| seen.quality >= threshold)
             .collect();
         if kept.is_empty() {
-            return None;
+            return Ok(None);
         }
         let before = self.bank.len();
         let points: Vec<&PlanEmbedding> = kept.iter().map(|seen| &seen.embedding).collect();
-        let clustering = kmeans_pp(&points, self.config.clusters, self.config.seed, MAX_ITERATIONS);
-        let silhouette = silhouette(&points, &clustering);
+        let (clusters, seed) = (self.config.clusters, self.config.seed);
+        let clustering = kmeans_pp_until(&points, clusters, seed, MAX_ITERATIONS, is_over)?;
+        let silhouette = silhouette(&points, &clustering, is_over)?;
         let gone = self.forget_found();
         self.store_patterns(&kept, &clustering, now_us);
-        gone.iter().for_each(|old| self.inherit_uses(old));
-        self.bank.merge_similar();
+        for old in &gone {
+            check(is_over)?;
+            self.inherit_uses(old);
+        }
+        self.bank.merge_similar_until(is_over)?;
         let bank = &self.bank;
         self.boosts.retain(|&pattern, _| bank.get(pattern).is_some());
-        Some(Reclustering {
+        Ok(Some(Reclustering {
             before,
             after: self.bank.len(),
             silhouette,
-        })
+        }))
     }
 
     /// Removes and returns the patterns that nobody but the learning system cares for.

@@ -19,6 +19,8 @@ const STEPS_PER_SEARCH: usize = 6;
 /// Executions that are predicted in a step, spread over the memory.
 const CASES: usize = 1_000;
 
+/// The share of the learning rate below which a step is too short to change anything.
+const SHORTEST: f32 = 1.0 / 256.0;
 /// Training stays when it brings the error of executions that trained nothing below this share.
 const WORTH: f64 = 0.95;
 
@@ -38,7 +40,6 @@ pub struct Training {
 /// An execution that is predicted from its neighbours.
 struct Case {
     at: usize,
-    residual: f64,
     is_cut_off: bool,
     neighbours: Vec<usize>,
 }
@@ -93,7 +94,8 @@ pub(super) fn train(
         is_taken_back: false,
     };
     let mut rate = learning_rate;
-    while training.steps < steps && !cases.is_empty() && !is_over() {
+    let shortest = SHORTEST * learning_rate;
+    while training.steps < steps && rate > shortest && !cases.is_empty() && !is_over() {
         let before = model.adapters.base.parameters().to_vec();
         descend(model, &upstream, ewc, rate);
         training.steps += 1;
@@ -128,7 +130,12 @@ fn restore(model: &mut LatencyModel, parameters: &[f32]) {
 
 /// Executions of a fifth of the templates train nothing: they show how far predictions are to be believed.
 pub(super) fn is_held_out(execution: &Execution) -> bool {
-    hash_words([execution.template]).is_multiple_of(5)
+    is_held_out_template(execution.template)
+}
+
+/// Whether this template trains nothing.
+pub(super) fn is_held_out_template(template: u64) -> bool {
+    hash_words([template]).is_multiple_of(5)
 }
 
 /// One step of this length along the gradient, bent by what must be kept.
@@ -165,7 +172,6 @@ fn search(model: &LatencyModel) -> Vec<Case> {
         let is_usable = |other: &Execution| other.statement != execution.statement && !is_held_out(other);
         Case {
             at,
-            residual: model.residual(execution),
             is_cut_off: execution.is_cut_off,
             neighbours: model
                 .nearest(adapted, is_usable)
@@ -181,8 +187,8 @@ fn search(model: &LatencyModel) -> Vec<Case> {
 
 /// The mean squared error, and its gradient by each adapted embedding of the memory.
 fn loss(model: &LatencyModel, cases: &[Case]) -> (f64, Vec<Vec<f32>>) {
-    let (known, adapted) = (model.memory.executions(), model.memory.adapted());
-    let mut upstream = vec![vec![0.0; DIMENSIONS]; known.len()];
+    let adapted = model.memory.adapted();
+    let mut upstream = vec![vec![0.0; DIMENSIONS]; adapted.len()];
     let mut sum = 0.0;
     for case in cases {
         let Some(query) = adapted.get(case.at) else {
@@ -192,16 +198,24 @@ fn loss(model: &LatencyModel, cases: &[Case]) -> (f64, Vec<Vec<f32>>) {
             Some(Neighbour {
                 at,
                 cosine: f64::from(query.cosine(adapted.get(at)?)),
-                residual: model.residual(known.get(at)?),
+                residual: model.residual(at),
             })
         };
         let neighbours: Vec<Neighbour> = case.neighbours.iter().filter_map(near).collect();
-        let error = latency::correction(&neighbours, 0.0).residual - case.residual;
+        let error = latency::correction(&neighbours, 0.0, model.reach).residual - model.residual(case.at);
         // A bound that is reached is no error.
         let error = if case.is_cut_off { error.min(0.0) } else { error };
         sum += error * error;
-        let pulls = latency::pulls(&neighbours);
-        for (neighbour, pull) in neighbours.iter().zip(pulls) {
+        let pulls = latency::pulls(&neighbours, model.reach);
+        let shares = latency::shares(&neighbours, model.reach);
+        let readout = |upstream: &mut [Vec<f32>], at: usize, share: f64| {
+            if let Some(sum) = upstream.get_mut(at) {
+                simd::axpy((2.0 * error * share) as f32, model.readout.weights(), sum);
+            }
+        };
+        readout(&mut upstream, case.at, 1.0);
+        for ((neighbour, pull), share) in neighbours.iter().zip(pulls).zip(shares) {
+            readout(&mut upstream, neighbour.at, -share);
             let factor = (2.0 * error * pull) as f32;
             add(&mut upstream, case.at, factor, adapted.get(neighbour.at));
             add(&mut upstream, neighbour.at, factor, Some(query));

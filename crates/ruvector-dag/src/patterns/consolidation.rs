@@ -1,9 +1,11 @@
 //! Fewer patterns: those that became near-equal merged, or all brought down to a wanted number of clusters.
 
-use super::kmeans::{MAX_ITERATIONS, weighted_kmeans_pp};
+use super::kmeans::{Clustering, MAX_ITERATIONS, weighted_kmeans_pp};
 use super::silhouette::silhouette;
 use super::{Pattern, ReasoningBank, eviction};
+use crate::Error;
 use crate::embedding::PlanEmbedding;
+use crate::interruptible::{IsOver, check};
 
 /// Merging moves middles, which can make more patterns near-equal; after so many rounds what is left waits for next time.
 const MAX_ROUNDS: usize = 8;
@@ -11,7 +13,7 @@ const MAX_ROUNDS: usize = 8;
 const NEIGHBOURHOOD: usize = 32;
 
 /// What [`ReasoningBank::consolidate`] did.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Consolidation {
     /// Patterns before.
     pub before: usize,
@@ -27,17 +29,27 @@ impl ReasoningBank {
     ///
     /// Complexity: one search per pattern and round, most of one round.
     pub fn merge_similar(&mut self) -> usize {
+        // Nobody stops it.
+        self.merge_similar_until(&mut || false).unwrap_or_default()
+    }
+
+    /// As [`ReasoningBank::merge_similar`], unless it is over before.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when it is; patterns that are one by then stay so.
+    pub fn merge_similar_until(&mut self, is_over: &mut IsOver<'_>) -> Result<usize, Error> {
         let before = self.len();
         for _ in 0..MAX_ROUNDS {
             let length = self.len();
             for id in self.worthiest_first() {
+                check(is_over)?;
                 self.take_in_neighbours(id);
             }
             if self.len() == length {
                 break;
             }
         }
-        before - self.len()
+        Ok(before - self.len())
     }
 
     fn worthiest_first(&self) -> Vec<u64> {
@@ -83,6 +95,21 @@ impl ReasoningBank {
     /// Brings the patterns down to at most `target` clusters by k-means over their middles, each counting by its size, and
     /// merges those of a cluster into the worthiest. Pinned patterns stay, so that more may be left.
     pub fn consolidate(&mut self, target: usize, seed: u64) -> Consolidation {
+        let done = self.consolidate_until(target, seed, &mut || false);
+        // Nobody stops it.
+        done.unwrap_or_default()
+    }
+
+    /// As [`ReasoningBank::consolidate`], unless it is over before.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when it is; then nothing has changed.
+    pub fn consolidate_until(
+        &mut self,
+        target: usize,
+        seed: u64,
+        is_over: &mut IsOver<'_>,
+    ) -> Result<Consolidation, Error> {
         let before = self.len();
         let centroids: Vec<&PlanEmbedding> =
             self.patterns().iter().map(|pattern| &pattern.centroid).collect();
@@ -91,8 +118,24 @@ impl ReasoningBank {
             .iter()
             .map(|pattern| pattern.size.max(1) as f32)
             .collect();
-        let clustering = weighted_kmeans_pp(&centroids, &weights, target.max(1), seed, MAX_ITERATIONS);
-        let silhouette = silhouette(&centroids, &clustering);
+        let clustering = weighted_kmeans_pp(
+            &centroids,
+            &weights,
+            target.max(1),
+            (seed, MAX_ITERATIONS),
+            is_over,
+        )?;
+        let silhouette = silhouette(&centroids, &clustering, is_over)?;
+        self.merge_clusters(&clustering);
+        Ok(Consolidation {
+            before,
+            after: self.len(),
+            silhouette,
+        })
+    }
+
+    /// Merges the patterns of each cluster into the worthiest of them.
+    fn merge_clusters(&mut self, clustering: &Clustering) {
         let ids: Vec<u64> = self.patterns().iter().map(|pattern| pattern.id).collect();
         let order = self.worthiest_first();
         let rank: std::collections::HashMap<u64, usize> = order
@@ -109,11 +152,6 @@ impl ReasoningBank {
             if let Some((&survivor, others)) = members.split_first() {
                 self.merge_into(survivor, others);
             }
-        }
-        Consolidation {
-            before,
-            after: self.len(),
-            silhouette,
         }
     }
 }

@@ -10,14 +10,18 @@
 //!   sums go in the points' order.
 //! - Complexity: O(n · k · d) per iteration.
 
+use crate::Error;
 use crate::cardinality::mix;
-use rayon::prelude::*;
+use crate::interruptible::{IsOver, check, map_in_parts};
 
 /// The iterations after which k-means ends whether or not it has converged, unless told otherwise.
 pub const MAX_ITERATIONS: usize = 100;
 
+/// Points that are assigned between two questions whether to stop.
+const PART: usize = 1_024;
+
 /// The result of [`kmeans_pp`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Clustering {
     /// The clusters' means; at most as many as asked for, fewer when there are fewer distinct points.
     pub centroids: Vec<Vec<f32>>,
@@ -59,27 +63,51 @@ pub fn kmeans_pp<P: AsRef<[f32]> + Sync>(
     seed: u64,
     max_iterations: usize,
 ) -> Clustering {
-    weighted_kmeans_pp(points, &vec![1.0; points.len()], k, seed, max_iterations)
+    // Nobody stops it.
+    kmeans_pp_until(points, k, seed, max_iterations, &mut || false).unwrap_or_default()
 }
 
-/// As [`kmeans_pp`], with a weight for each point: positive, finite; others and missing ones count as 0.
+/// As [`kmeans_pp`], unless it is over before.
+///
+/// # Errors
+/// [`Error::Cancelled`] when it is.
+pub fn kmeans_pp_until<P: AsRef<[f32]> + Sync>(
+    points: &[P],
+    k: usize,
+    seed: u64,
+    max_iterations: usize,
+    is_over: &mut IsOver<'_>,
+) -> Result<Clustering, Error> {
+    weighted_kmeans_pp(
+        points,
+        &vec![1.0; points.len()],
+        k,
+        (seed, max_iterations),
+        is_over,
+    )
+}
+
+/// As [`kmeans_pp_until`], with a weight for each point: positive, finite; others and missing ones count as 0.
+///
+/// # Errors
+/// [`Error::Cancelled`] when it is over before.
 pub fn weighted_kmeans_pp<P: AsRef<[f32]> + Sync>(
     points: &[P],
     weights: &[f32],
     k: usize,
-    seed: u64,
-    max_iterations: usize,
-) -> Clustering {
+    (seed, max_iterations): (u64, usize),
+    is_over: &mut IsOver<'_>,
+) -> Result<Clustering, Error> {
     let cloud = Cloud::new(points, weights);
-    let seeds = cloud.seeds(k, seed);
+    let seeds = cloud.seeds(k, seed, is_over)?;
     let seeds = seeds.into_iter().filter_map(|at| cloud.points.get(at));
     let mut centroids: Vec<Vec<f32>> = seeds.map(|point| point.to_vec()).collect();
-    let mut nearest = cloud.nearest(&centroids);
+    let mut nearest = cloud.nearest(&centroids, is_over)?;
     let mut iterations = 0;
     while iterations < max_iterations && !centroids.is_empty() {
         centroids = cloud.means(&centroids, &mut nearest);
         iterations += 1;
-        let moved = cloud.nearest(&centroids);
+        let moved = cloud.nearest(&centroids, is_over)?;
         let is_stable = moved
             .iter()
             .zip(&nearest)
@@ -90,19 +118,21 @@ pub fn weighted_kmeans_pp<P: AsRef<[f32]> + Sync>(
         }
     }
     let inertia = nearest.iter().zip(&cloud.weights);
-    Clustering {
+    Ok(Clustering {
         inertia: inertia
             .map(|(nearest, &weight)| f64::from(weight) * f64::from(nearest.squared_distance))
             .sum(),
         assignment: nearest.into_iter().map(|nearest| nearest.cluster).collect(),
         centroids,
         iterations,
-    }
+    })
 }
 
 /// The places of up to `k` points that k-means++ draws, without threads.
 pub(super) fn seeds<P: AsRef<[f32]>>(points: &[P], k: usize, seed: u64) -> Vec<usize> {
-    Cloud::new(points, &vec![1.0; points.len()]).seeds(k, seed)
+    let cloud = Cloud::new(points, &vec![1.0; points.len()]);
+    // Nobody stops it.
+    cloud.seeds(k, seed, &mut || false).unwrap_or_default()
 }
 
 /// The nearest centroid of a point.
@@ -136,11 +166,12 @@ impl<'p> Cloud<'p> {
     }
 
     /// The places of points that k-means++ draws; fewer than `k` when the points are not as many distinct ones.
-    fn seeds(&self, k: usize, seed: u64) -> Vec<usize> {
+    fn seeds(&self, k: usize, seed: u64, is_over: &mut IsOver<'_>) -> Result<Vec<usize>, Error> {
         let mut draws = Draws { state: seed };
         let mut seeds = Vec::with_capacity(k.min(self.points.len()));
         let mut chances = self.weights.clone();
         while seeds.len() < k {
+            check(is_over)?;
             let Some(at) = draws.one_of(&chances) else { break };
             let Some(point) = self.points.get(at) else { break };
             let squared_norm = simd::dot(point, point);
@@ -155,22 +186,22 @@ impl<'p> Cloud<'p> {
             }
             seeds.push(at);
         }
-        seeds
+        Ok(seeds)
     }
 
     /// For each point its nearest centroid, of equally near ones the first.
-    fn nearest(&self, centroids: &[Vec<f32>]) -> Vec<Nearest> {
+    fn nearest(&self, centroids: &[Vec<f32>], is_over: &mut IsOver<'_>) -> Result<Vec<Nearest>, Error> {
         let norms: Vec<f32> = centroids
             .iter()
             .map(|centroid| simd::dot(centroid, centroid))
             .collect();
-        let of_point = |(point, norm): (&&[f32], &f32)| {
+        let of_point = |&(point, norm): &(&[f32], f32)| {
             let mut best = Nearest {
                 cluster: 0,
                 squared_distance: f32::INFINITY,
             };
             for (cluster, (centroid, centroid_norm)) in centroids.iter().zip(&norms).enumerate() {
-                let squared_distance = squared_distance(simd::dot(point, centroid), *norm, *centroid_norm);
+                let squared_distance = squared_distance(simd::dot(point, centroid), norm, *centroid_norm);
                 if squared_distance < best.squared_distance {
                     best = Nearest {
                         cluster: cluster as u32,
@@ -180,8 +211,9 @@ impl<'p> Cloud<'p> {
             }
             best
         };
-        let points = self.points.par_iter().zip(&self.squared_norms);
-        points.with_min_len(64).map(of_point).collect()
+        let norms_of_points = self.squared_norms.iter().copied();
+        let points: Vec<(&[f32], f32)> = self.points.iter().copied().zip(norms_of_points).collect();
+        map_in_parts(&points, PART, is_over, of_point)
     }
 
     /// The means of the clusters. One without points takes the farthest point of all, which leaves its own.

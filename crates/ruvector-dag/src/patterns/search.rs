@@ -55,6 +55,18 @@ pub(crate) struct Index {
     drawn_at: usize,
 }
 
+impl Index {
+    /// Bytes on the heap.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let cell = |cell: &Cell| {
+            DIMENSIONS * size_of::<f32>() + cell.codes.capacity() + cell.rows.capacity() * size_of::<Row>()
+        };
+        self.cells.capacity() * size_of::<Cell>()
+            + self.cells.iter().map(cell).sum::<usize>()
+            + self.places.capacity() * size_of::<Place>()
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Place {
     cell: u32,

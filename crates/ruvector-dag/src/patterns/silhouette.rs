@@ -9,23 +9,47 @@
 //! Clustering Validity", 2017).
 
 use super::kmeans::Clustering;
-use rayon::prelude::*;
+use crate::Error;
+use crate::interruptible::{IsOver, map_in_parts};
 
 /// Up to so many points the silhouette is exact.
 pub const EXACT_UP_TO: usize = 2_000;
+/// Points that are rated between two questions whether to stop.
+const PART: usize = 256;
 
 /// The mean silhouette of a clustering of these points, in [-1, 1], greater is better; 0 with fewer than two clusters.
 /// Exact up to [`EXACT_UP_TO`] points, simplified above.
-pub fn silhouette<P: AsRef<[f32]> + Sync>(points: &[P], clustering: &Clustering) -> f64 {
+///
+/// # Errors
+/// [`Error::Cancelled`] when it is over before.
+pub fn silhouette<P: AsRef<[f32]> + Sync>(
+    points: &[P],
+    clustering: &Clustering,
+    is_over: &mut IsOver<'_>,
+) -> Result<f64, Error> {
     if points.len() <= EXACT_UP_TO {
-        exact_silhouette(points, clustering)
+        exact_until(points, clustering, is_over)
     } else {
-        simplified_silhouette(points, clustering)
+        simplified_until(points, clustering, is_over)
     }
 }
 
 /// The mean silhouette by all distances, whatever the number of points.
 pub fn exact_silhouette<P: AsRef<[f32]> + Sync>(points: &[P], clustering: &Clustering) -> f64 {
+    // Nobody stops it.
+    exact_until(points, clustering, &mut || false).unwrap_or_default()
+}
+
+/// The mean silhouette by the distances to centroids, whatever the number of points.
+pub fn simplified_silhouette<P: AsRef<[f32]> + Sync>(points: &[P], clustering: &Clustering) -> f64 {
+    simplified_until(points, clustering, &mut || false).unwrap_or_default()
+}
+
+fn exact_until<P: AsRef<[f32]> + Sync>(
+    points: &[P],
+    clustering: &Clustering,
+    is_over: &mut IsOver<'_>,
+) -> Result<f64, Error> {
     let mut sizes = vec![0.0f64; clustering.centroids.len()];
     for &cluster in &clustering.assignment {
         sizes
@@ -33,7 +57,7 @@ pub fn exact_silhouette<P: AsRef<[f32]> + Sync>(points: &[P], clustering: &Clust
             .into_iter()
             .for_each(|size| *size += 1.0);
     }
-    let of_point = |(point, &own): (&P, &u32)| {
+    let of_point = |&(point, own): &(&P, u32)| {
         let mut sums = vec![0.0f64; sizes.len()];
         for (other, &cluster) in points.iter().zip(&clustering.assignment) {
             if let Some(sum) = sums.get_mut(cluster as usize) {
@@ -42,12 +66,15 @@ pub fn exact_silhouette<P: AsRef<[f32]> + Sync>(points: &[P], clustering: &Clust
         }
         of_distances(&sums, &sizes, own as usize)
     };
-    mean(points, clustering, of_point)
+    mean(points, clustering, is_over, of_point)
 }
 
-/// The mean silhouette by the distances to centroids, whatever the number of points.
-pub fn simplified_silhouette<P: AsRef<[f32]> + Sync>(points: &[P], clustering: &Clustering) -> f64 {
-    let of_point = |(point, &own): (&P, &u32)| {
+fn simplified_until<P: AsRef<[f32]> + Sync>(
+    points: &[P],
+    clustering: &Clustering,
+    is_over: &mut IsOver<'_>,
+) -> Result<f64, Error> {
+    let of_point = |&(point, own): &(&P, u32)| {
         let (mut to_own, mut to_other) = (0.0, f64::INFINITY);
         for (cluster, centroid) in clustering.centroids.iter().enumerate() {
             let distance = distance(point.as_ref(), centroid);
@@ -59,21 +86,22 @@ pub fn simplified_silhouette<P: AsRef<[f32]> + Sync>(points: &[P], clustering: &
         }
         ratio(to_own, to_other)
     };
-    mean(points, clustering, of_point)
+    mean(points, clustering, is_over, of_point)
 }
 
 /// The mean over all points; each on its own, summed in their order.
 fn mean<P: AsRef<[f32]> + Sync>(
     points: &[P],
     clustering: &Clustering,
-    of_point: impl Fn((&P, &u32)) -> f64 + Sync + Send,
-) -> f64 {
+    is_over: &mut IsOver<'_>,
+    of_point: impl Fn(&(&P, u32)) -> f64 + Sync,
+) -> Result<f64, Error> {
     if points.is_empty() || clustering.centroids.len() < 2 {
-        return 0.0;
+        return Ok(0.0);
     }
-    let pairs = points.par_iter().zip(&clustering.assignment).with_min_len(16);
-    let silhouettes: Vec<f64> = pairs.map(of_point).collect();
-    silhouettes.iter().sum::<f64>() / points.len() as f64
+    let pairs: Vec<(&P, u32)> = points.iter().zip(clustering.assignment.iter().copied()).collect();
+    let silhouettes = map_in_parts(&pairs, PART, is_over, of_point)?;
+    Ok(silhouettes.iter().sum::<f64>() / points.len() as f64)
 }
 
 /// From the sums of a point's distances to each cluster's points; its distance to itself is 0.

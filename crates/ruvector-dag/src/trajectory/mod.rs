@@ -141,9 +141,9 @@ impl TrajectoryBuilder {
     }
 
     /// Adds a step for each operator whose rows were counted, in the order of the plan's nodes: what the operator alone
-    /// would be in an embedding, its attention, and one over its q-error as the reward. The signal then leads from
-    /// operators whose rows the planner gets wrong to those it gets right. Nothing where there are not as many scores as
-    /// operators.
+    /// would be in the embedding of the plan as it was planned, its attention, and one over its q-error as the reward.
+    /// The signal then leads from operators whose rows the planner gets wrong to those it gets right. Nothing where there
+    /// are not as many scores as operators.
     ///
     /// Complexity: O(V · features).
     pub fn add_operators(&mut self, dag: &QueryDag, scores: &AttentionScores, at_us: u64) {
@@ -151,7 +151,7 @@ impl TrajectoryBuilder {
         if scores.len() != dag.len() {
             return;
         }
-        let features = operator_features(dag);
+        let features = operator_features(&dag.as_planned());
         for ((node, features), &score) in dag.nodes().zip(&features).zip(scores) {
             if let Some(counted) = node.actual_rows {
                 let reward = reward::of_row_count(node.rows, counted);

@@ -12,11 +12,11 @@ const PREFIXES: [&str; 2] = ["dag_", "attention_"];
 /// Complaints about the repository as a whole.
 pub(crate) fn of_repository(files: &[SourceFile]) -> Vec<String> {
     let mut complaints = Vec::new();
-    let settings = settings_of(&text_of(files, "src/settings.rs"));
+    let settings = settings_of(&text_of(files, "src/settings/"));
     let documented = words(&text_of(files, "docs/settings.md"), "ruvector.", |_| true);
     complaints.extend(differences(
         &settings,
-        "src/settings.rs",
+        "src/settings/mod.rs",
         &documented,
         "docs/settings.md",
     ));
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn settings_and_their_page_must_agree() {
         let source = (
-            "src/settings.rs",
+            "src/settings/mod.rs",
             "//! x\nconst A: T = (c\"ruvector.dag_mode\", c\"ruvector.x is no setting.\");",
         );
         assert!(complaints(&[source, ("docs/settings.md", "`ruvector.dag_mode`")]).is_empty());

@@ -60,21 +60,24 @@ impl Bundle {
             let what = "hypervectors of different lengths can't be combined";
             return Err(Error::InvalidEmbedding { what });
         }
-        self.take_in(vector.clone());
+        self.take_in(vector.words.clone(), &mut Vec::new());
         Ok(())
     }
 
-    /// Adds one of as many bits.
-    pub(super) fn take_in(&mut self, vector: Hypervector) {
+    /// Adds the words of one of as many bits. What is no longer needed of the room for words goes to `spare`.
+    pub(super) fn take_in(&mut self, words: Vec<u64>, spare: &mut Vec<Vec<u64>>) {
         self.count += 1;
-        let mut carry = vector.words;
+        let mut carry = words;
         for plane in &mut self.planes {
             match plane.waiting.take() {
                 None => {
                     plane.waiting = Some(carry);
                     return;
                 }
-                Some(waiting) => add_three(&mut plane.sums, &waiting, &mut carry),
+                Some(waiting) => {
+                    add_three(&mut plane.sums, &waiting, &mut carry);
+                    spare.push(waiting);
+                }
             }
         }
         self.planes.push(Plane {
@@ -85,31 +88,32 @@ impl Bundle {
 
     /// The hypervector with each bit as most have it; where as many have it as not, as a fixed one has it.
     pub fn majority(&self) -> Hypervector {
-        let tie_breaker = Hypervector::drawn(TIE_BREAKER, self.bits).words;
-        let planes = self.planes_without_waiting();
+        let words = self.bits.div_ceil(64);
         // More than half: c ≥ ⌊n / 2⌋ + 1; as many as half: c = n / 2 for an even n.
         let half = self.count / 2;
-        let word = |at: usize| {
-            let (mut greater, mut equal) = (0u64, u64::MAX);
-            for (level, plane) in planes.iter().enumerate().rev() {
-                let bit = plane.get(at).copied().unwrap_or(0);
-                if half >> level & 1 == 0 {
-                    greater |= equal & bit;
-                    equal &= !bit;
-                } else {
-                    equal &= bit;
-                }
+        let (mut greater, mut equal) = (vec![0u64; words], vec![u64::MAX; words]);
+        for (level, plane) in self.planes_without_waiting().iter().enumerate().rev() {
+            let places = greater.iter_mut().zip(&mut equal).zip(plane);
+            if half >> level & 1 == 0 {
+                places.for_each(|((greater, equal), bit)| {
+                    *greater |= *equal & bit;
+                    *equal &= !bit;
+                });
+            } else {
+                places.for_each(|((_, equal), bit)| *equal &= bit);
             }
-            let tie = if self.count.is_multiple_of(2) { equal } else { 0 };
-            greater | tie & tie_breaker.get(at).copied().unwrap_or(0)
-        };
-        let mut words: Vec<u64> = (0..self.bits.div_ceil(64)).map(word).collect();
-        if let Some(last) = words.last_mut() {
+        }
+        if self.count.is_multiple_of(2) {
+            let tie_breaker = Hypervector::drawn(TIE_BREAKER, self.bits);
+            let places = greater.iter_mut().zip(equal).zip(tie_breaker.words);
+            places.for_each(|((greater, equal), tie)| *greater |= equal & tie);
+        }
+        if let Some(last) = greater.last_mut() {
             *last &= last_mask(self.bits);
         }
         Hypervector {
             bits: self.bits,
-            words,
+            words: greater,
         }
     }
 

@@ -15,7 +15,7 @@
 //! hundreds of scans neither drowns the rest nor loses its size. Complexity: O(V log V + features · bits / 64).
 
 use super::bundle::Bundle;
-use super::{Hypervector, check_bits};
+use super::{Hypervector, bind, check_bits, draw_into};
 use crate::cardinality::{hash_bytes, hash_words};
 use crate::{Error, OperatorNode, QueryDag};
 use std::collections::HashMap;
@@ -48,17 +48,14 @@ impl Hypervector {
         let mut encoder = Encoder {
             bits,
             bundle: Bundle::empty(bits),
-            operators: HashMap::new(),
+            drawn: HashMap::new(),
+            spare: Vec::new(),
         };
         let mut features = facts.features(dag, detail);
         features.sort_unstable();
         for equal in features.chunk_by(|a, b| a == b) {
-            for time in 0..=equal.len().ilog2() {
-                equal
-                    .first()
-                    .into_iter()
-                    .for_each(|feature| encoder.add(*feature, time));
-            }
+            let Some(&feature) = equal.first() else { continue };
+            (0..=equal.len().ilog2()).for_each(|time| encoder.add(feature, time));
         }
         Ok(encoder.bundle.majority())
     }
@@ -158,42 +155,46 @@ impl Facts {
 struct Encoder {
     bits: usize,
     bundle: Bundle,
-    /// Those of operators, which come often.
-    operators: HashMap<u64, Hypervector>,
+    /// Those of operators, relations and times, which come often.
+    drawn: HashMap<u64, Hypervector>,
+    /// Room for words.
+    spare: Vec<Vec<u64>>,
 }
 
 impl Encoder {
     /// Adds a feature for its 2^`time`-th time.
     fn add(&mut self, feature: Feature, time: u32) {
-        let mut vector = match feature {
-            Feature::Operator { kind, distance } => self.operator(kind).permute(STEP * distance as usize),
-            Feature::Subplan { hash } => Hypervector::drawn(hash, self.bits),
+        let mut words = self.spare.pop().unwrap_or_default();
+        match feature {
+            Feature::Operator { kind, distance } => {
+                self.drawn(kind)
+                    .permute_into(STEP * distance as usize, &mut words);
+            }
+            Feature::Subplan { hash } => draw_into(hash, self.bits, &mut words),
             Feature::Input {
                 kind,
                 consumer,
                 number,
             } => {
-                let mut vector = self.operator(kind).permute(STEP * (number as usize + 1));
-                vector.bind_with(self.operator(consumer));
-                vector
+                let count = STEP * (number as usize + 1);
+                self.drawn(kind).permute_into(count, &mut words);
+                bind(&mut words, self.drawn(consumer));
             }
             Feature::Reads { kind, relation } => {
-                let mut vector = Hypervector::drawn(relation, self.bits);
-                vector.bind_with(self.operator(kind));
-                vector
+                words.clone_from(&self.drawn(relation).words);
+                bind(&mut words, self.drawn(kind));
             }
         };
         if time > 0 {
-            let again = Hypervector::drawn(hash_words([AGAIN, u64::from(time)]), self.bits);
-            vector.bind_with(&again);
+            bind(&mut words, self.drawn(hash_words([AGAIN, u64::from(time)])));
         }
-        self.bundle.take_in(vector);
+        self.bundle.take_in(words, &mut self.spare);
     }
 
-    fn operator(&mut self, kind: u64) -> &Hypervector {
+    fn drawn(&mut self, key: u64) -> &Hypervector {
         let bits = self.bits;
-        self.operators
-            .entry(kind)
-            .or_insert_with(|| Hypervector::drawn(kind, bits))
+        self.drawn
+            .entry(key)
+            .or_insert_with(|| Hypervector::drawn(key, bits))
     }
 }

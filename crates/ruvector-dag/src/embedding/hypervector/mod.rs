@@ -5,8 +5,10 @@
 //! - Similarity: `1 − 2 h / bits` for h differing bits: 1 for equal ones, 0 ± 1/√bits for unrelated ones.
 //! - Complexity: O(bits / 64) each; bundling by carry-save adders over 64 bits at a time.
 //!
-//! Job: tell at a glance whether two servers or two moments have the same plan shapes ([`PlanShapes`]), and find the same
-//! shapes among many statements before they are clustered ([`dedupe`]).
+//! Job: tell at a glance whether two servers or two moments have the same plan shapes ([`PlanShapes`]). Statements are not
+//! brought together by shape before they are clustered: of 1,000 synthetic plans of 40 and of 200 templates 572 and 735
+//! were left, encoding and comparing took as long as k-means saved (57 to 70 ms with, 56 to 75 without), and the inertia
+//! rose by 22 to 23 %, since plans of one shape differ in their rows.
 
 mod bundle;
 mod encoding;
@@ -14,7 +16,7 @@ mod shapes;
 
 pub use bundle::Bundle;
 pub use encoding::Detail;
-pub use shapes::{Groups, PlanShapes, Sketch, dedupe};
+pub use shapes::{PlanShapes, Sketch};
 
 use crate::Error;
 use crate::cardinality::mix;
@@ -87,19 +89,9 @@ impl Hypervector {
         Ok(Self::drawn(key, bits))
     }
 
-    /// SplitMix64 from the key on. Stored hypervectors are compared with new ones: this never changes.
     fn drawn(key: u64, bits: usize) -> Self {
-        let start = mix(key, 0x6879_7065_7276_6563);
-        let word = |at: usize| {
-            mix(
-                start.wrapping_add(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(at as u64)),
-                0,
-            )
-        };
-        let mut words: Vec<u64> = (0..bits.div_ceil(64)).map(word).collect();
-        if let Some(last) = words.last_mut() {
-            *last &= last_mask(bits);
-        }
+        let mut words = Vec::new();
+        draw_into(key, bits, &mut words);
         Self { bits, words }
     }
 
@@ -120,32 +112,32 @@ impl Hypervector {
     pub fn bind(&self, other: &Self) -> Result<Self, Error> {
         self.check_like(other)?;
         let mut bound = self.clone();
-        bound.bind_with(other);
+        bind(&mut bound.words, other);
         Ok(bound)
-    }
-
-    /// With one of as many bits.
-    fn bind_with(&mut self, other: &Self) {
-        for (word, other) in self.words.iter_mut().zip(&other.words) {
-            *word ^= other;
-        }
     }
 
     /// The bits moved up by `count` places, the uppermost to the bottom. Undone by the rest of a full turn.
     #[must_use]
     pub fn permute(&self, count: usize) -> Self {
-        let count = count % self.bits;
-        let mut words = vec![0; self.words.len()];
-        move_up(&self.words, count, &mut words);
-        if count > 0 {
-            move_down(&self.words, self.bits - count, &mut words);
-        }
-        if let Some(last) = words.last_mut() {
-            *last &= last_mask(self.bits);
-        }
+        let mut words = Vec::new();
+        self.permute_into(count, &mut words);
         Self {
             bits: self.bits,
             words,
+        }
+    }
+
+    /// The words of the rotated one in the place of those that are there.
+    fn permute_into(&self, count: usize, words: &mut Vec<u64>) {
+        let count = count % self.bits;
+        words.clear();
+        words.resize(self.words.len(), 0);
+        move_up(&self.words, count, words);
+        if count > 0 {
+            move_down(&self.words, self.bits - count, words);
+        }
+        if let Some(last) = words.last_mut() {
+            *last &= last_mask(self.bits);
         }
     }
 
@@ -169,6 +161,25 @@ impl Hypervector {
         }
         let what = "hypervectors of different lengths can't be combined";
         Err(Error::InvalidEmbedding { what })
+    }
+}
+
+/// SplitMix64 from the key on, in the place of the words that are there. Stored hypervectors are compared with new ones:
+/// this never changes.
+fn draw_into(key: u64, bits: usize, words: &mut Vec<u64>) {
+    let start = mix(key, 0x6879_7065_7276_6563);
+    let word = |at: u64| mix(start.wrapping_add(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(at)), 0);
+    words.clear();
+    words.extend((0..bits.div_ceil(64) as u64).map(word));
+    if let Some(last) = words.last_mut() {
+        *last &= last_mask(bits);
+    }
+}
+
+/// Binds words with a hypervector of as many.
+fn bind(words: &mut [u64], other: &Hypervector) {
+    for (word, other) in words.iter_mut().zip(&other.words) {
+        *word ^= other;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sets of plan shapes as two hypervectors, and equal shapes among many.
+//! Sets of plan shapes as two hypervectors.
 //!
 //! Two sketches are kept of a set. *Likeness* is the bundle of the plans' hypervectors: it falls gently as plans change.
 //! *Identity* is the bundle of unrelated hypervectors, one drawn for each different shape: the signs of two sums of n and m
@@ -11,7 +11,7 @@ use super::{Detail, Hypervector, check_bits};
 use crate::cardinality::hash_words;
 use crate::{Error, QueryDag};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// The plan shapes of a server, or of a time; each counts once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +57,9 @@ impl PlanShapes {
         let key = key_of(&shape);
         let is_new = self.known.insert(key);
         if is_new {
-            self.identity.take_in(Hypervector::drawn(key, self.bits));
-            self.likeness.take_in(shape);
+            let own = Hypervector::drawn(key, self.bits);
+            self.identity.take_in(own.words, &mut Vec::new());
+            self.likeness.take_in(shape.words, &mut Vec::new());
         }
         is_new
     }
@@ -158,48 +159,4 @@ impl Sketch {
 
 fn key_of(shape: &Hypervector) -> u64 {
     hash_words(shape.words().iter().copied())
-}
-
-/// Hypervectors brought together by [`dedupe`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Groups {
-    /// The place of the first of each group.
-    pub first: Vec<usize>,
-    /// How many each group has.
-    pub sizes: Vec<u32>,
-    /// For each hypervector the place of its group.
-    pub assignment: Vec<u32>,
-}
-
-/// Brings hypervectors together that are as similar to the first of a group as `threshold` or more; each goes to the first
-/// group that takes it. What is clustered afterwards are the first ones, with the sizes as weights.
-///
-/// Complexity: O(n) for equal ones, and one comparison of bits / 64 words with each group for others. Ones of different
-/// lengths are never similar.
-pub fn dedupe(shapes: &[Hypervector], threshold: f64) -> Groups {
-    let mut groups = Groups {
-        first: Vec::new(),
-        sizes: Vec::new(),
-        assignment: Vec::with_capacity(shapes.len()),
-    };
-    let mut known: HashMap<&Hypervector, u32> = HashMap::new();
-    for (at, shape) in shapes.iter().enumerate() {
-        let group = *known.entry(shape).or_insert_with(|| {
-            let is_alike = |&first: &usize| {
-                let other = shapes.get(first).map(|other| other.similarity(shape));
-                matches!(other, Some(Ok(similarity)) if similarity >= threshold)
-            };
-            let found = groups.first.iter().position(is_alike);
-            found.unwrap_or_else(|| {
-                groups.first.push(at);
-                groups.sizes.push(0);
-                groups.first.len() - 1
-            }) as u32
-        });
-        groups.assignment.push(group);
-        if let Some(size) = groups.sizes.get_mut(group as usize) {
-            *size += 1;
-        }
-    }
-    groups
 }
