@@ -55,7 +55,7 @@ pub(crate) fn choose(
         return Chosen::forced(in_first_form());
     }
     if evidence.calls == 0 {
-        return first_sight(parse, has_forms, may_try && settings::steers_first_sight());
+        return first_sight(parse, has_forms, settings::steers_first_sight());
     }
     let chosen = evidence.choose();
     let guard = guards::get(catalog::database());

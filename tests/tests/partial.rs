@@ -186,12 +186,16 @@ fn explained(client: &mut Client, sql: &str) -> Result<Vec<(BTreeSet<String>, f6
 #[test]
 fn a_join_counted_in_one_statement_corrects_a_larger_one_in_another() -> Result<()> {
     let server = server()?;
-    let cluster = learning(&server).start()?;
+    let cluster = learning(&server)
+        .set("ruvector.dag_rewrite", "off")
+        .set("ruvector.dag_first_sight", "on")
+        .start()?;
     let mut client = cluster.client("postgres")?;
     set_up(&mut client, SKEWED)?;
     client.batch_execute(HASHED)?;
     let expected = |client: &mut Client| -> Result<f64> {
-        let joins = explained(client, LARGE)?;
+        let unseen = LARGE.replace("count(*)", "count(*) + 1");
+        let joins = explained(client, &unseen)?;
         let is_it = |set: &BTreeSet<String>| set.iter().map(String::as_str).eq(["p", "t", "u"]);
         let found = joins.iter().find(|(set, _)| is_it(set));
         found

@@ -184,13 +184,14 @@ fn stock_estimate(client: &mut Client, query: &str) -> Result<f64> {
 fn corrections_do_not_touch_what_the_model_learns_from() -> Result<()> {
     let server = server()?;
     let (_cluster, mut client) = shop(&server)?;
-    client.batch_execute("SET ruvector.dag_mode = on")?;
+    client.batch_execute("SET ruvector.dag_mode = on; SET ruvector.dag_first_sight = on")?;
     let query = "SELECT c.id FROM customers c JOIN orders o ON o.customer_id = c.id \
                  JOIN items i ON i.order_id = o.id WHERE c.city = 11 AND c.country = 1 AND c.level = 1";
     let stock = stock_estimate(&mut client, query)?;
     let corrected = "SELECT ruvector.dag_explain($1)";
+    let unseen = query.replace("c.id FROM", "c.id + 1 FROM");
     let is_corrected = |client: &mut Client| -> Result<bool> {
-        let text: String = client.query_one(corrected, &[&query])?.get(0);
+        let text: String = client.query_one(corrected, &[&unseen])?.get(0);
         Ok(text.contains("row estimates corrected"))
     };
     for _ in 0..20 {
