@@ -108,7 +108,9 @@ impl Frame {
         // What was measured is a plan; what led to it may lead to another one now.
         let is_measured = self.evidence.plan(shape).is_some_and(|plan| plan.runs > 0);
         (!is_measured).then(|| {
-            shmem::statements::lose(class, self.decision);
+            if !IS_INSPECTING.get() {
+                shmem::statements::miss(class, self.decision);
+            }
             Decision::STOCK
         })
     }
