@@ -1,7 +1,7 @@
 //! From evidence to a choice: measure stock, try what was learned, keep the fastest plan measured.
 //!
 //! The rule that makes it safe: users wait for a plan other than stock's only after it was measured faster, and no longer
-//! than until it is significantly slower. What was not measured yet runs as a [`Trial`], which is given less time than the
+//! than until it is significantly slower. What was not measured yet runs as a [`super::Trial`], which is given less time than the
 //! best plan takes and has a way back.
 
 use super::evidence::{Decision, StatementEvidence};
