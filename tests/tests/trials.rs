@@ -215,9 +215,8 @@ fn a_cancel_during_a_trial_reaches_the_user_and_trials_go_on() -> Result<()> {
         let sql = format!(
             "SELECT count(*) FROM t JOIN u ON u.t_id = t.id WHERE a = {n} AND b = {n} AND slowly(t.id)"
         );
-        client.simple_query(&sql).context("first")?;
-        let took_ms = milliseconds(&mut client, &sql).context("second")?;
-        eprintln!("{n} took {took_ms}");
+        client.simple_query(&sql)?;
+        let took_ms = milliseconds(&mut client, &sql)?;
         for _ in 0..4 {
             let before = measure(&mut client, "trials_run")?;
             let token = client.cancel_token();
@@ -226,12 +225,12 @@ fn a_cancel_during_a_trial_reaches_the_user_and_trials_go_on() -> Result<()> {
                 std::thread::sleep(wait);
                 token.cancel_query(postgres::NoTls)
             });
-            let begun = std::time::Instant::now();
             let error = client.simple_query(&sql).err().context("was not cancelled")?;
             canceller.join().expect("the thread ends")?;
             assert_eq!(error.code().map(|code| code.code()), Some("57014"), "{error}");
-            eprintln!("cancelled after {:?} waited {wait:?}", begun.elapsed());
-            if measure(&mut client, "trials_run").context("measure")? > before {
+            // The postmaster sends the signal to the process and to its group; the second one must not meet what follows.
+            std::thread::sleep(Duration::from_millis(100));
+            if measure(&mut client, "trials_run")? > before {
                 cancelled += 1;
                 break;
             }
