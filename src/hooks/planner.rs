@@ -108,7 +108,9 @@ impl Frame {
         // What was measured is a plan; what led to it may lead to another one now.
         let is_measured = self.evidence.plan(shape).is_some_and(|plan| plan.runs > 0);
         (!is_measured).then(|| {
-            shmem::statements::lose(class, self.decision);
+            if !IS_INSPECTING.get() {
+                shmem::statements::miss(class, self.decision);
+            }
             Decision::STOCK
         })
     }
@@ -323,6 +325,7 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
     };
     let facts = read(planned, &frame, learn::wants_sub_joins(frame.evidence.calls));
     shmem::statements::note_planned(frame.statement.class, trial.decision);
+    shmem::counters::add_corrections_applied(u64::from(frame.corrected));
     let decision = took_effect(&frame, trial.decision);
     let is_worth_it = frame.evidence.is_worth_trying(facts.shape, trial.limit_ms);
     let is_undone = decision.is_stock() && !trial.decision.is_stock();

@@ -58,9 +58,9 @@ pub(crate) fn note_planned(class: u64, decision: Decision) {
     change(class, |statement| statement.evidence.note_planned(decision));
 }
 
-/// Marks a decision of a class as not giving the plan any more that it was measured with.
-pub(crate) fn lose(class: u64, decision: Decision) {
-    change(class, |statement| statement.evidence.lose(decision));
+/// Notes that a decision of a class did not give the plan that it was measured with.
+pub(crate) fn miss(class: u64, decision: Decision) {
+    change(class, |statement| statement.evidence.miss(decision));
 }
 
 /// Marks a plan of a class as not worth another trial.

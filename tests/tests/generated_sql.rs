@@ -23,6 +23,7 @@ fn results_are_those_of_stock_postgresql() -> Result<()> {
     let server = server()?;
     let cluster = Cluster::builder(&server)
         .set("ruvector.dag_min_duration", "0")
+        .set("ruvector.dag_explore_budget", "1")
         .start()?;
     cluster.client("postgres")?.batch_execute(generator::TABLES)?;
     cluster

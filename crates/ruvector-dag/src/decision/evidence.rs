@@ -7,6 +7,8 @@ use super::plan_evidence::{PlanEvidence, SHIFTED_RUNS};
 
 /// Plan shapes remembered per statement class. When full, the slowest shape that is not stock makes room.
 pub const MAX_PLANS: usize = 10;
+/// Plannings in a row after which a decision that does not give its plan any more is given up.
+const MISSES: u32 = 3;
 /// Plan shapes remembered as not worth another trial.
 const DISMISSED: usize = 24;
 
@@ -107,6 +109,8 @@ pub struct StatementEvidence {
     dismissals: u32,
     /// What the stock plan uses, as bits.
     traits: u32,
+    /// Plannings in a row in which a decision did not give the plan it was measured with.
+    misses: u32,
     /// Trials in a row that brought nothing.
     pub failures: u32,
     /// Executions in a row that were slower than usual for their plans, whichever these were.
@@ -160,6 +164,9 @@ impl StatementEvidence {
         // A plan made with the newest knowledge that taught nothing leaves nothing to try.
         self.fresh = u32::from(run.taught || (run.decision.cutoff == 0 && self.fresh != 0));
         self.note_planned_with(run.decision);
+        if !run.decision.is_stock() && !run.is_trial {
+            self.misses = 0;
+        }
         self.account(run);
         self.spilled_mb = self.spilled_mb.max(run.spilled_mb);
         if run.decision.is_stock() {
@@ -300,8 +307,14 @@ impl StatementEvidence {
         self.traits & IS_PARALLEL != 0
     }
 
-    /// A decision no longer gives the plan it was measured with: what is known changed. It may be tried anew.
-    pub fn lose(&mut self, decision: Decision) {
+    /// A decision did not give the plan it was measured with. That may be due to the settings of one session; when it
+    /// happens again and again what is known changed, and the decision may be tried anew.
+    pub fn miss(&mut self, decision: Decision) {
+        self.misses = self.misses.saturating_add(1);
+        if self.misses < MISSES || self.pinned != 0 {
+            return;
+        }
+        self.misses = 0;
         let lost = self.plans.iter_mut().filter(|plan| plan.decision == decision);
         lost.for_each(PlanEvidence::forget_latencies);
         if let Some(arm) = arm_of(decision.hints.plan_methods()) {
