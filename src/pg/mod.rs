@@ -13,6 +13,7 @@ pub(crate) mod list;
 pub(crate) mod hint_set;
 pub(crate) mod kept_plan;
 pub(crate) mod trial;
+pub(crate) mod scratch;
 mod foreground;
 mod explain;
 pub(crate) mod dream;

@@ -5,6 +5,7 @@ use crate::hooks;
 use crate::observe::knowledge;
 use crate::pg::dream::{self, Stored};
 use crate::pg::kept_plan::KeptPlan;
+use crate::pg::scratch;
 use crate::pg::trial::{self, Ended};
 use crate::pg::{background_worker, catalog, interrupts, plan_tree};
 use crate::settings;
@@ -108,7 +109,7 @@ impl Candidates {
                 return tried;
             }
             let class = stored.class;
-            match attempt(stored, &trial, left, stops_on_load) {
+            match scratch::within(|| attempt(stored, &trial, left, stops_on_load)) {
                 Attempted::Ran => tried.trials += 1,
                 Attempted::Known => {}
                 Attempted::Impossible => _ = self.given_up.insert(class),
