@@ -124,25 +124,19 @@ fn learning_does_not_wait_for_a_dream_nor_a_dream_for_learning() -> Result<()> {
         let sql = format!("SET lock_timeout = '1s'; SELECT count(*) FROM ruvector.dag_dream('{budget}')");
         Ok(std::thread::spawn(move || dreamer.batch_execute(&sql)))
     };
-    const DREAMING: &str = "SELECT count(*) FROM pg_stat_activity
-        WHERE state = 'active' AND query LIKE '%dag_dream(''1 hour'')%' AND pid <> pg_backend_pid()";
+    // Whoever wants to save meanwhile finds the row free nearly all the time.
+    const FREE: &str = "SELECT count(*) FROM (SELECT FROM ruvector.dag_state WHERE part = 'sona' FOR UPDATE SKIP LOCKED) AS s";
     let dream = dreams("1 hour")?;
-    wait_for("a dream", || {
-        Ok((count(&mut learner, DREAMING)? == 1).then_some(()))
-    })?;
-    learn(&mut learner, 10..12)?;
-    learner.batch_execute("SELECT ruvector.dag_learn_now()")?;
-    assert_eq!(count(&mut learner, DREAMING)?, 1, "the dream is over");
-    learner.batch_execute(&format!(
-        "SELECT pg_cancel_backend(pid) FROM ({}) AS d",
-        DREAMING.replace("count(*)", "pid")
-    ))?;
-    let cancelled = dream.join().expect("the dreaming thread ends");
-    let code = cancelled
-        .expect_err("it was cancelled")
-        .code()
-        .map(|code| code.code().to_owned());
-    assert_eq!(code.as_deref(), Some("57014"));
+    let (mut looks, mut locked) = (0, 0);
+    while !dream.is_finished() {
+        looks += 1;
+        locked += i32::from(count(&mut learner, FREE)? == 0);
+    }
+    dream.join().expect("the dreaming thread ends")?;
+    assert!(
+        looks > 5 && 2 * locked < looks,
+        "{locked} of {looks} times locked"
+    );
 
     // The other way round: learned, not committed.
     let mut learning = learner.transaction()?;
@@ -167,7 +161,7 @@ fn a_cancelled_dream_ends_at_once_and_changes_nothing() -> Result<()> {
     }
     client.batch_execute("SELECT ruvector.dag_learn_now(); SET ruvector.dag_sample_rate = 0")?;
     let before = export(&mut client)?;
-    client.batch_execute("SET statement_timeout = '200ms'")?;
+    client.batch_execute("SET statement_timeout = '10ms'")?;
     let begun = Instant::now();
     let error = client
         .query("SELECT * FROM ruvector.dag_dream('1 hour')", &[])
