@@ -12,13 +12,13 @@ use std::path::PathBuf;
 use testkit::{Cluster, Server};
 
 /// Seconds that the server may try plans between two rounds.
-const IDLE_S: f64 = 30.0;
+const IDLE_S: f64 = 10.0;
 
 /// Options of the demo.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Learning rounds between the two measurements.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 4)]
     rounds: usize,
     /// Runs per measurement, stock and learned in turn.
     #[arg(long, default_value_t = 3)]
