@@ -61,7 +61,7 @@ pub(crate) fn on(text: &str) -> Result<Vec<Advice>, Report> {
 /// What was measured of a planned statement.
 pub(crate) fn evidence_of(planned: &Planned) -> Option<StatementEvidence> {
     let class = planned.remembered.as_ref()?.statement.class;
-    statements::get(class).map(|known| known.evidence)
+    statements::evidence(class)
 }
 
 fn scanned(planned: &Planned) -> Vec<Scanned<'_>> {

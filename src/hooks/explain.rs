@@ -48,7 +48,7 @@ pub(crate) fn decision() -> *const c_char {
     let Some(remembered) = remembered.filter(|remembered| !remembered.decision.is_stock()) else {
         return std::ptr::null();
     };
-    let evidence = statements::get(remembered.statement.class).map(|known| known.evidence);
+    let evidence = statements::evidence(remembered.statement.class);
     let state = evidence.unwrap_or_default().choose().state;
     let text = format!("{} ({})", remembered.describe(), state.name());
     CString::new(text).map_or(std::ptr::null(), ereport::copy_to_postgres)

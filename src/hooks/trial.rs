@@ -24,7 +24,8 @@ struct Pending {
 
 /// A plan to be tried.
 struct Tried {
-    plan: KeptPlan,
+    /// A copy, when it has to outlive the planning.
+    plan: Option<KeptPlan>,
     remembered: Rc<Remembered>,
     limit_ms: f64,
 }
@@ -57,7 +58,7 @@ pub(crate) fn keep(planned: *mut pg_sys::PlannedStmt, token: u32, remembered: Re
         return;
     }
     let tried = Tried {
-        plan: KeptPlan::of(planned),
+        plan: Some(KeptPlan::of(planned)),
         remembered: Rc::new(remembered),
         limit_ms,
     };
@@ -87,7 +88,7 @@ pub(crate) fn take(query: *mut pg_sys::QueryDesc) -> Option<Request> {
         return None;
     }
     let request = Request {
-        plan: tried.plan.get(),
+        plan: tried.plan.as_ref()?.get(),
         hints: tried.remembered.decision.hints,
         limit_ms: tried.limit_ms,
     };
@@ -96,15 +97,15 @@ pub(crate) fn take(query: *mut pg_sys::QueryDesc) -> Option<Request> {
 }
 
 /// Begins a trial that nobody waits for: `remembered` is what is known of its plan.
-pub(crate) fn begin(plan: KeptPlan, remembered: Rc<Remembered>, limit_ms: f64) {
+pub(crate) fn begin(remembered: Rc<Remembered>, limit_ms: f64) {
     RUNNING.set(Some(Tried {
-        plan,
+        plan: None,
         remembered,
         limit_ms,
     }));
 }
 
-/// The trial is over; its plan is freed.
+/// The trial is over; a copy of its plan is freed.
 pub(crate) fn finish() {
     drop(RUNNING.take());
 }

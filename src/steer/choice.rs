@@ -69,8 +69,7 @@ pub(crate) fn choose(
     if chosen.decision.is_stock() && trial.is_none() && last_resort.is_none() {
         return stock;
     }
-    // Another plan may lock rows in another order, or call a volatile function another number of times.
-    if guards::is_suspended(&guard) || statement::locks_rows(parse) || statement::is_volatile(parse) {
+    if !is_changeable(parse, &guard) {
         return stock;
     }
     if let Some(decision) = last_resort {
@@ -99,10 +98,7 @@ fn first_sight(parse: *mut pg_sys::Query, has_forms: bool, corrects: bool) -> Ch
     let corrects = corrects && cutoff > 0;
     // Forms are planned with a way back, too.
     let has_forms = has_forms && trial::is_possible();
-    let may = (has_forms || corrects)
-        && !guards::is_suspended(&guards::get(catalog::database()))
-        && !(statement::locks_rows(parse) || statement::is_volatile(parse));
-    if !may {
+    if !(has_forms || corrects) || !is_changeable(parse, &guards::get(catalog::database())) {
         return stock;
     }
     let known = Decision {
@@ -114,6 +110,12 @@ fn first_sight(parse: *mut pg_sys::Query, has_forms: bool, corrects: bool) -> Ch
         compares_forms: has_forms,
         ..Chosen::forced(if corrects { known } else { Decision::STOCK })
     }
+}
+
+/// Whether another plan may be used now: it might lock rows in another order, or call a volatile function another number of
+/// times.
+fn is_changeable(parse: *mut pg_sys::Query, guard: &Guard) -> bool {
+    !(guards::is_suspended(guard) || statement::locks_rows(parse) || statement::is_volatile(parse))
 }
 
 /// What `ruvector.dag_rewrite = force` plans with.

@@ -4,7 +4,6 @@
 use crate::hooks;
 use crate::observe::knowledge;
 use crate::pg::dream::{self, Stored};
-use crate::pg::kept_plan::KeptPlan;
 use crate::pg::scratch;
 use crate::pg::trial::{self, Ended};
 use crate::pg::{background_worker, catalog, interrupts, plan_tree};
@@ -17,7 +16,6 @@ use pgrx::{Spi, pg_sys};
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::panic::AssertUnwindSafe;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// What a trial must promise: to be paid back by the executions to come.
@@ -78,7 +76,7 @@ impl Candidates {
         let guard = guards::get(catalog::database());
         let gains = guard.arms.gains_per_time(CLEAR_GAIN);
         let promise = |stored: &'_ Stored| {
-            let evidence = statements::get(stored.class)?.evidence;
+            let evidence = statements::evidence(stored.class)?;
             evidence.next_dream(newest, &gains, &choice::possibilities(&evidence))
         };
         let known = self
@@ -180,9 +178,7 @@ fn attempt(stored: &Stored, trial: &Trial, left: Duration, stops_on_load: bool) 
     if remembered.statement.class != stored.class || plan_tree::reads_foreign_tables(planned.plan) {
         return Attempted::Impossible;
     }
-    let evidence = statements::get(stored.class)
-        .map(|known| known.evidence)
-        .unwrap_or_default();
+    let evidence = statements::evidence(stored.class).unwrap_or_default();
     let is_known = !evidence.is_worth_trying(remembered.facts.shape, trial.limit_ms);
     let limit_ms = trial.limit_ms.min(left.as_secs_f64() * 1000.0);
     if !is_known && limit_ms < trial.limit_ms {
@@ -193,8 +189,7 @@ fn attempt(stored: &Stored, trial: &Trial, left: Duration, stops_on_load: bool) 
         return Attempted::Known;
     }
     let hints = remembered.decision.hints;
-    let kept = KeptPlan::of(planned.plan);
-    hooks::trial::begin(kept, Rc::clone(&remembered), limit_ms);
+    hooks::trial::begin(remembered, limit_ms);
     let _finish = Finish;
     match dream::run(stored, planned, hints, limit_ms, stops_on_load) {
         Ended::Stopped => Attempted::Stopped,

@@ -1,6 +1,8 @@
 //! What tests on real clusters share.
 
+use anyhow::Context;
 use postgres::{Client, SimpleQueryMessage};
+use std::process::Stdio;
 use std::time::Instant;
 use testkit::cluster::Builder;
 use testkit::{Cluster, Result, Server};
@@ -40,6 +42,26 @@ pub fn learn(client: &mut Client, constants: std::ops::Range<i32>) -> Result<()>
 /// A statement's only number.
 pub fn count(client: &mut Client, sql: &str) -> Result<i64> {
     Ok(client.query_one(sql, &[])?.get(0))
+}
+
+/// Dumps the database `postgres` of a cluster into a new one, `restored`.
+pub fn restore_dump(cluster: &Cluster<'_>) -> Result<()> {
+    cluster
+        .client("postgres")?
+        .batch_execute("CREATE DATABASE restored")?;
+    let mut dump = cluster
+        .program("pg_dump")
+        .arg("postgres")
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let restore = cluster
+        .program("psql")
+        .args(["--quiet", "--set=ON_ERROR_STOP=1", "restored"])
+        .stdin(dump.stdout.take().context("the dump's output")?)
+        .stdout(Stdio::null())
+        .status()?;
+    assert!(dump.wait()?.success() && restore.success());
+    Ok(())
 }
 
 /// A number of `dag_measures()`.

@@ -1,9 +1,8 @@
 //! Decisions on real clusters: applied, shown as advice, kept by restarts and dumps, and given up when they turn slow.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use postgres::Client;
-use ruvector_dag_tests::{SETTINGS, answer, count, server, trying};
-use std::process::Stdio;
+use ruvector_dag_tests::{SETTINGS, answer, count, restore_dump, server, trying};
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
@@ -80,19 +79,7 @@ fn a_decision_is_applied_shown_as_advice_kept_by_restart_and_dump_and_survives_d
     let stored = "SELECT (SELECT array_agg(p ORDER BY p) FROM ruvector.dag_plan_shapes AS p WHERE hints <> 0), \
                   (SELECT array_agg(part ORDER BY part) FROM ruvector.dag_state)";
     client.batch_execute("SET ruvector.dag_mode = off")?;
-    client.batch_execute("CREATE DATABASE restored")?;
-    let mut dump = cluster
-        .program("pg_dump")
-        .arg("postgres")
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let restore = cluster
-        .program("psql")
-        .args(["--quiet", "--set=ON_ERROR_STOP=1", "restored"])
-        .stdin(dump.stdout.take().context("the dump's output")?)
-        .stdout(Stdio::null())
-        .status()?;
-    assert!(dump.wait()?.success() && restore.success());
+    restore_dump(&cluster)?;
     let before = answer(&mut client, stored);
     let mut restored = cluster.client("restored")?;
     restored.batch_execute("SET ruvector.dag_mode = off")?;

@@ -3,9 +3,8 @@
 
 use anyhow::{Context, Result};
 use postgres::Client;
-use ruvector_dag_tests::{TABLE, count, learn, learning, server};
+use ruvector_dag_tests::{TABLE, count, learn, learning, restore_dump, server};
 use std::fs;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use testkit::cluster::wait_for;
@@ -96,19 +95,7 @@ fn a_dump_carries_what_is_learned() -> Result<()> {
         Ok((row.get(0), row.get(1), row.get(2)))
     };
     let before = known(&mut client)?;
-    client.batch_execute("CREATE DATABASE restored")?;
-    let mut dump = cluster
-        .program("pg_dump")
-        .arg("postgres")
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let restore = cluster
-        .program("psql")
-        .args(["--quiet", "--set=ON_ERROR_STOP=1", "restored"])
-        .stdin(dump.stdout.take().context("the dump's output")?)
-        .stdout(Stdio::null())
-        .status()?;
-    assert!(dump.wait()?.success() && restore.success());
+    restore_dump(&cluster)?;
     let mut restored = cluster.client("restored")?;
     assert_eq!(known(&mut restored)?, before);
     restored.batch_execute("ANALYZE")?;

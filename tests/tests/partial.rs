@@ -3,10 +3,9 @@
 
 use anyhow::{Context, Result};
 use postgres::{Client, SimpleQueryMessage};
-use ruvector_dag_tests::{TABLE, count, learning, server};
+use ruvector_dag_tests::{TABLE, count, learning, restore_dump, server};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::process::Stdio;
 use testkit::cluster::wait_for;
 
 /// Planned as a nested loop over 20,000 rows for the one that is expected; there are 10,000.
@@ -119,19 +118,7 @@ fn bounds_survive_a_restart_and_a_dump() -> Result<()> {
     // A lower one is compared with what was loaded.
     client.simple_query("SELECT id FROM t WHERE a = 7 AND b = 7 LIMIT 150")?;
     assert_eq!(known(&mut client)?, [(200.0, true)]);
-    client.batch_execute("CREATE DATABASE restored")?;
-    let mut dump = cluster
-        .program("pg_dump")
-        .arg("postgres")
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let restore = cluster
-        .program("psql")
-        .args(["--quiet", "--set=ON_ERROR_STOP=1", "restored"])
-        .stdin(dump.stdout.take().context("the dump's output")?)
-        .stdout(Stdio::null())
-        .status()?;
-    assert!(dump.wait()?.success() && restore.success());
+    restore_dump(&cluster)?;
     let mut restored = cluster.client("restored")?;
     let sql = "SELECT rows, is_lower_bound FROM ruvector.dag_corrections WHERE rows = 200";
     assert!(restored.query_one(sql, &[])?.get::<_, bool>(1));

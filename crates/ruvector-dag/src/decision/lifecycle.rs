@@ -229,17 +229,6 @@ impl StatementEvidence {
         }
     }
 
-    /// Pins the class to the plan in use, or to stock's when that is in use.
-    pub fn pin(&mut self) {
-        self.pinned = 0;
-        let used = self.settled().decision;
-        let plan = self
-            .plans()
-            .find(|plan| plan.decision == used && !used.is_stock());
-        self.pinned_shape = plan.map_or(0, |plan| plan.shape);
-        self.pinned = if self.pinned_shape == 0 { 1 } else { 2 };
-    }
-
     fn stock_seen(&self) -> u32 {
         self.stock().map_or(0, |plan| plan.runs + plan.cut_off_runs)
     }

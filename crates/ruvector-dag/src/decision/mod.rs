@@ -23,4 +23,4 @@ pub use hints::HintSet;
 pub use lifecycle::{CLEAR_GAIN, Choice, Reason, State};
 pub use load::LoadGauge;
 pub use plan_evidence::{PlanEvidence, SAMPLES};
-pub use trial::{LIMITS, Possibilities, Trial, TrialBudget};
+pub use trial::{Possibilities, Trial, TrialBudget};

@@ -66,6 +66,14 @@ impl StatementEvidence {
         self.tried().iter().find(is_meant).map(|plan| plan.shape)
     }
 
+    /// Pins the class to the plan in use, or to stock's when that is in use.
+    pub fn pin(&mut self) {
+        self.unpin();
+        let used = self.settled().decision;
+        let plan = self.plan_of(used).filter(|_| !used.is_stock());
+        self.pin_to(plan.map_or(0, |plan| plan.shape));
+    }
+
     /// Pins the class to a plan, or to stock's with 0.
     pub fn pin_to(&mut self, shape: u64) {
         self.pinned_shape = shape;

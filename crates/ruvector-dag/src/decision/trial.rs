@@ -5,8 +5,6 @@ use super::evidence::{Decision, StatementEvidence};
 use super::hints::{ARMS, HintSet, arms};
 use super::lifecycle::{CLEAR_GAIN, Reason};
 
-/// Shares of the best latency that trials are given: a short look finds large gains cheaply, a long one small gains.
-pub const LIMITS: [f64; 2] = [0.5, CLEAR_GAIN];
 /// Trials per class that users wait for, before the sixth execution …
 const EARLY_CALLS: u64 = 6;
 /// … and after it at executions 32, 64, 128 and so on.
