@@ -1,5 +1,5 @@
 //! The SQL functions: shape, rights and text, no logic. One file per chapter of docs/sql.md; the declarations are in
-//! `sql/ruvector_dag--0.1.0.sql`.
+//! `sql/`.
 
 #![allow(
     unsafe_code,
