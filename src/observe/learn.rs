@@ -147,15 +147,14 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
     if !watch.is_rewound {
         lesson.add(bounds::from_ended(remembered, &runs));
     }
-    if is_complete && !watch.is_timed {
-        let quiet_ms = on_a_quiet_server(watch, evidence.as_ref());
-        compare_with_stock(watch, evidence.as_ref(), quiet_ms);
+    let is_compared = is_complete && !watch.is_timed;
+    let slowdown = note_execution(watch, evidence.as_ref(), is_compared, lesson.is_news);
+    if is_compared {
+        let quiet_ms = watch.elapsed_ms / slowdown;
         let is_to_be_tried = lesson.is_to_be_tried(evidence.as_ref());
         evidence = record(watch, Ok(quiet_ms), is_to_be_tried, lesson.partial());
     }
     counters::add_statements_learned(1);
-    let is_young = evidence.is_none_or(|evidence| evidence.calls <= YOUNG_CALLS);
-    guards::spend(catalog::database(), watch.elapsed_ms, lesson.is_news || is_young);
     let text = crate::pg::plan_state::statement_text(query);
     trajectory::send(
         executed.as_ref(),
@@ -186,29 +185,28 @@ pub(crate) fn from_cancelled(query: *mut pg_sys::QueryDesc, watch: &Watch) {
     }
 }
 
-/// What the execution would have taken had the server not been busier than usual.
-fn on_a_quiet_server(watch: &Watch, evidence: Option<&StatementEvidence>) -> f64 {
+/// Tells what watches over all decisions; answers how much slower than usual everything is.
+fn note_execution(
+    watch: &Watch,
+    evidence: Option<&StatementEvidence>,
+    is_compared: bool,
+    is_news: bool,
+) -> f64 {
     let remembered = &watch.remembered;
-    let usual_ms = evidence.and_then(|evidence| evidence.plan(remembered.facts.shape)?.typical_ms());
-    let database = catalog::database();
-    let slowdown = match usual_ms {
-        Some(usual_ms) if usual_ms > 0.0 => {
-            guards::note_load(database, remembered.statement.class, watch.elapsed_ms / usual_ms)
-        }
-        _ => guards::get(database).load.slowdown(),
-    };
-    watch.elapsed_ms / slowdown.max(f64::MIN_POSITIVE)
-}
-
-/// Tells the circuit breaker how an applied decision did.
-fn compare_with_stock(watch: &Watch, evidence: Option<&StatementEvidence>, taken_ms: f64) {
-    let remembered = &watch.remembered;
-    if remembered.decision.is_stock() || remembered.is_trial {
-        return;
-    }
-    if let Some(baseline_ms) = evidence.and_then(|evidence| evidence.stock()?.typical_ms()) {
-        guards::note_applied(catalog::database(), taken_ms, baseline_ms);
-    }
+    let is_applied = !remembered.decision.is_stock() && !remembered.is_trial;
+    let typical = |shape: u64| evidence.and_then(|evidence| evidence.plan(shape)?.typical_ms());
+    let of_stock = evidence.and_then(|evidence| evidence.stock()?.typical_ms());
+    guards::note_execution(
+        catalog::database(),
+        &guards::Execution {
+            class: remembered.statement.class,
+            taken_ms: watch.elapsed_ms,
+            usual_ms: typical(remembered.facts.shape),
+            baseline_ms: of_stock.filter(|_| is_applied),
+            is_compared,
+            is_news: is_news || evidence.is_none_or(|evidence| evidence.calls < YOUNG_CALLS),
+        },
+    )
 }
 
 fn record(

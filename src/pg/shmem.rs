@@ -335,6 +335,16 @@ impl<V: Plain> Table<V> {
         })
     }
 
+    /// Changes the value of `key` where it lies, if there is one. `change` must not raise, allocate or wait.
+    pub(crate) fn change<R>(&self, key: u64, change: impl FnOnce(&mut V) -> R) -> Option<R> {
+        let key = key.max(1);
+        self.locked(self.bucket_of(key), pg_sys::LWLockMode::LW_EXCLUSIVE, |entries| {
+            let entry = entries.iter_mut().find(|entry| entry.key == key)?;
+            entry.used.store(tick(), Ordering::Relaxed);
+            Some(change(&mut entry.value))
+        })
+    }
+
     /// Copies of all values that `wanted` picks, bucket by bucket. `wanted` must not raise, allocate or wait.
     pub(crate) fn collect(&self, wanted: impl Fn(u64, &V) -> bool) -> Vec<(u64, V)> {
         let mut found = Vec::new();

@@ -1,6 +1,6 @@
 //! Settings of decisions: by what means statements are steered, and what may be tried.
 
-use super::{Text, define_real};
+use super::{Text, define_real, define_switch};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::time::Duration;
 
@@ -30,13 +30,12 @@ fn define_trials() {
         c"A second is given on credit. A trial that ends in time is the answer and costs nothing. 0 tries nothing while users wait.",
     );
     define_real(budget, &EXPLORE_BUDGET, (0.0, 1.0), GucContext::Suset);
-    let (name, short, long): Text = (
+    let first_sight: Text = (
         c"ruvector.dag_first_sight",
         c"Plans statements never seen with the row counts learned from others.",
         c"Off measures a statement's stock plan first, so that nothing is changed before it is known what that takes.",
     );
-    let (context, flags) = (GucContext::Userset, GucFlags::default());
-    GucRegistry::define_bool_guc(name, short, long, &FIRST_SIGHT, context, flags);
+    define_switch(first_sight, &FIRST_SIGHT, GucContext::Userset);
     let (name, short, long): Text = (
         c"ruvector.dag_max_work_mem",
         c"Sets up to what work_mem may be raised for a statement that wrote temporary files.",
@@ -47,21 +46,19 @@ fn define_trials() {
 }
 
 fn define_dreams() {
-    let (name, short, long): Text = (
+    let dream_execute: Text = (
         c"ruvector.dag_dream_execute",
         c"Runs trials of other plans when the server is idle.",
         c"Needs ruvector.dag_store_literals. SELECTs only, read only, with the rights of who ran them; they use processor, memory \
           and disk, and functions called STABLE that do more than read do it once more.",
     );
-    let (context, flags) = (GucContext::Suset, GucFlags::default());
-    GucRegistry::define_bool_guc(name, short, long, &DREAM_EXECUTE, context, flags);
-    let (context, flags) = (GucContext::Suset, GucFlags::default());
-    let (name, short, long): Text = (
+    define_switch(dream_execute, &DREAM_EXECUTE, GucContext::Suset);
+    let store_literals: Text = (
         c"ruvector.dag_store_literals",
         c"Stores the text of statements with their constants, for trials when the server is idle.",
         c"Only superusers can read the table. Off also removes what was stored.",
     );
-    GucRegistry::define_bool_guc(name, short, long, &STORE_LITERALS, context, flags);
+    define_switch(store_literals, &STORE_LITERALS, GucContext::Suset);
     let (name, short, long): Text = (
         c"ruvector.dag_dream_budget",
         c"Sets how long trials may run per hour when the server is idle.",
@@ -114,15 +111,8 @@ fn define_means() {
             &STATEMENT_SETTINGS,
         ),
     ];
-    for ((name, short, long), setting) in switches {
-        GucRegistry::define_bool_guc(
-            name,
-            short,
-            long,
-            setting,
-            GucContext::Userset,
-            GucFlags::default(),
-        );
+    for (text, setting) in switches {
+        define_switch(text, setting, GucContext::Userset);
     }
 }
 

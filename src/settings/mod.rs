@@ -126,19 +126,12 @@ pub(crate) fn init(is_preloading: bool) {
 }
 
 fn define_switches() {
-    let (name, short, long): Text = (
+    let enabled: Text = (
         c"ruvector.neural_dag_enabled",
         c"Enables learning from statements and steering their plans.",
         c"Off leaves every statement to stock PostgreSQL, whatever ruvector.dag_mode says.",
     );
-    GucRegistry::define_bool_guc(
-        name,
-        short,
-        long,
-        &ENABLED,
-        GucContext::Userset,
-        GucFlags::default(),
-    );
+    define_switch(enabled, &ENABLED, GucContext::Userset);
     let (name, short, long): Text = (
         c"ruvector.dag_mode",
         c"Sets how far statements are learned from and steered.",
@@ -227,13 +220,12 @@ fn define_attention() {
 }
 
 fn define_mincut() {
-    let (name, short, long): Text = (
+    let enabled: Text = (
         c"ruvector.dag_mincut_enabled",
         c"Enables the choice of an attention mechanism by a plan's tension.",
         c"Tension is high where one operator takes most of the time or is misestimated.",
     );
-    let (context, flags) = (GucContext::Userset, GucFlags::default());
-    GucRegistry::define_bool_guc(name, short, long, &MINCUT_ENABLED, context, flags);
+    define_switch(enabled, &MINCUT_ENABLED, GucContext::Userset);
     let (name, short, long): Text = (
         c"ruvector.dag_mincut_threshold",
         c"Sets the tension above which the narrowest place of a plan gets the attention.",
@@ -264,6 +256,11 @@ fn define_number(
         context,
         GucFlags::default(),
     );
+}
+
+/// A setting that is on or off.
+fn define_switch((name, short, long): Text, setting: &'static GucSetting<bool>, context: GucContext) {
+    GucRegistry::define_bool_guc(name, short, long, setting, context, GucFlags::default());
 }
 
 /// A real number, as [`define_number`].

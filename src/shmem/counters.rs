@@ -22,6 +22,9 @@ pub(crate) struct Counters {
     statements_learned: AtomicU64,
     relations_learned: AtomicU64,
     corrections_applied: AtomicU64,
+    /// Trials under way that end when a user's statement begins …
+    watched_trials: AtomicU64,
+    /// … and the statements that began during such.
     user_statements: AtomicU64,
     trials_run: AtomicU64,
     trials_cut_off: AtomicU64,
@@ -140,18 +143,41 @@ counters! {
     add_embedding_nanoseconds embedding_nanoseconds "what that took, from the live plan on",
 }
 
-/// A user's statement begins.
+/// A user's statement begins. Counted only while somebody watches: all sessions would write to the same cache line.
 pub(crate) fn note_user_statement() {
-    if let Some(shared) = shared() {
+    if let Some(shared) = shared()
+        && shared.counters.watched_trials.load(Ordering::Relaxed) > 0
+    {
         shared.counters.user_statements.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Users' statements that began.
+/// Users' statements that began while somebody watched.
 pub(crate) fn user_statements() -> u64 {
     shared().map_or(0, |shared| {
         shared.counters.user_statements.load(Ordering::Relaxed)
     })
+}
+
+/// While it lives, users' statements are counted.
+#[derive(Debug)]
+pub(crate) struct UserStatementWatch(());
+
+impl UserStatementWatch {
+    pub(crate) fn begin() -> Self {
+        if let Some(shared) = shared() {
+            shared.counters.watched_trials.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(())
+    }
+}
+
+impl Drop for UserStatementWatch {
+    fn drop(&mut self) {
+        if let Some(shared) = shared() {
+            shared.counters.watched_trials.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Notes the end of a worker's cycle.

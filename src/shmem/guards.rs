@@ -16,32 +16,70 @@ pub(crate) fn get(database: u32) -> Guard {
     known.unwrap_or_else(|| Guard::new(database))
 }
 
-fn change<R: Default>(database: u32, change: impl FnOnce(&mut Guard) -> R) -> R {
-    let mut answer = R::default();
-    if let Some(shared) = shared() {
+fn change<R: Default>(database: u32, change: impl Fn(&mut Guard) -> R) -> R {
+    let Some(shared) = shared() else {
+        return R::default();
+    };
+    let known = shared.guards.change(place(database), &change);
+    known.unwrap_or_else(|| {
+        let mut answer = R::default();
         shared.guards.update(place(database), |known| {
             let mut guard = known.unwrap_or_else(|| Guard::new(database));
             answer = change(&mut guard);
             Update::Put(guard)
         });
-    }
-    answer
-}
-
-/// An execution took this long, in all; `is_news` says that there may be something new to try.
-pub(crate) fn spend(database: u32, taken_ms: f64, is_news: bool) {
-    change(database, |guard| {
-        guard.spent_ms += taken_ms;
-        guard.has_dreams |= u32::from(is_news);
-    });
-}
-
-/// An execution took `ratio` times what its plan usually takes; answers how much slower than usual everything is.
-pub(crate) fn note_load(database: u32, class: u64, ratio: f64) -> f64 {
-    change(database, |guard| {
-        guard.load.note(class, ratio);
-        guard.load.slowdown()
+        answer
     })
+}
+
+/// An execution that ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Execution {
+    /// Its statement class.
+    pub(crate) class: u64,
+    /// In the executor.
+    pub(crate) taken_ms: f64,
+    /// What its plan usually takes, where that is known.
+    pub(crate) usual_ms: Option<f64>,
+    /// What stock takes, if this was an applied decision.
+    pub(crate) baseline_ms: Option<f64>,
+    /// Its latency is compared with others.
+    pub(crate) is_compared: bool,
+    /// There may be something new to try.
+    pub(crate) is_news: bool,
+}
+
+/// Takes an execution into account; answers how much slower than usual everything is. Warns when this opens the circuit
+/// breaker.
+pub(crate) fn note_execution(database: u32, execution: &Execution) -> f64 {
+    let now_ms = clock_ms();
+    let (slowdown, is_suspended) = change(database, |guard| guard.note(execution, now_ms));
+    if is_suspended {
+        pgrx::warning!(
+            "ruvector_dag: applied decisions were slower than stock PostgreSQL lately; all are suspended for ten minutes"
+        );
+    }
+    // 0 without shared memory.
+    if slowdown > 0.0 { slowdown } else { 1.0 }
+}
+
+impl Guard {
+    fn note(&mut self, execution: &Execution, now_ms: u64) -> (f64, bool) {
+        self.spent_ms += execution.taken_ms;
+        self.has_dreams |= u32::from(execution.is_news);
+        if !execution.is_compared {
+            return (1.0, false);
+        }
+        if let Some(usual_ms) = execution.usual_ms.filter(|&usual_ms| usual_ms > 0.0) {
+            self.load.note(execution.class, execution.taken_ms / usual_ms);
+        }
+        let slowdown = self.load.slowdown().max(f64::MIN_POSITIVE);
+        let quiet_ms = execution.taken_ms / slowdown;
+        let baseline_ms = execution.baseline_ms;
+        let is_suspended =
+            baseline_ms.is_some_and(|baseline_ms| self.breaker.record(now_ms, quiet_ms, baseline_ms));
+        (slowdown, is_suspended)
+    }
 }
 
 /// What a trial cost, in milliseconds.
@@ -70,18 +108,6 @@ pub(crate) fn note_trial(
         }
         guard.trials += 1;
     });
-}
-
-/// An applied decision took this long where stock takes `baseline_ms`. Warns when this opens the circuit breaker.
-pub(crate) fn note_applied(database: u32, taken_ms: f64, baseline_ms: f64) {
-    let now_ms = clock_ms();
-    if change(database, |guard| {
-        guard.breaker.record(now_ms, taken_ms, baseline_ms)
-    }) {
-        pgrx::warning!(
-            "ruvector_dag: applied decisions were slower than stock PostgreSQL lately; all are suspended for ten minutes"
-        );
-    }
 }
 
 /// Whether all decisions are suspended.

@@ -77,14 +77,9 @@ pub(crate) fn review(class: u64, review: impl FnOnce(&mut StatementEvidence)) {
 }
 
 fn change(class: u64, change: impl FnOnce(&mut Statement)) {
-    let Some(shared) = shared() else { return };
-    shared.statements.update(class, |known| match known {
-        Some(mut statement) => {
-            change(&mut statement);
-            Update::Put(statement)
-        }
-        None => Update::Keep,
-    });
+    if let Some(shared) = shared() {
+        shared.statements.change(class, change);
+    }
 }
 
 /// Puts back a class known before the server started; its evidence outweighs what one execution meanwhile added.

@@ -8,6 +8,7 @@ use crate::pg::scratch;
 use crate::pg::trial::{self, Ended};
 use crate::pg::{background_worker, catalog, interrupts, plan_tree};
 use crate::settings;
+use crate::shmem::counters::UserStatementWatch;
 use crate::shmem::{corrections, guards, statements};
 use crate::steer::choice;
 use engine::decision::{CLEAR_GAIN, Trial};
@@ -88,8 +89,7 @@ impl Candidates {
         (worth >= WORTH).then_some((stored, trial))
     }
 
-    /// Runs trials for `budget`, each in the transaction under way.
-    /// At most so many of them run.
+    /// Runs at most so many trials for `budget`, each in the transaction under way.
     pub(crate) fn run(&mut self, budget: Duration, at_most: usize, stops_on_load: bool) -> Tried {
         let begun = Instant::now();
         let mut tried = Tried::default();
@@ -123,6 +123,7 @@ pub(super) fn when_idle(database: u32, stay: Duration) {
         return;
     }
     let begun = Instant::now();
+    let _watch = UserStatementWatch::begin();
     let mut candidates: Option<Candidates> = None;
     loop {
         let left = guards::dream_time_left(database, settings::dream_budget())
