@@ -48,8 +48,13 @@ pub(crate) fn decision() -> *const c_char {
     let Some(remembered) = remembered.filter(|remembered| !remembered.decision.is_stock()) else {
         return std::ptr::null();
     };
-    let evidence = statements::evidence(remembered.statement.class);
-    let state = evidence.unwrap_or_default().choose().state;
-    let text = format!("{} ({})", remembered.describe(), state.name());
+    let state = match remembered.is_chosen_by_region() {
+        true => "applied to other constants, too",
+        false => {
+            let evidence = statements::evidence(remembered.statement.class);
+            evidence.unwrap_or_default().choose().state.name()
+        }
+    };
+    let text = format!("{} ({state})", remembered.describe());
     CString::new(text).map_or(std::ptr::null(), ereport::copy_to_postgres)
 }

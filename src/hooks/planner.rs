@@ -5,7 +5,7 @@
 //! too. Each planning has a frame; the innermost one is on top.
 
 use super::trial;
-use crate::observe::knowledge::{self, Remembered};
+use crate::observe::knowledge::{self, Region, Remembered};
 use crate::observe::{learn, session};
 use crate::pg::catalog;
 use crate::pg::level::Level;
@@ -17,7 +17,7 @@ use crate::steer::choice::{self, Chosen};
 use crate::steer::rewrite;
 use crate::steer::rows::Knowledge;
 use engine::cardinality::hash_words;
-use engine::decision::{Decision, HintSet, StatementEvidence, Trial};
+use engine::decision::{Decision, HintSet, RegionChoice, Regions, StatementEvidence, Trial};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
 
@@ -57,6 +57,10 @@ pub(crate) struct Frame {
     trial: Option<Trial>,
     /// The statement's other forms are planned, too.
     compares_forms: bool,
+    /// What is known of the statement with other constants, when that may decide.
+    regions: Option<Box<Regions>>,
+    /// Where the statement stands among its own with other constants.
+    region: Option<Region>,
     /// This is the planning of that trial, for the plan with this token.
     tried_for: Option<u32>,
     /// The query levels met so far.
@@ -74,6 +78,8 @@ impl Frame {
             is_unprotected: chosen.is_unprotected,
             trial: chosen.trial,
             compares_forms: chosen.compares_forms,
+            regions: chosen.regions,
+            region: None,
             tried_for: None,
             levels: Vec::new(),
             corrected: 0,
@@ -85,13 +91,15 @@ impl Frame {
         self.is_unprotected
             || self.trial.is_some()
             || self.compares_forms
+            || self.regions.is_some()
             || (!self.decision.is_stock() && FORCED.get().is_none())
     }
 
     /// What to plan instead, when the plan with this shape should not run.
     fn instead(&self, shape: u64) -> Option<Decision> {
         let class = self.statement.class;
-        if FORCED.get().is_some() || self.decision.is_stock() {
+        let is_by_region = self.region.is_some_and(|region| region.stock_ms.is_some());
+        if FORCED.get().is_some() || self.decision.is_stock() || is_by_region {
             return None;
         }
         if self.is_unprotected {
@@ -208,7 +216,7 @@ fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListIn
             let advises = IS_INSPECTING.get() && settings::mode() == Mode::Advise;
             let may_steer = settings::may_steer() || advises;
             let may_try = settings::may_steer() && !IS_INSPECTING.get();
-            choice::choose(&evidence, parse, options, may_steer, may_try)
+            choice::choose(&statement, &evidence, parse, options, (may_steer, may_try))
         }
     };
     Some(Frame::new(statement, evidence, chosen))
@@ -231,18 +239,35 @@ pub(crate) fn abandon_all() {
 
 /// After planning.
 pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
-    let Some(Some(frame)) = FRAMES.with_borrow_mut(Vec::pop) else {
+    let Some(Some(mut frame)) = FRAMES.with_borrow_mut(Vec::pop) else {
         return Next::Done;
     };
     let with_sketches = IS_INSPECTING.get() || learn::wants_sub_joins(frame.evidence.calls);
     let facts = read(planned, &frame, with_sketches);
     if let Some(instead) = frame.instead(facts.shape) {
-        shmem::counters::add_replanned(1);
-        AGAIN.set(Some(frame.again(instead)));
-        return Next::Instead(instead.hints);
+        return plan_instead(frame, instead);
+    }
+    frame.region = frame
+        .region
+        .or_else(|| choice::region_of(&frame.evidence, frame.decision, &facts));
+    if let (Some(regions), Some(region)) = (frame.regions.take(), frame.region) {
+        match choice::in_region(&regions, region, &frame.evidence) {
+            RegionChoice::Stock => {}
+            RegionChoice::Use(decision) => {
+                let stock_ms = regions
+                    .get(region.shape)
+                    .and_then(|known| known.stock_ms(region.cost));
+                frame.region = Some(Region { stock_ms, ..region });
+                return plan_instead(frame, decision);
+            }
+            RegionChoice::Try(trial) => {
+                shmem::regions::note_planned(frame.statement.queryid, region.shape, trial.decision);
+                frame.trial = Some(trial);
+            }
+        }
     }
     let compares_forms = frame.compares_forms;
-    let (trial, statement, evidence) = (frame.trial, frame.statement, frame.evidence);
+    let (trial, statement, evidence, region) = (frame.trial, frame.statement, frame.evidence, frame.region);
     let token = remember(planned, frame, facts);
     if compares_forms {
         COMPARED.set(Some((statement, evidence)));
@@ -253,9 +278,17 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
     AGAIN.set(Some(Frame {
         trial: Some(trial),
         tried_for: Some(token),
+        region,
         ..Frame::new(statement, evidence, chosen)
     }));
     Next::Try(trial.decision.hints)
+}
+
+/// The plan is not taken: the statement is planned again with another decision.
+fn plan_instead(frame: Frame, decision: Decision) -> Next {
+    shmem::counters::add_replanned(1);
+    AGAIN.set(Some(frame.again(decision)));
+    Next::Instead(decision.hints)
 }
 
 /// The statement in the form that its decision says, or as it is when no rule gives that any more.
@@ -327,7 +360,8 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
     shmem::statements::note_planned(frame.statement.class, trial.decision);
     shmem::counters::add_corrections_applied(u64::from(frame.corrected));
     let decision = took_effect(&frame, trial.decision);
-    let is_worth_it = frame.evidence.is_worth_trying(facts.shape, trial.limit_ms);
+    let is_stock = frame.region.is_some_and(|region| region.shape == facts.shape);
+    let is_worth_it = !is_stock && frame.evidence.is_worth_trying(facts.shape, trial.limit_ms);
     let is_undone = decision.is_stock() && !trial.decision.is_stock();
     if is_undone || !is_worth_it || plan_tree::reads_foreign_tables(planned) {
         return;
@@ -336,6 +370,7 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
         statement: frame.statement,
         decision,
         corrected: frame.corrected,
+        region: frame.region,
         facts,
         is_trial: true,
         is_dream: false,
@@ -370,6 +405,7 @@ fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) -
         decision: took_effect(&frame, frame.decision),
         statement: frame.statement,
         corrected: frame.corrected,
+        region: frame.region,
         facts,
         is_trial: FORCED.get().is_some(),
         is_dream: FORCED.get().is_some(),

@@ -11,6 +11,17 @@ use std::rc::Rc;
 /// Plans kept per session; the oldest one goes first, and is not learned from any more.
 const CAPACITY: usize = 1024;
 
+/// Where a statement stands among its own with other constants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Region {
+    /// Shape of the stock plan.
+    pub(crate) shape: u64,
+    /// The stock plan's total cost.
+    pub(crate) cost: f64,
+    /// What stock is expected to take, when the region chose what is planned with instead.
+    pub(crate) stock_ms: Option<f64>,
+}
+
 /// A plan's context.
 #[derive(Debug)]
 pub(crate) struct Remembered {
@@ -20,6 +31,8 @@ pub(crate) struct Remembered {
     /// Corrections applied.
     pub(crate) corrected: u32,
     pub(crate) facts: PlanFacts,
+    /// Its region, as far as its stock plan is known.
+    pub(crate) region: Option<Region>,
     /// It was planned to be tried, with a way back.
     pub(crate) is_trial: bool,
     /// Nobody waits for it.
@@ -27,6 +40,11 @@ pub(crate) struct Remembered {
 }
 
 impl Remembered {
+    /// Whether what is known of other constants decided.
+    pub(crate) fn is_chosen_by_region(&self) -> bool {
+        self.region.is_some_and(|region| region.stock_ms.is_some())
+    }
+
     /// What is not stock about the plan, in words.
     pub(crate) fn describe(&self) -> String {
         match (self.corrected, self.decision.hints) {

@@ -10,10 +10,10 @@ use crate::pg::node_runs::{self, Ending, NodeRun};
 use crate::pg::plan_tree::{Counted, PlanFacts};
 use crate::pg::sub_join::Sketched;
 use crate::settings;
-use crate::shmem::{corrections, counters, guards, statements};
+use crate::shmem::{corrections, counters, guards, regions, statements};
 use crate::steer::rows;
 use engine::cardinality::{CountedSketch, SetCount, is_material};
-use engine::decision::{Run, StatementEvidence};
+use engine::decision::{RegionRun, Run, StatementEvidence};
 use pgrx::pg_sys;
 use std::collections::{HashMap, HashSet};
 
@@ -154,6 +154,9 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         let is_to_be_tried = lesson.is_to_be_tried(evidence.as_ref());
         evidence = record(watch, Ok(quiet_ms), is_to_be_tried, lesson.partial());
     }
+    if is_compared {
+        record_in_region(watch, Ok(watch.elapsed_ms / slowdown));
+    }
     counters::add_statements_learned(1);
     let text = crate::pg::plan_state::statement_text(query);
     trajectory::send(
@@ -181,6 +184,7 @@ pub(crate) fn from_cancelled(query: *mut pg_sys::QueryDesc, watch: &Watch) {
         let known = statements::evidence(watch.remembered.statement.class);
         let is_to_be_tried = lesson.is_to_be_tried(known.as_ref());
         let evidence = record(watch, Err(watch.elapsed_ms), is_to_be_tried, lesson.partial());
+        record_in_region(watch, Err(watch.elapsed_ms));
         trajectory::send(None, watch, &lesson, evidence.as_ref(), (true, None));
     }
 }
@@ -196,13 +200,14 @@ fn note_execution(
     let is_applied = !remembered.decision.is_stock() && !remembered.is_trial;
     let typical = |shape: u64| evidence.and_then(|evidence| evidence.plan(shape)?.typical_ms());
     let of_stock = evidence.and_then(|evidence| evidence.stock()?.typical_ms());
+    let by_region = remembered.region.and_then(|region| region.stock_ms);
     guards::note_execution(
         catalog::database(),
         &guards::Execution {
             class: remembered.statement.class,
             taken_ms: watch.elapsed_ms,
             usual_ms: typical(remembered.facts.shape),
-            baseline_ms: of_stock.filter(|_| is_applied),
+            baseline_ms: of_stock.or(by_region).filter(|_| is_applied),
             is_compared,
             is_news: is_news || evidence.is_none_or(|evidence| evidence.calls < YOUNG_CALLS),
         },
@@ -236,6 +241,20 @@ fn record(
         },
         partial,
     })
+}
+
+/// Tells the region of the statement's constants.
+fn record_in_region(watch: &Watch, outcome: Result<f64, f64>) {
+    let remembered = &watch.remembered;
+    let Some(region) = remembered.region else { return };
+    let run = RegionRun {
+        decision: remembered.decision,
+        cost: region.cost,
+        outcome,
+        is_trial: remembered.is_trial,
+        is_chosen: remembered.is_chosen_by_region(),
+    };
+    regions::record(remembered.statement.queryid, region, &run);
 }
 
 /// Takes up the counts that are complete, in the order of attention: what is learned first can be applied alone.

@@ -8,7 +8,7 @@ use super::ring::Ring;
 use super::snapshots::Snapshots;
 use super::{compat, raw};
 use crate::shmem::counters::{Counters, Peaks};
-use crate::shmem::layout::{Arms, Correction, Database, Guard, Statement, Trajectory, Use};
+use crate::shmem::layout::{Arms, Correction, Database, Guard, Statement, Template, Trajectory, Use};
 use core::ffi::CStr;
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -20,7 +20,7 @@ const WAYS: usize = 8;
 /// Locks per table.
 const PARTITIONS: usize = 32;
 /// Locks of all tables.
-const LOCKS: usize = 6 * PARTITIONS;
+const LOCKS: usize = 7 * PARTITIONS;
 const TRANCHE: &CStr = c"ruvector_dag";
 
 /// Data that may lie in shared memory.
@@ -41,6 +41,8 @@ unsafe impl Plain for Arms {}
 // SAFETY: numbers.
 unsafe impl Plain for Use {}
 // SAFETY: numbers and arrays of numbers.
+unsafe impl Plain for Template {}
+// SAFETY: numbers and arrays of numbers.
 unsafe impl Plain for Guard {}
 
 /// How many of each, decided once from the settings.
@@ -53,6 +55,7 @@ pub(crate) struct Sizes {
     pub(crate) arms: usize,
     pub(crate) uses: usize,
     pub(crate) guards: usize,
+    pub(crate) templates: usize,
     /// Bytes of a snapshot of either kind.
     pub(crate) snapshot: usize,
 }
@@ -66,6 +69,7 @@ impl Sizes {
             + Table::<Arms>::bytes(self.arms)
             + Table::<Use>::bytes(self.uses)
             + Table::<Guard>::bytes(self.guards)
+            + Table::<Template>::bytes(self.templates)
             + 2 * Snapshots::bytes(self.snapshot)
             + size_of::<Counters>()
     }
@@ -107,6 +111,7 @@ pub(crate) struct Shared {
     pub(crate) arms: Table<Arms>,
     pub(crate) uses: Table<Use>,
     pub(crate) guards: Table<Guard>,
+    pub(crate) templates: Table<Template>,
     pub(crate) snapshots: Snapshots,
     pub(crate) row_models: Snapshots,
     pub(crate) counters: &'static Counters,
@@ -196,6 +201,12 @@ unsafe extern "C-unwind" fn startup() {
             arms: Table::create(c"ruvector_dag arms", sizes.arms, of(3), &peaks.arms),
             uses: Table::create(c"ruvector_dag uses", sizes.uses, of(4), &peaks.uses),
             guards: Table::create(c"ruvector_dag guards", sizes.guards, of(5), &peaks.guards),
+            templates: Table::create(
+                c"ruvector_dag templates",
+                sizes.templates,
+                of(6),
+                &peaks.templates,
+            ),
             ring: Ring::create(c"ruvector_dag ring", sizes.trajectories, &peaks.ring),
             snapshots: Snapshots::create(c"ruvector_dag snapshots", sizes.snapshot, &peaks.snapshots),
             row_models: Snapshots::create(c"ruvector_dag row models", sizes.snapshot, &peaks.row_models),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 static EXPLORE_BUDGET: GucSetting<f64> = GucSetting::<f64>::new(0.05);
 static FIRST_SIGHT: GucSetting<bool> = GucSetting::<bool>::new(false);
+static PLAN_REGIONS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static DREAM_EXECUTE: GucSetting<bool> = GucSetting::<bool>::new(false);
 static STORE_LITERALS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static DREAM_BUDGET_S: GucSetting<i32> = GucSetting::<i32>::new(300);
@@ -36,6 +37,12 @@ fn define_trials() {
         c"Off measures a statement's stock plan first, so that nothing is changed before it is known what that takes.",
     );
     define_switch(first_sight, &FIRST_SIGHT, GucContext::Userset);
+    let plan_regions: Text = (
+        c"ruvector.dag_plan_regions",
+        c"Plans statements with constants never seen as was measured to be faster with others.",
+        c"A region is the constants for which PostgreSQL makes the same plan. Off leaves each new set of constants its stock plan.",
+    );
+    define_switch(plan_regions, &PLAN_REGIONS, GucContext::Userset);
     let (name, short, long): Text = (
         c"ruvector.dag_max_work_mem",
         c"Sets up to what work_mem may be raised for a statement that wrote temporary files.",
@@ -119,6 +126,11 @@ fn define_means() {
 /// `ruvector.dag_first_sight`.
 pub(crate) fn steers_first_sight() -> bool {
     FIRST_SIGHT.get()
+}
+
+/// `ruvector.dag_plan_regions`.
+pub(crate) fn uses_regions() -> bool {
+    PLAN_REGIONS.get()
 }
 
 /// `ruvector.dag_explore_budget`.

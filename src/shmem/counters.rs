@@ -53,6 +53,7 @@ pub(crate) struct Peaks {
     pub(crate) arms: AtomicU64,
     pub(crate) uses: AtomicU64,
     pub(crate) guards: AtomicU64,
+    pub(crate) templates: AtomicU64,
     pub(crate) ring: AtomicU64,
     pub(crate) snapshots: AtomicU64,
     pub(crate) row_models: AtomicU64,

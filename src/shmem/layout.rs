@@ -5,8 +5,9 @@
 //! is called under one. The ring has no lock: a slot is claimed and released by its state word. Counters are atomics.
 
 use engine::attention::PatternArms;
-use engine::decision::{ArmStatistics, Breaker, LoadGauge, StatementEvidence};
+use engine::decision::{ArmStatistics, Breaker, LoadGauge, Regions, StatementEvidence};
 use engine::embedding::DIMENSIONS;
+use serde::{Deserialize, Serialize};
 
 /// Base relations whose OIDs are kept with a correction; further ones count in its key only.
 pub(crate) const MAX_RELATIONS: usize = 12;
@@ -63,6 +64,22 @@ pub(crate) struct Statement {
     pub(crate) dirty: u32,
     /// Latencies per plan shape.
     pub(crate) evidence: StatementEvidence,
+}
+
+/// A statement whatever its constants, in one database, for one user.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[repr(C)]
+pub(crate) struct Template {
+    /// OID of the database.
+    pub(crate) database: u32,
+    /// OID of the user who runs it.
+    pub(crate) user: u32,
+    /// `queryid`, as in pg_stat_statements.
+    pub(crate) queryid: i64,
+    /// When it last ran.
+    pub(crate) last_run_at: i64,
+    /// Evidence per region of constants.
+    pub(crate) regions: Regions,
 }
 
 /// What attention mechanisms earned for a plan shape.

@@ -4,6 +4,7 @@
 pub(crate) mod layout;
 pub(crate) mod corrections;
 pub(crate) mod statements;
+pub(crate) mod regions;
 pub(crate) mod guards;
 pub(crate) mod arms;
 pub(crate) mod uses;
@@ -16,7 +17,7 @@ pub(crate) mod counters;
 pub(crate) use crate::pg::shmem::is_preloading;
 use crate::pg::shmem::{Sizes, Usage, lock_bytes, request, shared};
 use crate::settings;
-use layout::{Arms, Correction, Statement, Trajectory};
+use layout::{Arms, Correction, Statement, Template, Trajectory};
 
 /// Databases that can have the extension at a time.
 const DATABASES: usize = 1024;
@@ -42,8 +43,8 @@ pub(crate) fn is_available() -> bool {
     shared().is_some()
 }
 
-/// A quarter of the setting each for the ring, row counts, statement classes, of whose part a sixteenth is for the arms of
-/// attention, and snapshots of what the worker learned, half of them row models.
+/// A quarter of the setting each for the ring, row counts, statement classes, of whose part a sixteenth each is for the arms of
+/// attention and for regions, and snapshots of what the worker learned, half of them row models.
 fn sizes() -> Sizes {
     let bytes = settings::shared_memory_bytes();
     Sizes {
@@ -51,10 +52,11 @@ fn sizes() -> Sizes {
             .min(settings::max_trajectories())
             .max(1),
         corrections: bytes / 4 / (size_of::<Correction>() + 16),
-        statements: bytes / 4 / 16 * 15 / (size_of::<Statement>() + 16),
+        statements: bytes / 4 / 16 * 14 / (size_of::<Statement>() + 16),
         arms: bytes / 4 / 16 / (size_of::<Arms>() + 16),
         uses: USES,
         guards: GUARDS,
+        templates: bytes / 4 / 16 / (size_of::<Template>() + 16),
         databases: DATABASES,
         snapshot: bytes / 8 / crate::pg::snapshots::SLOTS,
     }
@@ -75,6 +77,7 @@ pub(crate) fn usage() -> Vec<(&'static str, Usage)> {
         ("attention_arms", shared.arms.usage()),
         ("pattern_uses", shared.uses.usage()),
         ("decision_guards", shared.guards.usage()),
+        ("plan_regions", shared.templates.usage()),
         ("snapshots", shared.snapshots.usage()),
         ("row_models", shared.row_models.usage()),
         ("databases", shared.databases.usage()),

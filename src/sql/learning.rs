@@ -3,7 +3,7 @@
 use crate::error::{disabled, learning_failed, not_preloaded, or_raise};
 use crate::pg::catalog;
 use crate::pg::ereport::Report;
-use crate::shmem::{self, arms, corrections, ring, statements};
+use crate::shmem::{self, arms, corrections, regions, ring, statements};
 use crate::{settings, worker};
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern};
@@ -72,6 +72,7 @@ fn reset(preserve_patterns: bool, preserve_trajectories: bool) -> Result<(), Rep
     settings::paused(|| worker::forget(!preserve_patterns, !preserve_trajectories));
     statements::reset(database);
     arms::reset(database);
+    regions::reset(database);
     if !preserve_patterns {
         corrections::reset(database);
     }

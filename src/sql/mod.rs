@@ -23,4 +23,5 @@ mod trajectories;
 mod patterns;
 mod state;
 mod decisions;
+mod regions;
 mod advice;

@@ -1,20 +1,25 @@
 //! What a statement is planned with, and what is tried beside it.
 
 use crate::hooks::trial::is_in_time;
+use crate::observe::knowledge::Region;
 use crate::pg::catalog;
+use crate::pg::plan_tree::PlanFacts;
+use crate::pg::statement::Statement;
 use crate::pg::{hint_set, statement, trial};
 use crate::settings;
 use crate::shmem::layout::Guard;
-use crate::shmem::{corrections, guards};
+use crate::shmem::{corrections, guards, regions};
 use crate::steer::rewrite;
-use engine::decision::{Decision, HintSet, Possibilities, StatementEvidence, Trial};
+use engine::decision::{
+    CLEAR_GAIN, Decision, HintSet, Possibilities, RegionChoice, Regions, StatementEvidence, Trial,
+};
 use pgrx::pg_sys;
 
 /// Trials without a way back per class.
 const UNPROTECTED_TRIALS: u32 = 4;
 
 /// A choice.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Chosen {
     pub(crate) decision: Decision,
     /// The decision was not measured yet, and there is no way back once it runs.
@@ -23,9 +28,16 @@ pub(crate) struct Chosen {
     pub(crate) trial: Option<Trial>,
     /// Its other forms are planned, too, and the one estimated to be far cheaper runs.
     pub(crate) compares_forms: bool,
+    /// What is known of the statement with other constants, when that may decide.
+    pub(crate) regions: Option<Box<Regions>>,
 }
 
 impl Chosen {
+    /// Whether nothing but the stock plan was thought of.
+    fn is_plain(&self) -> bool {
+        self.decision.is_stock() && self.trial.is_none() && !self.compares_forms
+    }
+
     /// This decision and nothing else.
     pub(crate) fn forced(decision: Decision) -> Self {
         Self {
@@ -33,17 +45,84 @@ impl Chosen {
             is_unprotected: false,
             trial: None,
             compares_forms: false,
+            regions: None,
         }
     }
 }
 
 /// Chooses for a statement about to be planned.
 pub(crate) fn choose(
+    statement: &Statement,
     evidence: &StatementEvidence,
     parse: *mut pg_sys::Query,
     options: i32,
-    may_steer: bool,
-    may_try: bool,
+    (may_steer, may_try): (bool, bool),
+) -> Chosen {
+    let mut chosen = by_evidence(evidence, parse, options, (may_steer, may_try));
+    let is_open = may_steer
+        && settings::uses_regions()
+        && chosen.is_plain()
+        && evidence.pinned == 0
+        && !evidence.is_baseline_known();
+    if is_open {
+        chosen.regions = regions_of(statement, parse, options);
+    }
+    chosen
+}
+
+/// What is known of a statement with other constants, if it may say what to plan with: only what can be tried with a way back.
+fn regions_of(statement: &Statement, parse: *mut pg_sys::Query, options: i32) -> Option<Box<Regions>> {
+    let regions = regions::get(statement.queryid).filter(Regions::may_act)?;
+    let is_possible =
+        is_protectable(parse, options) && is_changeable(parse, &guards::get(catalog::database()));
+    is_possible.then(|| Box::new(regions))
+}
+
+/// The region of a statement's constants: that of its stock plan.
+pub(crate) fn region_of(
+    evidence: &StatementEvidence,
+    decision: Decision,
+    facts: &PlanFacts,
+) -> Option<Region> {
+    let (shape, cost) = match decision.is_stock() {
+        true => (facts.shape, facts.total_cost),
+        false => evidence
+            .stock()
+            .map(|plan| (plan.shape, f64::from(plan.total_cost)))?,
+    };
+    (shape != 0).then_some(Region {
+        shape,
+        cost,
+        stock_ms: None,
+    })
+}
+
+/// What a region says.
+pub(crate) fn in_region(regions: &Regions, region: Region, evidence: &StatementEvidence) -> RegionChoice {
+    let Some(known) = regions.get(region.shape) else {
+        return RegionChoice::Stock;
+    };
+    let guard = guards::get(catalog::database());
+    let gains = guard.arms.gains_per_time(CLEAR_GAIN);
+    match known.choose(
+        region.cost,
+        corrections::newest(),
+        &gains,
+        &possibilities(evidence),
+    ) {
+        RegionChoice::Try(mut trial) => {
+            trial.limit_ms *= guard.load.slowdown();
+            is_affordable(&trial, &guard).map_or(RegionChoice::Stock, RegionChoice::Try)
+        }
+        choice => choice,
+    }
+}
+
+fn by_evidence(
+    evidence: &StatementEvidence,
+    parse: *mut pg_sys::Query,
+    options: i32,
+    (may_steer, may_try): (bool, bool),
 ) -> Chosen {
     let stock = Chosen::forced(Decision::STOCK);
     // A cursor that scrolls is planned for its first rows.
@@ -133,10 +212,12 @@ fn next_trial(evidence: &StatementEvidence, has_forms: bool, guard: &Guard) -> O
     };
     let mut trial = evidence.next_trial(corrections::newest(), &guard.arms, &possible)?;
     trial.limit_ms *= guard.load.slowdown();
-    guards::budget(guard, settings::explore_budget())
-        .allows(trial.limit_ms)
-        .then_some(trial)
-        .filter(|trial| is_in_time(trial.limit_ms))
+    is_affordable(&trial, guard)
+}
+
+fn is_affordable(trial: &Trial, guard: &Guard) -> Option<Trial> {
+    let budget = guards::budget(guard, settings::explore_budget());
+    (budget.allows(trial.limit_ms) && is_in_time(trial.limit_ms)).then_some(*trial)
 }
 
 /// What may be tried with a class.

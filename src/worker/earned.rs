@@ -1,7 +1,8 @@
 //! What attention mechanisms earned, kept over restarts in `dag_state`.
 
 use super::persist;
-use crate::shmem::{arms, guards};
+use crate::shmem::layout::Template;
+use crate::shmem::{arms, guards, regions};
 use engine::attention::PatternArms;
 use engine::decision::{ArmStatistics, GAINS};
 use pgrx::spi::SpiResult;
@@ -19,6 +20,9 @@ struct Earned {
     /// What hint sets brought; what another version wrote has none.
     #[serde(default)]
     hint_sets: Vec<[f32; GAINS.len()]>,
+    /// Statements whatever their constants.
+    #[serde(default)]
+    templates: Vec<Template>,
 }
 
 /// Writes down what mechanisms earned in a database, in the transaction under way.
@@ -27,6 +31,7 @@ pub(super) fn save(database: u32) {
         version: VERSION,
         patterns: arms::all(database),
         hint_sets: guards::get(database).arms.counts().to_vec(),
+        templates: regions::of_database(database),
     };
     let Ok(bytes) = serde_json::to_vec(&earned) else {
         return;
@@ -47,6 +52,8 @@ pub(super) fn load(database: u32) -> SpiResult<()> {
     match serde_json::from_slice::<Earned>(&bytes) {
         Ok(earned) if earned.version == VERSION => {
             guards::restore(database, ArmStatistics::from_counts(&earned.hint_sets));
+            let templates = earned.templates.into_iter();
+            templates.for_each(|template| regions::restore(Template { database, ..template }));
             let patterns = earned.patterns.into_iter();
             patterns.for_each(|pattern| arms::restore(database, pattern));
         }

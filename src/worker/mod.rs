@@ -5,7 +5,7 @@
 
 use crate::pg::threads;
 use crate::settings;
-use crate::shmem::{corrections, databases, guards, ring, row_models, snapshots, statements, uses};
+use crate::shmem::{corrections, databases, guards, regions, ring, row_models, snapshots, statements, uses};
 
 mod launcher;
 mod learner;
@@ -50,6 +50,7 @@ pub(crate) fn forget_shared(database: u32) {
     row_models::reset(database);
     uses::reset(database);
     guards::reset(database);
+    regions::reset(database);
 }
 
 /// The launcher's process.

@@ -22,7 +22,7 @@ const SHARED: f64 = 2.0;
 const DISCOUNT: f32 = 0.98;
 
 /// The place of corrected row counts among the arms.
-const ROWS: usize = ARMS;
+pub(super) const ROWS: usize = ARMS;
 
 /// Counts per arm; the last one is that of corrected row counts without hints.
 #[derive(Debug, Clone, Copy, PartialEq)]

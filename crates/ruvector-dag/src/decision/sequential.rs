@@ -29,10 +29,14 @@ pub fn compare(plan_ms: &[f32], other_ms: &[f32]) -> Comparison {
     let (Some(plan), Some(other)) = (Summary::of(plan_ms), Summary::of(other_ms)) else {
         return Comparison::Unclear;
     };
-    let difference = plan.mean - other.mean;
-    if betting_score(&plan, &other) < BELIEVED {
+    compare_summaries(&plan, &other)
+}
+
+/// The same of what was summed up; where old samples fade from them, validity at any time is approximate.
+pub(super) fn compare_summaries(plan: &Summary, other: &Summary) -> Comparison {
+    if betting_score(plan, other) < BELIEVED {
         Comparison::Unclear
-    } else if difference < 0.0 {
+    } else if plan.mean < other.mean {
         Comparison::Faster
     } else {
         Comparison::Slower
@@ -42,15 +46,20 @@ pub fn compare(plan_ms: &[f32], other_ms: &[f32]) -> Comparison {
 /// How sure it is that two plans differ in latency, in [0, 1): 1 less the inverse of the betting score, 0 for scores that
 /// speak for no difference. `None` without runs of both.
 pub fn confidence(plan_ms: &[f32], other_ms: &[f32]) -> Option<f64> {
-    let (plan, other) = (Summary::of(plan_ms)?, Summary::of(other_ms)?);
-    let score = betting_score(&plan, &other);
+    confidence_of(&Summary::of(plan_ms)?, &Summary::of(other_ms)?)
+}
+
+/// The same of what was summed up.
+pub(super) fn confidence_of(plan: &Summary, other: &Summary) -> Option<f64> {
+    let score = (plan.count > 0.0 && other.count > 0.0).then(|| betting_score(plan, other))?;
     Some((1.0 - 1.0 / score).clamp(0.0, 1.0 - f64::EPSILON))
 }
 
-struct Summary {
-    count: f64,
-    mean: f64,
-    squares: f64,
+/// Logarithms of latencies: how many, their mean, and the sum of squared deviations from it.
+pub(super) struct Summary {
+    pub(super) count: f64,
+    pub(super) mean: f64,
+    pub(super) squares: f64,
 }
 
 impl Summary {
