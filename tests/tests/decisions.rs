@@ -21,6 +21,7 @@ fn misled(server: &Server) -> Result<Cluster<'_>> {
     let cluster = trying(server)
         .set("random_page_cost", "100000")
         .set("cpu_index_tuple_cost", "100")
+        .set("ruvector.dag_plan_regions", "off")
         .start()?;
     cluster.client("postgres")?.batch_execute(MISLED)?;
     Ok(cluster)

@@ -189,7 +189,7 @@ fn nothing_is_tried_that_a_time_limit_leaves_no_time_for() -> Result<()> {
     let sql =
         "SELECT count(*) FROM v p JOIN v q ON p.x = q.x WHERE p.a = 6 AND p.b = 6 AND q.a = 6 AND q.b = 6";
     let took_ms = milliseconds(&mut client, sql)?.max(milliseconds(&mut client, sql)?);
-    client.batch_execute(&format!("SET statement_timeout = {}", (2.0 * took_ms).ceil()))?;
+    client.batch_execute(&format!("SET statement_timeout = {}", (1.5 * took_ms).ceil()))?;
     for _ in 0..3 {
         client.simple_query(sql).ok();
     }

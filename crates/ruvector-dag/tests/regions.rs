@@ -65,6 +65,11 @@ fn a_trial_gets_less_time_than_stock_is_expected_to_take_for_these_constants() {
 }
 
 #[test]
+fn what_is_fast_anyway_is_left_alone() {
+    assert_eq!(choose(&regions(&stock()), 9.0), RegionChoice::Stock);
+}
+
+#[test]
 fn what_was_planned_with_is_not_tried_again_until_everything_was() {
     let mut regions = regions(&stock());
     let mut tried = Vec::new();

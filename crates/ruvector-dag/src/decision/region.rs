@@ -27,6 +27,8 @@ const ATTEMPTS: f32 = 12.0;
 const CONTROLS: u64 = 16;
 /// What an attempt that was given up is taken to have needed, over the time it was given.
 const GIVEN_UP: f64 = 2.0;
+/// Milliseconds that stock must be expected to take: another planning takes up to one.
+const LEAST_MS: f64 = 5.0;
 /// The place of learned row counts among the bits of what was tried.
 const ROWS_BIT: u64 = 1 << ARMS;
 
@@ -241,6 +243,9 @@ impl RegionEvidence {
         let (true, Some(stock_ms)) = (self.may_act(), self.stock_ms(cost)) else {
             return RegionChoice::Stock;
         };
+        if stock_ms < LEAST_MS {
+            return RegionChoice::Stock;
+        }
         if let Some(proved) = self.proved() {
             return match self.calls.is_multiple_of(CONTROLS) {
                 true => RegionChoice::Stock,
