@@ -51,8 +51,11 @@ pub(crate) fn decision() -> *const c_char {
     let state = match remembered.is_chosen_by_region() {
         true => "applied to other constants, too",
         false => {
-            let evidence = statements::evidence(remembered.statement.class);
-            evidence.unwrap_or_default().choose().state.name()
+            let evidence = statements::evidence(remembered.statement.class).unwrap_or_default();
+            match evidence.calls {
+                0 => "at first sight",
+                _ => evidence.choose().state.name(),
+            }
         }
     };
     let text = format!("{} ({state})", remembered.describe());

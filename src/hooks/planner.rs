@@ -17,7 +17,7 @@ use crate::steer::choice::{self, Chosen};
 use crate::steer::rewrite;
 use crate::steer::rows::Knowledge;
 use engine::cardinality::hash_words;
-use engine::decision::{Decision, HintSet, RegionChoice, Regions, StatementEvidence, Trial};
+use engine::decision::{Decision, HintSet, RegionChoice, Regions, StatementEvidence, TIE, Trial};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
 
@@ -57,6 +57,8 @@ pub(crate) struct Frame {
     trial: Option<Trial>,
     /// The statement's other forms are planned, too.
     compares_forms: bool,
+    /// Hint sets under which it may be planned where that costs about as much.
+    ties: Vec<HintSet>,
     /// What is known of the statement with other constants, when that may decide.
     regions: Option<Box<Regions>>,
     /// Where the statement stands among its own with other constants.
@@ -78,6 +80,7 @@ impl Frame {
             is_unprotected: chosen.is_unprotected,
             trial: chosen.trial,
             compares_forms: chosen.compares_forms,
+            ties: chosen.ties,
             regions: chosen.regions,
             region: None,
             tried_for: None,
@@ -91,6 +94,7 @@ impl Frame {
         self.is_unprotected
             || self.trial.is_some()
             || self.compares_forms
+            || !self.ties.is_empty()
             || self.regions.is_some()
             || (!self.decision.is_stock() && FORCED.get().is_none())
     }
@@ -149,14 +153,34 @@ impl Frame {
     }
 }
 
+/// The statement whose other plans are compared.
+struct Compared {
+    statement: Statement,
+    evidence: StatementEvidence,
+    region: Option<Region>,
+    compares_forms: bool,
+    /// Hint sets for plans of about equal cost.
+    ties: Vec<HintSet>,
+}
+
+impl Compared {
+    fn frame(&self, hints: HintSet) -> Frame {
+        let decision = Decision { cutoff: 0, hints };
+        Frame {
+            region: self.region,
+            ..Frame::new(self.statement, self.evidence, Chosen::forced(decision))
+        }
+    }
+}
+
 thread_local! {
     /// `None` is a planning that is left alone inside one that is not.
     static FRAMES: RefCell<Vec<Option<Frame>>> = const { RefCell::new(Vec::new()) };
     static IS_INSPECTING: Cell<bool> = const { Cell::new(false) };
     static FORCED: Cell<Option<Decision>> = const { Cell::new(None) };
     static AGAIN: RefCell<Option<Frame>> = const { RefCell::new(None) };
-    /// The statement whose forms are compared. One at a time: comparing does not nest.
-    static COMPARED: RefCell<Option<(Statement, StatementEvidence)>> = const { RefCell::new(None) };
+    /// One at a time: comparing does not nest.
+    static COMPARED: RefCell<Option<Compared>> = const { RefCell::new(None) };
 }
 
 /// From now on a statement is planned to be looked at: known to be fast or not, it is considered.
@@ -266,11 +290,19 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
             }
         }
     }
+    let ties = std::mem::take(&mut frame.ties);
+    let is_compared = frame.compares_forms || !ties.is_empty();
     let compares_forms = frame.compares_forms;
     let (trial, statement, evidence, region) = (frame.trial, frame.statement, frame.evidence, frame.region);
     let token = remember(planned, frame, facts);
-    if compares_forms {
-        COMPARED.set(Some((statement, evidence)));
+    if is_compared {
+        COMPARED.set(Some(Compared {
+            statement,
+            evidence,
+            region,
+            compares_forms,
+            ties,
+        }));
         return Next::Compare;
     }
     let Some(trial) = trial else { return Next::Done };
@@ -309,20 +341,53 @@ pub(crate) fn enter_form(
     best: *mut pg_sys::PlannedStmt,
     form: usize,
 ) -> Option<*mut pg_sys::Query> {
-    let compared = COMPARED.with_borrow(|compared| *compared);
-    let found = compared.and_then(|(statement, evidence)| {
+    COMPARED.with_borrow(|compared| {
+        let compared = compared.as_ref().filter(|compared| compared.compares_forms)?;
         let rewritten = rewrite::consider_after(spare, plan_tree::total_cost(best), form)?;
-        let chosen = Chosen::forced(Decision {
-            cutoff: 0,
-            hints: HintSet::NONE.with_form(form),
-        });
-        FRAMES.with_borrow_mut(|frames| frames.push(Some(Frame::new(statement, evidence, chosen))));
+        push(compared.frame(HintSet::NONE.with_form(form)));
         Some(rewritten.query)
-    });
-    if found.is_none() {
-        COMPARED.set(None);
+    })
+}
+
+/// Opens the frame of the next tie of the statement whose plan is `original`: a copy to plan and its hints. `None` when there
+/// is none, or the plan costs too little for another planning.
+pub(crate) fn enter_tie(
+    spare: *mut pg_sys::Query,
+    original: *mut pg_sys::PlannedStmt,
+    number: usize,
+) -> Option<(*mut pg_sys::Query, HintSet)> {
+    COMPARED.with_borrow(|compared| {
+        let compared = compared.as_ref()?;
+        let hints = *compared.ties.get(number)?;
+        if plan_tree::total_cost(original) < choice::LEAST_COST {
+            return None;
+        }
+        push(compared.frame(hints));
+        Some((statement::copy(spare), hints))
+    })
+}
+
+/// After planning a tie: whether its plan is taken instead of the original one.
+pub(crate) fn leave_tie(original: *mut pg_sys::PlannedStmt, planned: *mut pg_sys::PlannedStmt) -> bool {
+    let Some(Some(frame)) = FRAMES.with_borrow_mut(Vec::pop) else {
+        return false;
+    };
+    let facts = read(planned, &frame, learn::wants_sub_joins(frame.evidence.calls));
+    let is_tie = facts.total_cost <= TIE * plan_tree::total_cost(original)
+        && frame.region.is_some_and(|region| region.shape != facts.shape);
+    if is_tie {
+        remember(planned, frame, facts);
     }
-    found
+    is_tie
+}
+
+/// No further plans of the statement are compared.
+pub(crate) fn stop_comparing() {
+    COMPARED.set(None);
+}
+
+fn push(frame: Frame) {
+    FRAMES.with_borrow_mut(|frames| frames.push(Some(frame)));
 }
 
 /// After planning a form: whether its plan is taken instead of the best one so far.

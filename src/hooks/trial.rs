@@ -10,7 +10,7 @@ use crate::pg::{catalog, plan_state, plan_tree, transaction_end};
 use crate::settings;
 use crate::shmem::guards::{self, TrialCost};
 use crate::shmem::{counters, statements};
-use engine::decision::{CLEAR_GAIN, HintSet};
+use engine::decision::{CLEAR_GAIN, HintSet, StatementEvidence, TIE};
 use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -135,6 +135,19 @@ pub(crate) fn started(query: *mut pg_sys::QueryDesc) {
     }
 }
 
+/// Notes how a plan under hints did that costs about as much as stock's: it took so long, or was given up.
+pub(crate) fn note_tie(evidence: &StatementEvidence, plan: &Remembered, outcome: Result<f64, f64>) {
+    let Some(stock) = evidence.stock().filter(|_| plan.decision.cutoff == 0) else {
+        return;
+    };
+    let is_tie = plan.facts.total_cost <= TIE * f64::from(stock.total_cost);
+    if let (true, Some(stock_ms)) = (is_tie && plan.facts.shape != stock.shape, stock.typical_ms()) {
+        let (Ok(ms) | Err(ms)) = outcome;
+        let hints = plan.decision.hints;
+        guards::note_tie(catalog::database(), hints, ms / stock_ms, outcome.is_err());
+    }
+}
+
 /// The trial ended, one way or the other: it is learned from.
 pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
     let Some((remembered, limit_ms)) = running() else {
@@ -150,6 +163,19 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
     let database = catalog::database();
     // As busy as the server is at the moment.
     let best_ms = limit_ms / CLEAR_GAIN;
+    let evidence = statements::evidence(remembered.statement.class);
+    let known_best_ms = evidence.and_then(|evidence| evidence.best_ms());
+    let tie = |outcome: Result<f64, f64>| {
+        if let (Some(evidence), Some(known_best_ms)) = (&evidence, known_best_ms) {
+            let quiet = |ms: f64| ms / best_ms * known_best_ms;
+            note_tie(evidence, &remembered, outcome.map(quiet).map_err(quiet));
+        }
+    };
+    match ended {
+        Ended::Completed(took_ms) => tie(Ok(took_ms)),
+        Ended::CutOff(took_ms) => tie(Err(took_ms)),
+        _ => {}
+    }
     let mut watch = Watch::new(remembered);
     match ended {
         Ended::Completed(took_ms) => {

@@ -199,7 +199,15 @@ unsafe fn plan(
                 }
                 planned
             }
-            Next::Compare => cheapest_form(planned, spare, |form| plan(form, HintSet::NONE)),
+            Next::Compare => {
+                let best = cheapest_form(planned, spare, |form| plan(form, HintSet::NONE));
+                let best = match best == planned {
+                    true => first_tie(planned, spare, plan),
+                    false => best,
+                };
+                guarded((), hooks::planner::stop_comparing);
+                best
+            }
         }
     }
 }
@@ -226,6 +234,30 @@ unsafe fn cheapest_form(
         number += 1;
     }
     best
+}
+
+/// Plans a statement under the hint sets that did well where they cost as much as stock, and returns the first such plan, or the
+/// original one.
+///
+/// # Safety
+/// As of [`trial::plan`]; `spare` is a copy of the statement.
+unsafe fn first_tie(
+    original: *mut pg_sys::PlannedStmt,
+    spare: *mut pg_sys::Query,
+    plan: impl Fn(*mut pg_sys::Query, HintSet) -> *mut pg_sys::PlannedStmt,
+) -> *mut pg_sys::PlannedStmt {
+    let mut number = 0;
+    while let Some((query, hints)) = guarded(None, || hooks::planner::enter_tie(spare, original, number)) {
+        // SAFETY: by the caller's promise.
+        let planned = unsafe { trial::plan(|| plan(query, hints), hooks::planner::abandon) };
+        if let Some(planned) = planned
+            && guarded(false, || hooks::planner::leave_tie(original, planned))
+        {
+            return planned;
+        }
+        number += 1;
+    }
+    original
 }
 
 unsafe extern "C-unwind" fn explain_one_query(

@@ -1,11 +1,25 @@
 //! Settings of decisions: by what means statements are steered, and what may be tried.
 
 use super::{Text, define_real, define_switch};
-use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use std::time::Duration;
 
 static EXPLORE_BUDGET: GucSetting<f64> = GucSetting::<f64>::new(0.05);
-static FIRST_SIGHT: GucSetting<bool> = GucSetting::<bool>::new(false);
+/// What steers a statement that was never seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
+pub(crate) enum FirstSight {
+    /// Nothing.
+    #[name = c"off"]
+    Off,
+    /// What was faster on other statements among plans of about equal cost.
+    #[name = c"ties"]
+    Ties,
+    /// The row counts that others taught.
+    #[name = c"rows"]
+    Rows,
+}
+
+static FIRST_SIGHT: GucSetting<FirstSight> = GucSetting::<FirstSight>::new(FirstSight::Ties);
 static PLAN_REGIONS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static DREAM_EXECUTE: GucSetting<bool> = GucSetting::<bool>::new(false);
 static STORE_LITERALS: GucSetting<bool> = GucSetting::<bool>::new(false);
@@ -31,12 +45,14 @@ fn define_trials() {
         c"A second is given on credit. A trial that ends in time is the answer and costs nothing. 0 tries nothing while users wait.",
     );
     define_real(budget, &EXPLORE_BUDGET, (0.0, 1.0), GucContext::Suset);
-    let first_sight: Text = (
+    let (name, short, long): Text = (
         c"ruvector.dag_first_sight",
-        c"Plans statements never seen with the row counts learned from others.",
-        c"Off measures a statement's stock plan first, so that nothing is changed before it is known what that takes.",
+        c"Sets with what other statements taught a statement never seen is planned.",
+        c"ties takes the methods that were faster on others where their plan is estimated to cost at most a tenth more, rows the row \
+          counts that others taught, off nothing: the stock plan is measured first.",
     );
-    define_switch(first_sight, &FIRST_SIGHT, GucContext::Userset);
+    let (context, flags) = (GucContext::Userset, GucFlags::default());
+    GucRegistry::define_enum_guc(name, short, long, &FIRST_SIGHT, context, flags);
     let plan_regions: Text = (
         c"ruvector.dag_plan_regions",
         c"Plans statements with constants never seen as was measured to be faster with others.",
@@ -124,7 +140,7 @@ fn define_means() {
 }
 
 /// `ruvector.dag_first_sight`.
-pub(crate) fn steers_first_sight() -> bool {
+pub(crate) fn first_sight() -> FirstSight {
     FIRST_SIGHT.get()
 }
 

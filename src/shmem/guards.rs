@@ -3,7 +3,7 @@
 use super::layout::Guard;
 use crate::pg::catalog;
 use crate::pg::shmem::{Update, shared};
-use engine::decision::{ArmStatistics, BreakerState, Decision, TrialBudget};
+use engine::decision::{ArmStatistics, BreakerState, Decision, HintSet, TieStatistics, TrialBudget};
 use std::time::Duration;
 
 fn place(database: u32) -> u64 {
@@ -157,12 +157,18 @@ fn hour() -> i64 {
 }
 
 /// Puts back what was known before the server started, unless something is known since.
-pub(crate) fn restore(database: u32, arms: ArmStatistics) {
+pub(crate) fn restore(database: u32, arms: ArmStatistics, ties: TieStatistics) {
     change(database, |guard| {
         if guard.arms.trials() == 0.0 {
             guard.arms = arms;
+            guard.ties = ties;
         }
     });
+}
+
+/// A plan with these hints cost about as much as stock's and was measured, see [`TieStatistics::record`].
+pub(crate) fn note_tie(database: u32, hints: HintSet, ratio: f64, is_given_up: bool) {
+    change(database, |guard| guard.ties.record(hints, ratio, is_given_up));
 }
 
 /// Forgets a database's.

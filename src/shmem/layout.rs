@@ -5,7 +5,7 @@
 //! is called under one. The ring has no lock: a slot is claimed and released by its state word. Counters are atomics.
 
 use engine::attention::PatternArms;
-use engine::decision::{ArmStatistics, Breaker, LoadGauge, Regions, StatementEvidence};
+use engine::decision::{ArmStatistics, Breaker, LoadGauge, Regions, StatementEvidence, TieStatistics};
 use engine::embedding::DIMENSIONS;
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +119,8 @@ pub(crate) struct Guard {
     pub(crate) load: LoadGauge,
     /// What hint sets brought.
     pub(crate) arms: ArmStatistics,
+    /// The same where they cost about as much as stock.
+    pub(crate) ties: TieStatistics,
 }
 
 impl Guard {
@@ -137,6 +139,7 @@ impl Guard {
             breaker: Breaker::default(),
             load: LoadGauge::default(),
             arms: ArmStatistics::default(),
+            ties: TieStatistics::default(),
         }
     }
 }

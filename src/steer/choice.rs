@@ -6,7 +6,7 @@ use crate::pg::catalog;
 use crate::pg::plan_tree::PlanFacts;
 use crate::pg::statement::Statement;
 use crate::pg::{hint_set, statement, trial};
-use crate::settings;
+use crate::settings::{self, FirstSight};
 use crate::shmem::layout::Guard;
 use crate::shmem::{corrections, guards, regions};
 use crate::steer::rewrite;
@@ -15,6 +15,8 @@ use engine::decision::{
 };
 use pgrx::pg_sys;
 
+/// Cost from which on planning once more hardly matters: about ten milliseconds at the usual settings.
+pub(crate) const LEAST_COST: f64 = 2_000.0;
 /// Trials without a way back per class.
 const UNPROTECTED_TRIALS: u32 = 4;
 
@@ -30,12 +32,14 @@ pub(crate) struct Chosen {
     pub(crate) compares_forms: bool,
     /// What is known of the statement with other constants, when that may decide.
     pub(crate) regions: Option<Box<Regions>>,
+    /// Hint sets under which it may be planned where that costs about as much.
+    pub(crate) ties: Vec<HintSet>,
 }
 
 impl Chosen {
     /// Whether nothing but the stock plan was thought of.
     fn is_plain(&self) -> bool {
-        self.decision.is_stock() && self.trial.is_none() && !self.compares_forms
+        self.decision.is_stock() && self.trial.is_none() && !self.compares_forms && self.ties.is_empty()
     }
 
     /// This decision and nothing else.
@@ -46,6 +50,7 @@ impl Chosen {
             trial: None,
             compares_forms: false,
             regions: None,
+            ties: Vec::new(),
         }
     }
 }
@@ -134,7 +139,7 @@ fn by_evidence(
         return Chosen::forced(in_first_form());
     }
     if evidence.calls == 0 {
-        return first_sight(parse, has_forms, settings::steers_first_sight());
+        return first_sight(parse, has_forms, settings::first_sight());
     }
     let chosen = evidence.choose();
     let guard = guards::get(catalog::database());
@@ -169,15 +174,20 @@ fn by_evidence(
     chosen
 }
 
-/// A statement never seen is planned in the form that is far cheaper, and with all that is known of its tables if that is
-/// asked for.
-fn first_sight(parse: *mut pg_sys::Query, has_forms: bool, corrects: bool) -> Chosen {
+/// A statement never seen is planned in the form that is far cheaper, and with what others taught: among plans of about equal
+/// cost the methods that were faster, or the counts of its tables and joins.
+fn first_sight(parse: *mut pg_sys::Query, has_forms: bool, with: FirstSight) -> Chosen {
     let stock = Chosen::forced(Decision::STOCK);
     let cutoff = corrections::newest();
-    let corrects = corrects && cutoff > 0;
-    // Forms are planned with a way back, too.
+    let corrects = with == FirstSight::Rows && cutoff > 0;
+    // Other plans are made with a way back, too.
     let has_forms = has_forms && trial::is_possible();
-    if !(has_forms || corrects) || !is_changeable(parse, &guards::get(catalog::database())) {
+    let has_ties = with == FirstSight::Ties && settings::gives_hints() && trial::is_possible();
+    if !(has_forms || corrects || has_ties) {
+        return stock;
+    }
+    let guard = guards::get(catalog::database());
+    if !is_changeable(parse, &guard) {
         return stock;
     }
     let known = Decision {
@@ -187,6 +197,11 @@ fn first_sight(parse: *mut pg_sys::Query, has_forms: bool, corrects: bool) -> Ch
     Chosen {
         is_unprotected: corrects,
         compares_forms: has_forms,
+        ties: if has_ties {
+            guard.ties.preferred()
+        } else {
+            Vec::new()
+        },
         ..Chosen::forced(if corrects { known } else { Decision::STOCK })
     }
 }

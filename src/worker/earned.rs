@@ -4,7 +4,7 @@ use super::persist;
 use crate::shmem::layout::Template;
 use crate::shmem::{arms, guards, regions};
 use engine::attention::PatternArms;
-use engine::decision::{ArmStatistics, GAINS};
+use engine::decision::{ArmStatistics, GAINS, TieStatistics};
 use pgrx::spi::SpiResult;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ struct Earned {
     /// What hint sets brought; what another version wrote has none.
     #[serde(default)]
     hint_sets: Vec<[f32; GAINS.len()]>,
+    /// The same where they cost about as much as stock.
+    #[serde(default)]
+    ties: Vec<[f32; 3]>,
     /// Statements whatever their constants.
     #[serde(default)]
     templates: Vec<Template>,
@@ -27,10 +30,12 @@ struct Earned {
 
 /// Writes down what mechanisms earned in a database, in the transaction under way.
 pub(super) fn save(database: u32) {
+    let guard = guards::get(database);
     let earned = Earned {
         version: VERSION,
         patterns: arms::all(database),
-        hint_sets: guards::get(database).arms.counts().to_vec(),
+        hint_sets: guard.arms.counts().to_vec(),
+        ties: guard.ties.counts(),
         templates: regions::of_database(database),
     };
     let Ok(bytes) = serde_json::to_vec(&earned) else {
@@ -51,7 +56,12 @@ pub(super) fn load(database: u32) -> SpiResult<()> {
     };
     match serde_json::from_slice::<Earned>(&bytes) {
         Ok(earned) if earned.version == VERSION => {
-            guards::restore(database, ArmStatistics::from_counts(&earned.hint_sets));
+            let (arms, ties) = (&earned.hint_sets, &earned.ties);
+            guards::restore(
+                database,
+                ArmStatistics::from_counts(arms),
+                TieStatistics::from_counts(ties),
+            );
             let templates = earned.templates.into_iter();
             templates.for_each(|template| regions::restore(Template { database, ..template }));
             let patterns = earned.patterns.into_iter();

@@ -2,7 +2,7 @@
 //! best plan takes, until nothing promises to pay any more, the budget is spent or load returns.
 
 use crate::hooks;
-use crate::observe::knowledge;
+use crate::observe::knowledge::{self, Remembered};
 use crate::pg::dream::{self, Stored};
 use crate::pg::scratch;
 use crate::pg::trial::{self, Ended};
@@ -11,7 +11,7 @@ use crate::settings;
 use crate::shmem::counters::UserStatementWatch;
 use crate::shmem::{corrections, guards, statements};
 use crate::steer::choice;
-use engine::decision::{CLEAR_GAIN, Trial};
+use engine::decision::{CLEAR_GAIN, StatementEvidence, Trial};
 use pgrx::spi::SpiResult;
 use pgrx::{Spi, pg_sys};
 use std::collections::HashSet;
@@ -169,6 +169,18 @@ impl Drop for Finish {
     }
 }
 
+/// What another hint set's plan took tells how this one does, too.
+fn note_known_tie(evidence: &StatementEvidence, remembered: &Remembered) {
+    let Some(plan) = evidence.plan(remembered.facts.shape) else {
+        return;
+    };
+    let given_up = (plan.cut_off_runs > 0).then(|| f64::from(plan.lower_bound_ms));
+    let outcome = plan.typical_ms().map(Ok).or(given_up.map(Err));
+    if let Some(outcome) = outcome {
+        hooks::trial::note_tie(evidence, remembered, outcome);
+    }
+}
+
 fn attempt(stored: &Stored, trial: &Trial, left: Duration, stops_on_load: bool) -> Attempted {
     let Some(planned) = dream::plan(stored, trial.decision) else {
         return Attempted::Impossible;
@@ -186,6 +198,9 @@ fn attempt(stored: &Stored, trial: &Trial, left: Duration, stops_on_load: bool) 
         return Attempted::Stopped;
     }
     statements::note_planned(stored.class, trial.decision);
+    if is_known {
+        note_known_tie(&evidence, &remembered);
+    }
     if is_known || (remembered.decision.is_stock() && !trial.decision.is_stock()) {
         return Attempted::Known;
     }

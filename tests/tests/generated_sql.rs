@@ -33,7 +33,7 @@ fn results_are_those_of_stock_postgresql() -> Result<()> {
     stock.batch_execute("SET ruvector.dag_mode = off")?;
     let mut learned = cluster.client("postgres")?;
     // What is known is used where nothing was measured, too.
-    learned.batch_execute("SET ruvector.dag_first_sight = on")?;
+    learned.batch_execute("SET ruvector.dag_first_sight = rows")?;
     let mut generator = Generator::new(20_140_911);
     let mut rows = 0;
     for number in 0..STATEMENTS {

@@ -21,7 +21,7 @@ const STATEMENT: &str = "SELECT count(*) FROM customers c JOIN orders o ON o.cus
 fn cluster(server: &Server) -> Result<Cluster<'_>> {
     let cluster = learning(server)
         .set("ruvector.dag_rewrite", "off")
-        .set("ruvector.dag_first_sight", "on")
+        .set("ruvector.dag_first_sight", "rows")
         .start()?;
     cluster.client("postgres")?.batch_execute(DATA)?;
     Ok(cluster)

@@ -175,7 +175,7 @@ fn a_join_counted_in_one_statement_corrects_a_larger_one_in_another() -> Result<
     let server = server()?;
     let cluster = learning(&server)
         .set("ruvector.dag_rewrite", "off")
-        .set("ruvector.dag_first_sight", "on")
+        .set("ruvector.dag_first_sight", "rows")
         .start()?;
     let mut client = cluster.client("postgres")?;
     set_up(&mut client, SKEWED)?;

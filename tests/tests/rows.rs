@@ -184,7 +184,7 @@ fn stock_estimate(client: &mut Client, query: &str) -> Result<f64> {
 fn corrections_do_not_touch_what_the_model_learns_from() -> Result<()> {
     let server = server()?;
     let (_cluster, mut client) = shop(&server)?;
-    client.batch_execute("SET ruvector.dag_mode = on; SET ruvector.dag_first_sight = on")?;
+    client.batch_execute("SET ruvector.dag_mode = on; SET ruvector.dag_first_sight = rows")?;
     let query = "SELECT c.id FROM customers c JOIN orders o ON o.customer_id = c.id \
                  JOIN items i ON i.order_id = o.id WHERE c.city = 11 AND c.country = 1 AND c.level = 1";
     let stock = stock_estimate(&mut client, query)?;

@@ -64,7 +64,7 @@ pub enum Reason {
     StockMeasuredAgain,
     /// Another plan beats stock's latency.
     FasterThanStock,
-    /// Another form of the statement was estimated to be far cheaper.
+    /// It was expected to be faster when the statement was seen first.
     PredictedGain,
     /// Nothing tried was clearly faster than stock.
     StockIsBest,
@@ -89,7 +89,9 @@ impl Reason {
             Reason::NotSureYet => "another plan was measured faster, in too few runs to be sure",
             Reason::StockMeasuredAgain => "the stock plan is measured again, to compare with the plan in use",
             Reason::FasterThanStock => "another plan was measured faster than the stock plan",
-            Reason::PredictedGain => "another form of the statement was estimated to be far cheaper",
+            Reason::PredictedGain => {
+                "another plan was expected to be faster when the statement was seen first"
+            }
             Reason::StockIsBest => "no other plan was measured clearly faster than the stock plan",
             Reason::NothingLearned => "nothing was learned that changes the plan",
             Reason::PinnedByOwner => "the owner pinned this decision",
@@ -199,10 +201,10 @@ impl StatementEvidence {
         })
     }
 
-    /// The best plan in another form when the stock plan never ran: it was estimated to be far cheaper at first sight.
+    /// The best plan when the stock plan never ran: it was expected to be faster at first sight.
     pub(super) fn unopposed(&self) -> Option<&PlanEvidence> {
         let best = self.best().filter(|_| self.stock_seen() == 0)?;
-        best.decision.hints.form().map(|_| best)
+        (!best.decision.hints.is_none()).then_some(best)
     }
 
     /// What the best plan takes, in milliseconds: nothing that takes longer is worth a trial.

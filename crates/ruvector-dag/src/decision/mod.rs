@@ -15,6 +15,7 @@ mod plan_evidence;
 mod region;
 mod review;
 pub mod sequential;
+mod ties;
 mod trial;
 
 pub use arms::{ArmStatistics, GAINS};
@@ -25,4 +26,5 @@ pub use lifecycle::{CLEAR_GAIN, Choice, Reason, State};
 pub use load::LoadGauge;
 pub use plan_evidence::{PlanEvidence, SAMPLES};
 pub use region::{Policy, PolicyReport, REGIONS, RegionChoice, RegionEvidence, RegionRun, Regions};
+pub use ties::{TIE, TieStatistics};
 pub use trial::{Possibilities, Trial, TrialBudget};

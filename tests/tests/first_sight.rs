@@ -1,0 +1,98 @@
+//! Statements never seen, on a real cluster: among plans of about equal cost they take the methods that were faster on others.
+
+use anyhow::Result;
+use postgres::Client;
+use ruvector_dag_tests::{answer, server, trying};
+
+/// A table of which every statement wants a thousandth, in columns that make statements differ.
+const DATA: &str = "CREATE EXTENSION ruvector_dag;
+    CREATE TABLE t (a int, c0 int, c1 int, c2 int, c3 int, c4 int, c5 int, c6 int, c7 int);
+    INSERT INTO t SELECT i % 1000, i, i, i, i, i, i, i, i FROM generate_series(1, 200000) AS i;
+    CREATE INDEX ON t (a);
+    ANALYZE t";
+
+fn statement(column: usize) -> String {
+    format!("SELECT count(*), sum(c{column}) FROM t WHERE a = 7")
+}
+
+fn cost(client: &mut Client) -> Result<f64> {
+    let plan = answer(client, &format!("EXPLAIN (FORMAT JSON) {}", statement(0)));
+    let plan: serde_json::Value = serde_json::from_str(&plan[0])?;
+    let cost = plan[0]["Plan"]["Total Cost"].as_f64();
+    anyhow::Context::context(cost, "a cost")
+}
+
+/// Sets what a random page costs so that reading all of the table is estimated to be a little cheaper than the index.
+fn make_a_tie(client: &mut Client) -> Result<()> {
+    client.batch_execute("SET ruvector.dag_mode = off")?;
+    let (mut least, mut most) = (1.0, 1000.0);
+    for _ in 0..40 {
+        let tried = (least + most) / 2.0;
+        client.batch_execute(&format!(
+            "SET random_page_cost = {tried}; SET enable_seqscan = off"
+        ))?;
+        let index = cost(client)?;
+        client.batch_execute(
+            "SET enable_seqscan = on; SET enable_indexscan = off; SET enable_bitmapscan = off",
+        )?;
+        let sequential = cost(client)?;
+        client.batch_execute("RESET enable_indexscan; RESET enable_bitmapscan")?;
+        match index < 1.05 * sequential {
+            true => least = tried,
+            false => most = tried,
+        }
+    }
+    client.batch_execute("RESET ruvector.dag_mode")?;
+    Ok(())
+}
+
+fn explained(client: &mut Client, column: usize) -> String {
+    answer(client, &format!("EXPLAIN {}", statement(column))).join("\n")
+}
+
+#[test]
+fn what_was_faster_on_other_statements_breaks_ties_and_is_compared_with_stock_afterwards() -> Result<()> {
+    let server = server()?;
+    let cluster = trying(&server)
+        .set("ruvector.dag_rewrite", "off")
+        .set("ruvector.dag_explore_budget", "0")
+        .start()?;
+    let mut client = cluster.client("postgres")?;
+    client.batch_execute(DATA)?;
+    make_a_tie(&mut client)?;
+    let never_seen = explained(&mut client, 7);
+    assert!(
+        never_seen.contains("Seq Scan") && !never_seen.contains("RuVector"),
+        "{never_seen}"
+    );
+    for column in 0..5 {
+        for _ in 0..2 {
+            client.simple_query(&statement(column))?;
+        }
+    }
+    client.simple_query("SELECT * FROM ruvector.dag_dream('20 s')")?;
+    let never_seen = explained(&mut client, 7);
+    assert!(
+        !never_seen.contains("Seq Scan") && never_seen.contains("(at first sight)"),
+        "{never_seen}"
+    );
+    client.batch_execute("SET ruvector.dag_first_sight = off")?;
+    assert!(explained(&mut client, 7).contains("Seq Scan"));
+    client.batch_execute("RESET ruvector.dag_first_sight; SET ruvector.dag_mode = off")?;
+    let expected = answer(&mut client, &statement(7));
+    client.batch_execute("RESET ruvector.dag_mode; SET ruvector.dag_explore_budget = 1")?;
+    // Used twice, then the stock plan is given a little more time than it takes, and loses.
+    for _ in 0..6 {
+        assert_eq!(answer(&mut client, &statement(7)), expected);
+    }
+    let used = explained(&mut client, 7);
+    assert!(
+        used.contains("RuVector") && !used.contains("at first sight"),
+        "{used}"
+    );
+    let decided =
+        "SELECT state, decision <> 'stock plan', reason FROM ruvector.dag_decisions() WHERE calls > 2";
+    let faster = "applied,t,another plan was measured faster than the stock plan";
+    assert_eq!(answer(&mut client, decided), [faster, "1 rows"]);
+    Ok(())
+}
