@@ -4,7 +4,7 @@ DATA ?= ../shared/stats
 OUT ?= bench-out
 
 .PHONY: help setup build demo test check bench bench-stats bench-generated bench-oracle bench-mixed bench-ablate bench-rewrites bench-rows \
-	bench-overhead install installcheck majors clean
+	bench-overhead install installcheck majors deb reference clean
 
 help:
 	@echo "make demo            a throwaway cluster, sample data, learning, a before/after table"
@@ -22,6 +22,8 @@ help:
 	@echo "make bench-rows      q-errors of learned row counts on STATS: DATA= OUT="
 	@echo "make bench-overhead  planning and pgbench overhead: OUT="
 	@echo "make install         into the installed PostgreSQL 15 (needs the right to write there)"
+	@echo "make deb             a Debian package for PostgreSQL 15, in target/debian (DEBFULLNAME and DEBEMAIL: who makes it)"
+	@echo "make reference       docs/reference.md anew, from the comments in the catalog"
 	@echo "make majors          compiles for PostgreSQL 16 and 18, whose headers it fetches (python3-pip)"
 	@echo "make installcheck    pg_regress on a throwaway cluster"
 
@@ -80,6 +82,12 @@ bench-overhead:
 
 install:
 	$(XTASK) install
+
+deb:
+	$(XTASK) deb
+
+reference:
+	$(XTASK) reference
 
 installcheck:
 	$(XTASK) installcheck

@@ -3,6 +3,7 @@
 mod chores;
 mod installcheck;
 mod majors;
+mod package;
 mod setup;
 mod tidy;
 
@@ -25,6 +26,16 @@ enum Chore {
     Build,
     /// Install the extension into the server that pg_config belongs to.
     Install,
+    /// Put the extension's files below a root directory, where an installed server has them.
+    Package {
+        /// The root directory, made if need be.
+        #[arg(long)]
+        to: PathBuf,
+    },
+    /// Make the Debian package.
+    Deb,
+    /// Write docs/reference.md anew, from the catalog of a throwaway cluster.
+    Reference,
     /// Run pg_regress on a throwaway cluster.
     Installcheck {
         /// Take what the tests print as what is expected from now on.
@@ -60,6 +71,9 @@ fn main() -> Result<()> {
         Chore::Setup => setup::run(),
         Chore::Build => chores::build(),
         Chore::Install => chores::install(),
+        Chore::Package { to } => package::lay_out(&to),
+        Chore::Deb => package::run(),
+        Chore::Reference => chores::reference(),
         Chore::Installcheck { accept } => installcheck::run(accept),
         Chore::Tidy => tidy::run(),
         Chore::Check => chores::check(),

@@ -3,6 +3,7 @@
 mod agreement;
 mod rules;
 mod tokens;
+mod versions;
 
 use anyhow::{Result, ensure};
 use std::fs;
@@ -35,7 +36,8 @@ pub(crate) fn run() -> Result<()> {
             broken += 1;
         }
     }
-    for complaint in agreement::of_repository(&files) {
+    let whole = agreement::of_repository(&files);
+    for complaint in whole.into_iter().chain(versions::of_repository(&files)) {
         println!("{complaint}");
         broken += 1;
     }
