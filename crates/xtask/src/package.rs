@@ -100,7 +100,8 @@ fn documents(root: &Path, package: &Package) -> Result<()> {
                 .arg(folder.join(name)),
         )?;
     }
-    for page in texts::pages()? {
+    let readme = repository.join("README.md");
+    for page in build::pages()?.into_iter().chain([readme]) {
         let name = page.file_name().context("a page without a name")?;
         write(&folder.join(name), &fs::read_to_string(&page)?)?;
     }

@@ -1,6 +1,7 @@
 //! The house rules as a test. Each rule is a function from a file to complaints, with a bad sample in its unit test.
 
 mod agreement;
+mod messages;
 mod rules;
 mod tokens;
 mod versions;
@@ -36,8 +37,10 @@ pub(crate) fn run() -> Result<()> {
             broken += 1;
         }
     }
-    let whole = agreement::of_repository(&files);
-    for complaint in whole.into_iter().chain(versions::of_repository(&files)) {
+    let mut whole = agreement::of_repository(&files);
+    whole.extend(versions::of_repository(&files));
+    whole.extend(messages::of_repository(&files));
+    for complaint in whole {
         println!("{complaint}");
         broken += 1;
     }

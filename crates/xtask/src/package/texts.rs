@@ -3,7 +3,6 @@
 use super::answer;
 use anyhow::{Context, Result};
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::process::Command;
 use testkit::build;
 
@@ -90,9 +89,9 @@ impl Package {
             .lines()
             .find_map(|line| line.strip_prefix("Copyright (c) "))
             .context("LICENSE-MIT has no holder")?;
-        let mut text = format!(
+        let mut text = String::from(
             "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: ruvector_dag\n\
-             Comment: The library contains these crates, under their own licences:\n"
+             Comment: The library contains these crates, under their own licences:\n",
         );
         for linked in crates()? {
             writeln!(text, " {linked}")?;
@@ -108,19 +107,6 @@ impl Package {
         }
         Ok(text)
     }
-}
-
-/// The pages that are packaged.
-pub(super) fn pages() -> Result<Vec<PathBuf>> {
-    let docs = build::root().join("docs");
-    let entries = std::fs::read_dir(docs)?.collect::<std::io::Result<Vec<_>>>()?;
-    let paths = entries.into_iter().map(|entry| entry.path());
-    let mut pages: Vec<PathBuf> = paths
-        .filter(|path| path.extension() == Some("md".as_ref()))
-        .collect();
-    pages.push(build::root().join("README.md"));
-    pages.sort();
-    Ok(pages)
 }
 
 /// Who builds the package: as Debian's own tools, by DEBFULLNAME and DEBEMAIL, else as git says.
