@@ -13,5 +13,6 @@ RUN cargo xtask package --to /package
 FROM ${POSTGRES}
 COPY --from=build /package/ /
 RUN echo 'CREATE EXTENSION ruvector_dag;' > /docker-entrypoint-initdb.d/ruvector_dag.sql
-USER postgres
+# postgres, as a number: so that who runs it can tell that it is not root.
+USER 999
 CMD ["postgres", "-c", "shared_preload_libraries=ruvector_dag"]

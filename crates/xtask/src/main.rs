@@ -6,6 +6,7 @@ mod majors;
 mod package;
 mod setup;
 mod tidy;
+mod valgrind;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -42,6 +43,8 @@ enum Chore {
         #[arg(long)]
         accept: bool,
     },
+    /// Run pg_regress on a throwaway cluster under valgrind (Debian: valgrind), for an hour or so.
+    Valgrind,
     /// Check the house rules.
     Tidy,
     /// Check formatting, lints and documentation.
@@ -75,6 +78,7 @@ fn main() -> Result<()> {
         Chore::Deb => package::run(),
         Chore::Reference => chores::reference(),
         Chore::Installcheck { accept } => installcheck::run(accept),
+        Chore::Valgrind => valgrind::run(),
         Chore::Tidy => tidy::run(),
         Chore::Check => chores::check(),
         Chore::Compile { major, pg_config } => chores::compile(major, &pg_config),

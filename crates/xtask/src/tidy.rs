@@ -1,6 +1,7 @@
 //! The house rules as a test. Each rule is a function from a file to complaints, with a bad sample in its unit test.
 
 mod agreement;
+mod links;
 mod messages;
 mod rules;
 mod tokens;
@@ -40,6 +41,7 @@ pub(crate) fn run() -> Result<()> {
     let mut whole = agreement::of_repository(&files);
     whole.extend(versions::of_repository(&files));
     whole.extend(messages::of_repository(&files));
+    whole.extend(links::of_repository(&files));
     for complaint in whole {
         println!("{complaint}");
         broken += 1;
