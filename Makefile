@@ -3,7 +3,7 @@ XTASK = cargo xtask
 DATA ?= ../shared/stats
 OUT ?= bench-out
 
-.PHONY: help setup build demo test check bench bench-stats bench-generated bench-oracle bench-mixed bench-ablate bench-rewrites bench-rows \
+.PHONY: help all setup build demo test check bench bench-stats bench-generated bench-oracle bench-mixed bench-ablate bench-rewrites bench-rows \
 	bench-overhead install installcheck majors deb reference valgrind clean
 
 help:
@@ -27,6 +27,9 @@ help:
 	@echo "make valgrind        pg_regress under valgrind (installs it): fails by what the extension's own code does to memory"
 	@echo "make majors          compiles for PostgreSQL 16 and 18, whose headers it fetches (python3-pip)"
 	@echo "make installcheck    pg_regress on a throwaway cluster"
+
+# What PGXN's client asks for before install.
+all: build
 
 setup:
 	$(XTASK) setup
