@@ -3,8 +3,8 @@ XTASK = cargo xtask
 DATA ?= ../shared/stats
 OUT ?= bench-out
 
-.PHONY: help setup build demo test check bench bench-stats bench-generated bench-oracle bench-mixed bench-ablate bench-rewrites bench-rows \
-	bench-overhead install installcheck majors clean
+.PHONY: help all setup build demo test check bench bench-stats bench-generated bench-oracle bench-mixed bench-ablate bench-rewrites bench-rows \
+	bench-overhead install installcheck majors deb reference valgrind clean
 
 help:
 	@echo "make demo            a throwaway cluster, sample data, learning, a before/after table"
@@ -22,8 +22,14 @@ help:
 	@echo "make bench-rows      q-errors of learned row counts on STATS: DATA= OUT="
 	@echo "make bench-overhead  planning and pgbench overhead: OUT="
 	@echo "make install         into the installed PostgreSQL 15 (needs the right to write there)"
+	@echo "make deb             a Debian package for PostgreSQL 15, in target/debian (DEBFULLNAME and DEBEMAIL: who makes it)"
+	@echo "make reference       docs/reference.md anew, from the comments in the catalog"
+	@echo "make valgrind        pg_regress under valgrind (installs it): fails by what the extension's own code does to memory"
 	@echo "make majors          compiles for PostgreSQL 16 and 18, whose headers it fetches (python3-pip)"
 	@echo "make installcheck    pg_regress on a throwaway cluster"
+
+# What PGXN's client asks for before install.
+all: build
 
 setup:
 	$(XTASK) setup
@@ -81,8 +87,17 @@ bench-overhead:
 install:
 	$(XTASK) install
 
+deb:
+	$(XTASK) deb
+
+reference:
+	$(XTASK) reference
+
 installcheck:
 	$(XTASK) installcheck
+
+valgrind:
+	$(XTASK) valgrind
 
 majors:
 	$(XTASK) majors

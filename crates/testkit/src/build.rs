@@ -11,6 +11,17 @@ pub fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
 
+/// The pages of `docs/`, in order.
+pub fn pages() -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(root().join("docs"))?.collect::<std::io::Result<Vec<_>>>()?;
+    let paths = entries.into_iter().map(|entry| entry.path());
+    let mut pages: Vec<PathBuf> = paths
+        .filter(|path| path.extension() == Some("md".as_ref()))
+        .collect();
+    pages.sort();
+    Ok(pages)
+}
+
 /// Where cargo builds.
 pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use postgres::{Client, NoTls};
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ pub struct Builder<'s> {
     server: &'s Server,
     settings: Vec<(String, String)>,
     preload: String,
+    under: Vec<String>,
 }
 
 impl<'s> Builder<'s> {
@@ -34,6 +36,12 @@ impl<'s> Builder<'s> {
     /// Sets shared_preload_libraries; by default it is the extension alone.
     pub fn preload(mut self, libraries: &str) -> Self {
         libraries.clone_into(&mut self.preload);
+        self
+    }
+
+    /// Starts the server's processes under a program, which is given with its arguments.
+    pub fn under(mut self, program: &[String]) -> Self {
+        program.clone_into(&mut self.under);
         self
     }
 
@@ -54,6 +62,7 @@ impl<'s> Builder<'s> {
             server: self.server,
             folder,
             data,
+            under: self.under,
         };
         cluster.configure(&self.settings, &self.preload)?;
         cluster.start()?;
@@ -66,6 +75,7 @@ pub struct Cluster<'s> {
     server: &'s Server,
     folder: Folder,
     data: PathBuf,
+    under: Vec<String>,
 }
 
 impl<'s> Cluster<'s> {
@@ -75,6 +85,7 @@ impl<'s> Cluster<'s> {
             server,
             settings: Vec::new(),
             preload: "ruvector_dag".to_owned(),
+            under: Vec::new(),
         }
     }
 
@@ -101,12 +112,17 @@ impl<'s> Cluster<'s> {
     pub fn start(&self) -> Result<()> {
         let log = self.log_path();
         let mut ctl = self.server.program("pg_ctl");
-        ctl.arg("--pgdata").arg(&self.data).arg("--log").arg(&log).args([
-            "--wait",
-            "--timeout=60",
-            "--silent",
-            "start",
-        ]);
+        ctl.arg("--pgdata")
+            .arg(&self.data)
+            .arg("--log")
+            .arg(&log)
+            .args(["--wait", "--silent"]);
+        if self.under.is_empty() {
+            ctl.arg("--timeout=60");
+        } else {
+            ctl.arg("--timeout=600").arg("-p").arg(self.wrapper()?);
+        }
+        ctl.arg("start");
         // The server inherits the output: a pipe would never end.
         let status = ctl
             .stdin(Stdio::null())
@@ -120,6 +136,24 @@ impl<'s> Cluster<'s> {
             );
         }
         Ok(())
+    }
+
+    /// A program that starts the server under another one: pg_ctl takes a path only.
+    fn wrapper(&self) -> Result<PathBuf> {
+        let path = self.folder.path().join("postgres");
+        let quoted = |word: &String| format!("'{}'", word.replace('\'', "'\\''"));
+        let words: Vec<String> = self.under.iter().map(quoted).collect();
+        let server = self.server.bin.join("postgres");
+        fs::write(
+            &path,
+            format!(
+                "#!/bin/sh\nexec {} '{}' \"$@\"\n",
+                words.join(" "),
+                server.display()
+            ),
+        )?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        Ok(path)
     }
 
     /// Stops the server: smart, fast or immediate.
@@ -159,6 +193,7 @@ impl<'s> Cluster<'s> {
             server: self.server,
             folder,
             data,
+            under: Vec::new(),
         };
         let mut conf = fs::OpenOptions::new()
             .append(true)

@@ -87,14 +87,25 @@ impl Server {
     pub fn with_extension(major: u32) -> Result<Self> {
         let installed = Installed::find(major)?;
         build::configure(major, &installed.pg_config)?;
-        let library = build::extension(major)?;
-        Self::copy(&installed, &library)
+        let placed = placed(&installed, &build::extension(major)?)?;
+        Self::copy(&installed, &placed)
     }
 
-    fn copy(installed: &Installed, library: &Path) -> Result<Self> {
+    /// The same of what a package put below `root`.
+    pub fn with_unpacked(major: u32, root: &Path) -> Result<Self> {
+        let installed = Installed::find(major)?;
+        // The library is taken from the package, too: no path of it is read here.
+        let mut placed = placed(&installed, Path::new(""))?;
+        for (from, to) in &mut placed {
+            *from = below(root, to);
+        }
+        Self::copy(&installed, &placed)
+    }
+
+    fn copy(installed: &Installed, placed: &[(PathBuf, PathBuf)]) -> Result<Self> {
         let user = unprivileged_user()?;
         let tree = private_folder("ruvector-dag-server-", user.as_ref())?;
-        let within = |folder: &Path| tree.path().join(folder.strip_prefix("/").unwrap_or(folder));
+        let within = |folder: &Path| below(tree.path(), folder);
         let (bindir, libdir, sharedir) = (
             installed.folder("--bindir")?,
             installed.folder("--pkglibdir")?,
@@ -111,10 +122,8 @@ impl Server {
         link_all(&libdir, &lib)?;
         link_all(&sharedir, &share)?;
         link_all(&sharedir.join("extension"), &share.join("extension"))?;
-        replace(library, &lib.join("ruvector_dag.so"))?;
-        for file in extension_files()? {
-            let name = file.file_name().context("a file without a name")?;
-            replace(&file, &share.join("extension").join(name))?;
+        for (from, to) in placed {
+            replace(from, &within(to))?;
         }
         Ok(Self { tree, bin, user })
     }
@@ -141,17 +150,31 @@ impl Server {
     }
 }
 
-/// The control file and the scripts.
-pub fn extension_files() -> Result<Vec<PathBuf>> {
+/// The extension's files, the library, the control file and the scripts, each with its place in an installed server.
+pub fn placed(installed: &Installed, library: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
     let root = build::root();
+    let (lib, share) = (
+        installed.folder("--pkglibdir")?,
+        installed.folder("--sharedir")?.join("extension"),
+    );
+    let mut placed = vec![(library.to_path_buf(), lib.join("ruvector_dag.so"))];
+    let control = root.join("ruvector_dag.control");
     let scripts = fs::read_dir(root.join("sql"))?.collect::<std::io::Result<Vec<_>>>()?;
     let scripts = scripts
         .into_iter()
         .map(|entry| entry.path())
         .filter(|path| path.extension() == Some("sql".as_ref()));
-    Ok(std::iter::once(root.join("ruvector_dag.control"))
-        .chain(scripts)
-        .collect())
+    for file in std::iter::once(control).chain(scripts) {
+        let name = file.file_name().context("a file without a name")?;
+        let place = share.join(name);
+        placed.push((file, place));
+    }
+    Ok(placed)
+}
+
+/// An absolute path as seen from another root directory.
+pub fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// Copies a file over what is there, which may be a link to the system's.

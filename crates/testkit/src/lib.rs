@@ -4,6 +4,7 @@ pub mod build;
 pub mod cluster;
 pub mod install;
 mod interrupt;
+pub mod reference;
 pub mod stats;
 
 pub use cluster::{Builder, Cluster};

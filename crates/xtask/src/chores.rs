@@ -2,10 +2,11 @@
 
 use crate::{installcheck, setup, tidy};
 use anyhow::{Context, Result, ensure};
+use std::fs;
 use std::path::Path;
 use std::process::Command;
-use testkit::build;
-use testkit::install::{Installed, extension_files, replace};
+use testkit::install::{Installed, placed, replace};
+use testkit::{Server, build, reference};
 
 /// Runs cargo in the repository.
 fn cargo(arguments: &[&str]) -> Result<()> {
@@ -31,22 +32,22 @@ pub(crate) fn build() -> Result<()> {
 pub(crate) fn install() -> Result<()> {
     setup::run()?;
     let installed = Installed::find(setup::MAJOR)?;
-    let (lib, share) = (
-        installed.folder("--pkglibdir")?,
-        installed.folder("--sharedir")?.join("extension"),
-    );
-    replace(&build::extension(setup::MAJOR)?, &lib.join("ruvector_dag.so"))?;
-    for file in extension_files()? {
-        replace(
-            &file,
-            &share.join(file.file_name().context("a file without a name")?),
-        )?;
+    for (from, to) in placed(&installed, &build::extension(setup::MAJOR)?)? {
+        replace(&from, &to)?;
+        println!("installed {}", to.display());
     }
-    println!("installed into {} and {}", lib.display(), share.display());
     println!(
         "next: shared_preload_libraries = 'ruvector_dag' in postgresql.conf, restart, CREATE EXTENSION ruvector_dag"
     );
     Ok(())
+}
+
+/// Writes the reference page anew.
+pub(crate) fn reference() -> Result<()> {
+    setup::run()?;
+    let page = reference::of_server(&Server::with_extension(setup::MAJOR)?)?;
+    let file = build::root().join("docs/reference.md");
+    fs::write(&file, page).with_context(|| format!("can't write {}", file.display()))
 }
 
 /// Formatting, lints, documentation.

@@ -20,7 +20,8 @@ pub(crate) fn run(accept: bool) -> Result<()> {
     regress(&installed, &server, &bare, "without_preload_schedule", accept)
 }
 
-fn regress(
+/// Runs the tests of a schedule.
+pub(crate) fn regress(
     installed: &Installed,
     server: &Server,
     cluster: &Cluster<'_>,

@@ -3,8 +3,10 @@
 mod chores;
 mod installcheck;
 mod majors;
+mod package;
 mod setup;
 mod tidy;
+mod valgrind;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -25,12 +27,24 @@ enum Chore {
     Build,
     /// Install the extension into the server that pg_config belongs to.
     Install,
+    /// Put the extension's files below a root directory, where an installed server has them.
+    Package {
+        /// The root directory, made if need be.
+        #[arg(long)]
+        to: PathBuf,
+    },
+    /// Make the Debian package.
+    Deb,
+    /// Write docs/reference.md anew, from the catalog of a throwaway cluster.
+    Reference,
     /// Run pg_regress on a throwaway cluster.
     Installcheck {
         /// Take what the tests print as what is expected from now on.
         #[arg(long)]
         accept: bool,
     },
+    /// Run pg_regress on a throwaway cluster under valgrind (Debian: valgrind), for an hour or so.
+    Valgrind,
     /// Check the house rules.
     Tidy,
     /// Check formatting, lints and documentation.
@@ -60,7 +74,11 @@ fn main() -> Result<()> {
         Chore::Setup => setup::run(),
         Chore::Build => chores::build(),
         Chore::Install => chores::install(),
+        Chore::Package { to } => package::lay_out(&to),
+        Chore::Deb => package::run(),
+        Chore::Reference => chores::reference(),
         Chore::Installcheck { accept } => installcheck::run(accept),
+        Chore::Valgrind => valgrind::run(),
         Chore::Tidy => tidy::run(),
         Chore::Check => chores::check(),
         Chore::Compile { major, pg_config } => chores::compile(major, &pg_config),

@@ -19,16 +19,19 @@ const PACKAGES: &[&str] = &[
 
 /// Installs what is missing and tells pgrx where the server is.
 pub(crate) fn run() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES
-        .iter()
-        .copied()
-        .filter(|package| !is_installed(package))
-        .collect();
-    if !missing.is_empty() {
-        install(&missing)?;
-    }
+    install_missing(PACKAGES)?;
     let installed = Installed::find(MAJOR)?;
     build::configure(MAJOR, &installed.pg_config)
+}
+
+/// Installs those of some packages that are missing.
+pub(crate) fn install_missing(packages: &[&str]) -> Result<()> {
+    let missing = packages.iter().copied().filter(|package| !is_installed(package));
+    let missing: Vec<&str> = missing.collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    install(&missing)
 }
 
 fn is_installed(package: &str) -> bool {

@@ -1,8 +1,11 @@
 //! The house rules as a test. Each rule is a function from a file to complaints, with a bad sample in its unit test.
 
 mod agreement;
+mod links;
+mod messages;
 mod rules;
 mod tokens;
+mod versions;
 
 use anyhow::{Result, ensure};
 use std::fs;
@@ -35,7 +38,11 @@ pub(crate) fn run() -> Result<()> {
             broken += 1;
         }
     }
-    for complaint in agreement::of_repository(&files) {
+    let mut whole = agreement::of_repository(&files);
+    whole.extend(versions::of_repository(&files));
+    whole.extend(messages::of_repository(&files));
+    whole.extend(links::of_repository(&files));
+    for complaint in whole {
         println!("{complaint}");
         broken += 1;
     }
