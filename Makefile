@@ -4,7 +4,7 @@ DATA ?= ../shared/stats
 OUT ?= bench-out
 
 .PHONY: help setup build demo test check bench bench-stats bench-generated bench-oracle bench-mixed bench-ablate bench-rewrites bench-rows \
-	bench-overhead install installcheck majors clean
+	bench-overhead install installcheck majors test-pg16 test-pg18 soak clean
 
 help:
 	@echo "make demo            a throwaway cluster, sample data, learning, a before/after table"
@@ -23,6 +23,9 @@ help:
 	@echo "make bench-overhead  planning and pgbench overhead: OUT="
 	@echo "make install         into the installed PostgreSQL 15 (needs the right to write there)"
 	@echo "make majors          compiles for PostgreSQL 16 and 18, whose headers it fetches (python3-pip)"
+	@echo "make test-pg16       pg_regress and the tests on clusters on PostgreSQL 16 with pgvector, fetched: TEST= (one of tests/tests)"
+	@echo "make test-pg18       the same on PostgreSQL 18"
+	@echo "make soak            many clients, resets, exports, extensions that come and go: MINUTES=10 CLIENTS=64"
 	@echo "make installcheck    pg_regress on a throwaway cluster"
 
 setup:
@@ -83,6 +86,15 @@ install:
 
 installcheck:
 	$(XTASK) installcheck
+
+test-pg16:
+	$(XTASK) test-major 16 $(if $(TEST),--test $(TEST))
+
+test-pg18:
+	$(XTASK) test-major 18 $(if $(TEST),--test $(TEST))
+
+soak:
+	$(XTASK) bench soak --minutes $(or $(MINUTES),10) --clients $(or $(CLIENTS),64)
 
 majors:
 	$(XTASK) majors

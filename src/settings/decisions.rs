@@ -1,9 +1,21 @@
 //! Settings of decisions: by what means statements are steered, and what may be tried.
 
 use super::{Text, define_real};
-use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use std::time::Duration;
 
+/// For whom learning is kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
+enum Scope {
+    /// Row counts are known to all roles of a database.
+    #[name = c"database"]
+    Database,
+    /// Nothing is known to a role but what its own statements taught.
+    #[name = c"role"]
+    Role,
+}
+
+static SCOPE: GucSetting<Scope> = GucSetting::<Scope>::new(Scope::Database);
 static EXPLORE_BUDGET: GucSetting<f64> = GucSetting::<f64>::new(0.05);
 static FIRST_SIGHT: GucSetting<bool> = GucSetting::<bool>::new(false);
 static DREAM_EXECUTE: GucSetting<bool> = GucSetting::<bool>::new(false);
@@ -21,6 +33,13 @@ pub(super) fn define() {
     define_trials();
     define_dreams();
     define_means();
+    let (name, short, long): Text = (
+        c"ruvector.dag_scope",
+        c"Sets for whom learning is kept apart within a database.",
+        c"database shares row counts among its roles, role plans a role's statements with what its own statements taught.",
+    );
+    let (context, flags) = (GucContext::Sighup, GucFlags::default());
+    GucRegistry::define_enum_guc(name, short, long, &SCOPE, context, flags);
 }
 
 fn define_trials() {
@@ -124,6 +143,11 @@ fn define_means() {
             GucFlags::default(),
         );
     }
+}
+
+/// `ruvector.dag_scope`: whether what one role's statements teach is for that role alone.
+pub(crate) fn keeps_roles_apart() -> bool {
+    SCOPE.get() == Scope::Role
 }
 
 /// `ruvector.dag_first_sight`.

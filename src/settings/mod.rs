@@ -7,7 +7,7 @@ mod decisions;
 
 pub(crate) use decisions::{
     asks_row_model, believes_bounds, corrects_rows, dream_budget, explore_budget, gives_hints,
-    max_work_mem_kb, runs_trials, sets_parameters, steers_first_sight, stores_literals,
+    keeps_roles_apart, max_work_mem_kb, runs_trials, sets_parameters, steers_first_sight, stores_literals,
 };
 
 use core::ffi::CStr;

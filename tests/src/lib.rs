@@ -5,7 +5,7 @@ use postgres::{Client, SimpleQueryMessage};
 use std::process::Stdio;
 use std::time::Instant;
 use testkit::cluster::Builder;
-use testkit::{Cluster, Result, Server};
+use testkit::{Cluster, Result, Server, build};
 
 /// A table whose columns are correlated.
 pub const TABLE: &str = "CREATE EXTENSION ruvector_dag;
@@ -19,7 +19,7 @@ pub const WRITTEN: &str =
 
 /// A private server with the extension. Each test has its own; building it again takes a fraction of a second.
 pub fn server() -> Result<Server> {
-    Server::with_extension(15)
+    Server::with_extension(build::major())
 }
 
 /// A cluster that learns from every statement.

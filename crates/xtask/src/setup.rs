@@ -5,8 +5,8 @@ use nix::unistd::Uid;
 use std::process::{Command, Stdio};
 use testkit::{build, install::Installed};
 
-/// The major that is built and tested by default.
-pub(crate) const MAJOR: u32 = 15;
+/// The major that is installed where it lacks.
+pub(crate) const MAJOR: u32 = build::DEFAULT_MAJOR;
 
 const PACKAGES: &[&str] = &[
     "postgresql-15",
@@ -27,8 +27,8 @@ pub(crate) fn run() -> Result<()> {
     if !missing.is_empty() {
         install(&missing)?;
     }
-    let installed = Installed::find(MAJOR)?;
-    build::configure(MAJOR, &installed.pg_config)
+    let installed = Installed::find(build::major())?;
+    build::configure(build::major(), &installed.pg_config)
 }
 
 fn is_installed(package: &str) -> bool {
