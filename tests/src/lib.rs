@@ -13,6 +13,9 @@ pub const TABLE: &str = "CREATE EXTENSION ruvector_dag;
     INSERT INTO t SELECT i, i % 20, i % 20 FROM generate_series(1, 20000) AS i;
     ANALYZE t";
 
+/// Tells everybody at once how many rows were written so far: what is counted before they know seems out of date after.
+pub const FLUSH: &str = "SELECT pg_stat_force_next_flush()";
+
 /// Relations of that table that were written down.
 pub const WRITTEN: &str =
     "SELECT count(*) FROM ruvector.dag_corrections WHERE 't'::regclass = ANY (relations)";

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::Client;
-use ruvector_dag_tests::{answer, count, learn, learning, measure, server};
+use ruvector_dag_tests::{WRITTEN, answer, count, learn, learning, measure, server};
 use testkit::Cluster;
 
 /// Objects named like those of pg_catalog that our SQL uses, in a schema of mallory's that comes first in everybody's path. Each
@@ -29,7 +29,7 @@ const TRAPS: &str = r#"
             FOREACH op IN ARRAY ARRAY['+', '-', '*', '/', '||'] LOOP
                 EXECUTE pg_catalog.format('CREATE OPERATOR evil.%1$s (FUNCTION = evil.same, LEFTARG = %2$s, RIGHTARG = %2$s)', op, ty);
             END LOOP;
-            EXECUTE pg_catalog.format('CREATE FUNCTION evil.step(int8, %1$s) RETURNS int8 LANGUAGE sql AS ''SELECT CASE WHEN evil.spring() THEN 1 END''', ty);
+            EXECUTE pg_catalog.format('CREATE FUNCTION evil.step(int8, %1$s) RETURNS int8 LANGUAGE sql AS ''SELECT CASE WHEN evil.spring() THEN 1::pg_catalog.int8 END''', ty);
             FOREACH op IN ARRAY ARRAY['count', 'sum', 'avg', 'max', 'min', 'string_agg', 'array_agg'] LOOP
                 EXECUTE pg_catalog.format('CREATE AGGREGATE evil.%1$s (%2$s) (SFUNC = evil.step, STYPE = int8)', op, ty);
             END LOOP;
@@ -38,7 +38,7 @@ const TRAPS: &str = r#"
             EXECUTE pg_catalog.format('CREATE FUNCTION evil.unnest(%1$s) RETURNS SETOF %1$s LANGUAGE sql AS ''SELECT $1 WHERE evil.spring()''', ty);
         END LOOP;
     END$$;
-    CREATE FUNCTION evil.step(int8) RETURNS int8 LANGUAGE sql AS 'SELECT CASE WHEN evil.spring() THEN 1 END';
+    CREATE FUNCTION evil.step(int8) RETURNS int8 LANGUAGE sql AS 'SELECT CASE WHEN evil.spring() THEN 1::pg_catalog.int8 END';
     CREATE AGGREGATE evil.count(*) (SFUNC = evil.step, STYPE = int8);
     CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT CASE WHEN evil.spring() THEN pg_catalog.now() END';
     CREATE FUNCTION evil.current_setting(text) RETURNS text LANGUAGE sql AS 'SELECT CASE WHEN evil.spring() THEN ''on'' END';
@@ -52,7 +52,7 @@ const TRAPS: &str = r#"
     RESET ROLE; RESET search_path"#;
 
 /// The traps spring where they can.
-const CALLS: &str = "SELECT pg_catalog.int8(CASE WHEN is_called THEN last_value ELSE 0 END) FROM evil.calls";
+const CALLS: &str = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM evil.calls";
 
 /// Every function that can be called without an argument, and each of the others once.
 const ALL: &str = "SELECT p.oid::regprocedure::text FROM pg_depend AS d JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
@@ -76,8 +76,9 @@ const WITH_ARGUMENTS: &[&str] = &[
     "dag_reset_role('mallory', false, false)",
 ];
 
-fn call_everything(client: &mut Client) -> Result<usize> {
-    let names = client.query(ALL, &[])?;
+/// `reader` looks up what there is, under a search path of its own.
+fn call_everything(client: &mut Client, reader: &mut Client) -> Result<usize> {
+    let names = reader.query(ALL, &[])?;
     let mut called = 0;
     for name in names.iter().map(|row| row.get::<_, String>(0)) {
         let call = name.split('(').next().unwrap_or_default().to_owned() + "()";
@@ -136,7 +137,7 @@ fn a_hostile_search_path_changes_the_meaning_of_nothing_of_ours() -> Result<()> 
     )?;
     learn(&mut victim, 0..5)?;
     victim.batch_execute("SET search_path = evil, pg_catalog, public")?;
-    assert!(call_everything(&mut victim)? > 20);
+    assert!(call_everything(&mut victim, &mut cluster_client(&cluster)?)? > 20);
     assert_harmless(&cluster)?;
     // The worker has had its turn.
     std::thread::sleep(std::time::Duration::from_secs(4));
@@ -172,9 +173,8 @@ fn temporary_objects_of_an_admin_do_not_come_first_in_functions_with_the_owners_
          CREATE TEMP VIEW pg_extension AS SELECT 'ruvector_dag' AS extname WHERE evil.spring();
          SET search_path = pg_temp, evil, pg_catalog",
     )?;
-    let learned = "SELECT pg_catalog.count(*) FROM ruvector.dag_corrections";
     client.batch_execute("SELECT ruvector.dag_learn_now()")?;
-    assert!(count(&mut client, learned)? > 0);
+    assert!(count(&mut client, WRITTEN)? > 0);
     for call in [
         "dag_learn_now()",
         "dag_export_state()",
@@ -192,7 +192,7 @@ fn temporary_objects_of_an_admin_do_not_come_first_in_functions_with_the_owners_
         mallory.batch_execute(&format!("SELECT ruvector.{call}"))?;
     }
     assert_harmless(&cluster)?;
-    assert_eq!(count(&mut client, learned)?, 0);
+    assert_eq!(count(&mut client, WRITTEN)?, 0);
     Ok(())
 }
 
@@ -250,11 +250,9 @@ fn analysis_runs_no_function_that_explain_would_not_run() -> Result<()> {
             let before = count(&mut client, TAKEN)?;
             client.query(&format!("SELECT * FROM ruvector.{function}"), &[&statement])?;
             let taken = count(&mut client, TAKEN)? - before;
-            // Each planning folds what EXPLAIN's folds; there are a few of them, and none of them reads a row.
-            assert!(
-                taken <= by_explain * 10,
-                "{function} of {statement}: {taken} calls"
-            );
+            // Each planning folds what EXPLAIN's folds, and none of them reads a row.
+            let most = if is_folded { 500 } else { 0 };
+            assert!(taken <= most, "{function} of {statement}: {taken} calls");
         }
     }
     assert_eq!(count(&mut client, "SELECT count(*) FROM t")?, 20_000);

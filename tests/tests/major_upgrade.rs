@@ -1,7 +1,7 @@
 //! pg_upgrade from PostgreSQL 15 to the major that is tested: `make test-pg16` and `make test-pg18` run these.
 
 use anyhow::Result;
-use ruvector_dag_tests::{TABLE, WRITTEN, count, learn, learning, measure, server};
+use ruvector_dag_tests::{FLUSH, TABLE, WRITTEN, count, learn, learning, measure, server};
 use testkit::cluster::wait_for;
 use testkit::{Server, build};
 
@@ -12,6 +12,7 @@ fn pg_upgrade_keeps_what_was_learned() -> Result<()> {
     let old = learning(&old_server).start()?;
     let mut client = old.client("postgres")?;
     client.batch_execute(TABLE)?;
+    client.batch_execute(FLUSH)?;
     learn(&mut client, 0..12)?;
     client.batch_execute("SELECT ruvector.dag_learn_now()")?;
     let kept = [

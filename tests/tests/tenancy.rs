@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::Client;
-use ruvector_dag_tests::{TABLE, count, learning, server};
+use ruvector_dag_tests::{FLUSH, TABLE, count, learning, server};
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
@@ -13,6 +13,7 @@ fn cluster<'s>(server: &'s Server, scope: &str) -> Result<(Cluster<'s>, Client)>
     let cluster = learning(server).set("ruvector.dag_scope", scope).start()?;
     let mut owner = cluster.client("postgres")?;
     owner.batch_execute(TABLE)?;
+    owner.batch_execute(FLUSH)?;
     owner.batch_execute(TENANTS)?;
     Ok((cluster, owner))
 }
@@ -145,6 +146,7 @@ fn forgetting_and_exporting_one_database_leaves_the_others() -> Result<()> {
     owner.batch_execute("CREATE DATABASE other")?;
     let mut other = cluster.client("other")?;
     other.batch_execute(TABLE)?;
+    other.batch_execute(FLUSH)?;
     for client in [&mut owner, &mut other] {
         run(client)?;
         client.batch_execute("SELECT ruvector.dag_learn_now()")?;
