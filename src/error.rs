@@ -22,6 +22,22 @@ pub(crate) fn not_preloaded() -> Report {
     }
 }
 
+/// The database's objects are of another version than the library.
+pub(crate) fn of_other_version() -> Report {
+    Report {
+        sqlstate: sqlstate(b"55000"),
+        message: format!(
+            "the extension in this database is not of the library's version {}",
+            env!("CARGO_PKG_VERSION")
+        ),
+        detail: Some(
+            "Nothing is learned in this database, and its statements are planned as stock PostgreSQL does."
+                .to_owned(),
+        ),
+        hint: Some("Run ALTER EXTENSION ruvector_dag UPDATE; what was learned is kept.".to_owned()),
+    }
+}
+
 /// The extension is switched off for this session (RV001).
 pub(crate) fn disabled() -> Report {
     Report {

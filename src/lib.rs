@@ -24,7 +24,8 @@ pgrx::pg_module_magic!();
 #[allow(non_snake_case, reason = "PostgreSQL looks this symbol up by name")]
 pub extern "C-unwind" fn _PG_init() {
     settings::init(shmem::is_preloading());
-    if !shmem::init() {
+    // pg_upgrade moves catalogs and files: nobody may learn, write or stay connected meanwhile.
+    if pg::extension::is_in_pg_upgrade() || !shmem::init() {
         return;
     }
     hooks::init();

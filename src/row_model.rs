@@ -1,6 +1,7 @@
 //! The row model in a session: a copy of what the worker published, renewed when there is a newer one.
 
 use crate::pg::catalog;
+use crate::settings;
 use crate::shmem::row_models;
 use engine::cardinality::{RowModel, RowPrediction, SubJoin};
 use std::cell::RefCell;
@@ -18,15 +19,15 @@ thread_local! {
 /// The share of the uncertainty that experience must have removed before a prediction is more than the planner's.
 const LEAST_KNOWN: f64 = 0.01;
 
-/// Whether a model was published for this database.
+/// Whether a model was published for this database, and may be asked.
 pub(crate) fn is_available() -> bool {
-    row_models::version(catalog::database()) > 0
+    !settings::keeps_roles_apart() && row_models::version(catalog::database()) > 0
 }
 
 /// The rows to expect of a sub-join; none when nothing is known of its parts.
 pub(crate) fn predict(sub_join: &SubJoin) -> Option<RowPrediction> {
-    // Looked at first: a new extension forgets what the old one learned.
-    if !catalog::has_extension() {
+    // Looked at first: a new extension forgets what the old one learned. The model is everybody's.
+    if !catalog::has_extension() || settings::keeps_roles_apart() {
         return None;
     }
     let database = catalog::database();

@@ -13,6 +13,7 @@ mod ablation;
 mod rows;
 mod planning;
 mod overhead;
+mod soak;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -46,6 +47,8 @@ enum Program {
     Planning(planning::Options),
     /// pgbench throughput on top of stock: -S and TPC-B-like.
     Pgbench(overhead::Options),
+    /// Many clients that do everything at once for a while: memory, waits for our locks, crashes.
+    Soak(soak::Options),
 }
 
 fn main() -> Result<()> {
@@ -60,6 +63,7 @@ fn main() -> Result<()> {
         Program::Rows(options) => rows::run(&options),
         Program::Planning(options) => planning::run(&options),
         Program::Pgbench(options) => overhead::run(&options),
+        Program::Soak(options) => soak::run(&options),
     }
 }
 

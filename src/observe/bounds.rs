@@ -96,6 +96,7 @@ pub(super) fn observation<'n>(
         modifications,
         queryid,
         measured_at: catalog::now(),
+        role: node.subject.role,
         relations: &node.subject.tables,
     }
 }

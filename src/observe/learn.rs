@@ -91,9 +91,9 @@ fn is_for_all_counts(evidence: Option<&StatementEvidence>) -> bool {
         .is_none_or(|evidence| evidence.calls < COUNTED_RUNS || evidence.calls.is_multiple_of(COUNTED_EVERY))
 }
 
-/// Whether the row model is to learn from the next execution of a class that ran this often.
+/// Whether the row model, which is everybody's, is to learn from the next execution of a class that ran this often.
 pub(crate) fn wants_sub_joins(calls: u64) -> bool {
-    calls < SKETCHED_RUNS || calls.is_multiple_of(COUNTED_EVERY)
+    !settings::keeps_roles_apart() && (calls < SKETCHED_RUNS || calls.is_multiple_of(COUNTED_EVERY))
 }
 
 /// The plan nodes whose rows the next execution should count: all that produce a relation, or those not known yet.

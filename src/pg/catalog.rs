@@ -1,5 +1,7 @@
 //! What the catalog and the statistics system know of tables, databases and our own extension.
 
+use super::extension::{self, Presence};
+use crate::settings;
 use engine::cardinality::{hash_bytes, hash_words};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 const MODIFICATIONS_TTL: Duration = Duration::from_secs(1);
 
 thread_local! {
-    static EXTENSION: Cell<Option<bool>> = const { Cell::new(None) };
+    static EXTENSION: Cell<Option<Presence>> = const { Cell::new(None) };
     static WATCHING: Cell<bool> = const { Cell::new(false) };
     static MODIFICATIONS: RefCell<HashMap<u32, (Instant, u64)>> = RefCell::new(HashMap::new());
 }
@@ -25,6 +27,12 @@ pub(crate) fn database() -> u32 {
 pub(crate) fn user() -> u32 {
     // SAFETY: no arguments; fails only outside a session.
     unsafe { pg_sys::GetUserId() }.to_u32()
+}
+
+/// Whose learning the current user's statements belong to: the user's own where `ruvector.dag_scope` keeps roles apart, else
+/// everybody's, 0.
+pub(crate) fn scope() -> u32 {
+    if settings::keeps_roles_apart() { user() } else { 0 }
 }
 
 /// Who called a function that runs with its owner's rights: the session's user, or who SET ROLE made it.
@@ -73,9 +81,14 @@ pub(crate) fn is_standby() -> bool {
     unsafe { pg_sys::RecoveryInProgress() }
 }
 
-/// Whether this database has the extension. Looked up once, and again after functions were created or dropped, which
-/// is what CREATE and DROP EXTENSION do.
+/// Whether this database has the extension, in this library's version.
 pub(crate) fn has_extension() -> bool {
+    extension() == Presence::Ready
+}
+
+/// What this database has. Looked up once, and again after functions were created, changed or dropped, which is what
+/// CREATE, ALTER and DROP EXTENSION do.
+pub(crate) fn extension() -> Presence {
     if let Some(known) = EXTENSION.get() {
         return known;
     }
@@ -91,12 +104,12 @@ pub(crate) fn has_extension() -> bool {
     }
     // SAFETY: a C string; reads the catalog inside the current transaction.
     let extension = unsafe { pg_sys::get_extension_oid(c"ruvector_dag".as_ptr(), true) };
-    let is_found = extension != pg_sys::InvalidOid;
-    EXTENSION.set(Some(is_found));
-    if is_found {
+    let presence = extension::presence(extension);
+    EXTENSION.set(Some(presence));
+    if presence == Presence::Ready {
         crate::worker::announce(database(), extension.to_u32());
     }
-    is_found
+    presence
 }
 
 /// Holds the extension in place until the end of the transaction; false when it is not there. DROP EXTENSION locks it
@@ -112,7 +125,7 @@ pub(crate) fn lock_extension() -> bool {
         // A standby takes no lock stronger than its readers'; this one is allowed there.
         let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
         pg_sys::LockDatabaseObject(pg_sys::ExtensionRelationId, extension, 0, mode);
-        pg_sys::get_extension_oid(name, true) == extension
+        pg_sys::get_extension_oid(name, true) == extension && has_extension()
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum Part {
 pub(crate) struct Subject {
     /// The relation's identity.
     pub(crate) key: RelationKey,
+    /// Who alone knows it, where roles are kept apart; 0 is everybody.
+    pub(crate) role: u32,
     /// OIDs of its tables, ascending.
     pub(crate) tables: Vec<u32>,
     /// Sum of the tables' sizes in rows, as the planner sees them.
@@ -43,6 +45,7 @@ pub(super) struct Storage {
 #[derive(Debug)]
 pub(crate) struct Level {
     pub(super) root: *mut pg_sys::PlannerInfo,
+    role: u32,
     pub(super) graph: RelationGraph,
     positions: Vec<u8>,
     pub(super) bases: Vec<Storage>,
@@ -60,6 +63,7 @@ impl Level {
     pub(crate) fn read(root: *mut pg_sys::PlannerInfo) -> Self {
         let mut level = Self {
             root,
+            role: catalog::scope(),
             graph: RelationGraph::new(),
             positions: Vec::new(),
             bases: Vec::new(),
@@ -161,11 +165,14 @@ impl Level {
                 return None;
             }
             let storage = catalog::storage(entry.relid)?;
-            Some(hash_words([
+            let words = [
                 u64::from(entry.relid.to_u32()),
                 u64::from(storage),
                 u64::from(entry.inh),
-            ]))
+            ];
+            // What is known to everybody has the key it had before roles could be kept apart.
+            let role = (self.role != 0).then_some(u64::from(self.role));
+            Some(hash_words(words.into_iter().chain(role)))
         }
     }
 
@@ -192,6 +199,7 @@ impl Level {
                 };
                 let subject = Subject {
                     key,
+                    role: self.role,
                     tables: vec![entry.relid.to_u32()],
                     table_rows,
                 };
@@ -348,6 +356,7 @@ impl Level {
                 tables.sort_unstable();
                 Some(Subject {
                     key,
+                    role: self.role,
                     tables,
                     table_rows: bases().map(|base| base.table_rows).sum(),
                 })

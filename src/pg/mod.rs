@@ -28,6 +28,7 @@ pub(crate) mod threads;
 pub(crate) mod interrupts;
 pub(crate) mod background_worker;
 pub(crate) mod catalog;
+pub(crate) mod extension;
 pub(crate) mod statement;
 pub(crate) mod expression;
 pub(crate) mod level;

@@ -4,6 +4,18 @@ use super::{Text, define_real, define_switch};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use std::time::Duration;
 
+/// For whom learning is kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
+enum Scope {
+    /// Row counts are known to all roles of a database.
+    #[name = c"database"]
+    Database,
+    /// Nothing is known to a role but what its own statements taught.
+    #[name = c"role"]
+    Role,
+}
+
+static SCOPE: GucSetting<Scope> = GucSetting::<Scope>::new(Scope::Database);
 static EXPLORE_BUDGET: GucSetting<f64> = GucSetting::<f64>::new(0.05);
 /// What steers a statement that was never seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
@@ -36,6 +48,13 @@ pub(super) fn define() {
     define_trials();
     define_dreams();
     define_means();
+    let (name, short, long): Text = (
+        c"ruvector.dag_scope",
+        c"Sets for whom learning is kept apart within a database.",
+        c"database shares row counts among its roles, role plans a role's statements with what its own statements taught.",
+    );
+    let (context, flags) = (GucContext::Sighup, GucFlags::default());
+    GucRegistry::define_enum_guc(name, short, long, &SCOPE, context, flags);
 }
 
 fn define_trials() {
@@ -137,6 +156,11 @@ fn define_means() {
     for (text, setting) in switches {
         define_switch(text, setting, GucContext::Userset);
     }
+}
+
+/// `ruvector.dag_scope`: whether what one role's statements teach is for that role alone.
+pub(crate) fn keeps_roles_apart() -> bool {
+    SCOPE.get() == Scope::Role
 }
 
 /// `ruvector.dag_first_sight`.

@@ -17,6 +17,8 @@ pub(crate) struct Observation<'t> {
     pub(crate) modifications: u64,
     pub(crate) queryid: i64,
     pub(crate) measured_at: i64,
+    /// Who alone may know it; 0 is everybody.
+    pub(crate) role: u32,
     /// OIDs of the tables, ascending.
     pub(crate) relations: &'t [u32],
 }
@@ -82,6 +84,7 @@ pub(crate) fn learn(database: u32, key: u64, seen: &Observation<'_>) -> Learned 
             relation_count: seen.relations.len() as u32,
             dirty: 1,
             is_bound: u32::from(seen.is_bound),
+            role: seen.role,
             relations,
         })
     });
@@ -165,11 +168,12 @@ pub(crate) fn count(database: u32) -> usize {
     })
 }
 
-/// Forgets what was learned in a database.
-pub(crate) fn reset(database: u32) -> usize {
+/// Forgets what was learned in a database, or what one role alone knows of it.
+pub(crate) fn reset(database: u32, role: Option<u32>) -> usize {
+    let is_whose = |entry: &Correction| role.is_none_or(|role| entry.role == role);
     shared().map_or(0, |shared| {
         shared
             .corrections
-            .remove_if(|_, entry| entry.database == database)
+            .remove_if(|_, entry| entry.database == database && is_whose(entry))
     })
 }

@@ -42,6 +42,8 @@ pub(crate) struct Correction {
     pub(crate) dirty: u32,
     /// 1 when `rows` is a lower bound: no execution of it ran to its end.
     pub(crate) is_bound: u32,
+    /// OID of the role that alone knows it, where roles are kept apart; 0 is everybody.
+    pub(crate) role: u32,
     /// OIDs of the tables, ascending, 0-terminated.
     pub(crate) relations: [u32; MAX_RELATIONS],
 }

@@ -69,9 +69,11 @@ pub(crate) fn restore(template: Template) {
     });
 }
 
-/// Forgets a database's.
-pub(crate) fn reset(database: u32) {
+/// Forgets a database's, or those of one of its roles.
+pub(crate) fn reset(database: u32, role: Option<u32>) {
     if let Some(shared) = shared() {
-        shared.templates.remove_if(|_, known| known.database == database);
+        let is_meant =
+            |known: &Template| known.database == database && role.is_none_or(|role| role == known.user);
+        shared.templates.remove_if(|_, known| is_meant(known));
     }
 }

@@ -22,8 +22,12 @@ pub(crate) fn has_waiting(database: u32) -> bool {
 
 /// Takes executions of a database.
 pub(crate) fn take(database: u32) -> Vec<(usize, Trajectory)> {
+    take_if(|waiting| waiting.database == database)
+}
+
+fn take_if(is_wanted: impl Fn(&Trajectory) -> bool) -> Vec<(usize, Trajectory)> {
     shared()
-        .map(|shared| shared.ring.take(BATCH, |waiting| waiting.database == database))
+        .map(|shared| shared.ring.take(BATCH, is_wanted))
         .unwrap_or_default()
 }
 
@@ -41,10 +45,11 @@ pub(crate) fn give_back(taken: &[(usize, Trajectory)]) {
     }
 }
 
-/// Forgets the waiting executions of a database.
-pub(crate) fn reset(database: u32) {
+/// Forgets the waiting executions of a database, or those of one user in it.
+pub(crate) fn reset(database: u32, user: Option<u32>) {
+    let is_whose = |waiting: &Trajectory| user.is_none_or(|user| waiting.user == user);
     loop {
-        let taken = take(database);
+        let taken = take_if(|waiting| waiting.database == database && is_whose(waiting));
         release(&taken);
         if taken.len() < BATCH {
             break;

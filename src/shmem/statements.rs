@@ -130,9 +130,12 @@ pub(crate) fn of_database(database: u32) -> Vec<Statement> {
         .collect()
 }
 
-/// Forgets the classes of a database.
-pub(crate) fn reset(database: u32) -> usize {
+/// Forgets the classes of a database, or those of one user in it.
+pub(crate) fn reset(database: u32, user: Option<u32>) -> usize {
+    let is_whose = |entry: &Statement| user.is_none_or(|user| entry.user == user);
     shared().map_or(0, |shared| {
-        shared.statements.remove_if(|_, entry| entry.database == database)
+        shared
+            .statements
+            .remove_if(|_, entry| entry.database == database && is_whose(entry))
     })
 }

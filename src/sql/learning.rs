@@ -1,12 +1,13 @@
-//! `dag_learn_now` and `dag_reset_learning`.
+//! `dag_learn_now`, `dag_reset_learning` and `dag_reset_role`.
 
-use crate::error::{disabled, learning_failed, not_preloaded, or_raise};
+use super::state::{is_readable, is_writable};
+use crate::error::{disabled, learning_failed, or_raise};
 use crate::pg::catalog;
 use crate::pg::ereport::Report;
-use crate::shmem::{self, arms, corrections, regions, ring, statements};
+use crate::shmem::{arms, corrections, regions, ring, statements};
 use crate::{settings, worker};
 use pgrx::iter::TableIterator;
-use pgrx::{name, pg_extern};
+use pgrx::{name, pg_extern, pg_sys};
 
 /// Writes down what was learned in this database.
 #[pg_extern]
@@ -39,9 +40,7 @@ fn learn_now() -> Result<worker::Lesson, Report> {
 
 /// Whether anything can be learned here and now.
 pub(super) fn may_learn() -> Result<(), Report> {
-    if !shmem::is_available() {
-        return Err(not_preloaded());
-    }
+    is_readable()?;
     if !settings::is_enabled() {
         return Err(disabled());
     }
@@ -56,28 +55,33 @@ pub(super) fn may_learn() -> Result<(), Report> {
 /// Forgets what was learned in this database; what is preserved stays in shared memory and in the tables.
 #[pg_extern]
 fn dag_reset_learning(preserve_patterns: bool, preserve_trajectories: bool) {
-    or_raise(reset(preserve_patterns, preserve_trajectories));
+    or_raise(reset(None, preserve_patterns, preserve_trajectories));
 }
 
-fn reset(preserve_patterns: bool, preserve_trajectories: bool) -> Result<(), Report> {
-    if !shmem::is_available() {
-        return Err(not_preloaded());
-    }
-    if catalog::is_standby() {
-        return Err(learning_failed(
-            "a standby only reads what its primary learned".to_owned(),
-        ));
-    }
+/// The same for one role; what everybody shares stays.
+#[pg_extern]
+fn dag_reset_role(role: pg_sys::Oid, preserve_patterns: bool, preserve_trajectories: bool) {
+    or_raise(reset(
+        Some(role.to_u32()),
+        preserve_patterns,
+        preserve_trajectories,
+    ));
+}
+
+fn reset(role: Option<u32>, preserve_patterns: bool, preserve_trajectories: bool) -> Result<(), Report> {
+    is_writable()?;
     let database = catalog::database();
-    settings::paused(|| worker::forget(!preserve_patterns, !preserve_trajectories));
-    statements::reset(database);
-    arms::reset(database);
-    regions::reset(database);
+    settings::paused(|| worker::forget(role, !preserve_patterns, !preserve_trajectories));
+    statements::reset(database, role);
+    regions::reset(database, role);
+    if role.is_none() {
+        arms::reset(database);
+    }
     if !preserve_patterns {
-        corrections::reset(database);
+        corrections::reset(database, role);
     }
     if !preserve_trajectories {
-        ring::reset(database);
+        ring::reset(database, role);
     }
     Ok(())
 }

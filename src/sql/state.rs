@@ -1,10 +1,12 @@
 //! All that is learned: settings, what is protected, dreams, moving it between servers.
 
 use crate::error::{
-    disabled, from_engine, invalid_argument, learning_failed, not_preloaded, or_raise, read_only, too_large,
+    disabled, from_engine, invalid_argument, learning_failed, not_preloaded, of_other_version, or_raise,
+    read_only, too_large,
 };
 use crate::pg::catalog;
 use crate::pg::ereport::Report;
+use crate::pg::extension::Presence;
 use crate::pg::own_settings;
 use crate::settings;
 use crate::shmem::{self, statements};
@@ -30,12 +32,14 @@ const IMPORTED_BYTES: usize = 256 << 20;
 /// The longest dream.
 const LONGEST_DREAM_US: i128 = 3_600_000_000;
 
-/// Fails without shared memory.
+/// Fails without shared memory, and where the tables are not those of this library's version.
 pub(super) fn is_readable() -> Result<(), Report> {
-    if shmem::is_available() {
-        Ok(())
-    } else {
+    if !shmem::is_available() {
         Err(not_preloaded())
+    } else if catalog::extension() == Presence::OfOtherVersion {
+        Err(of_other_version())
+    } else {
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! One worker's life, and the same cycle inside a session that asks for it.
 
 use super::{earned, load, loops, persist, rewards, rows, sona, trials};
+use crate::pg::extension::Presence;
 use crate::pg::{background_worker, catalog, own_settings};
 use crate::shmem::{counters, databases, ring};
 use std::time::{Duration, Instant};
@@ -37,6 +38,12 @@ impl Cycle {
 pub(super) fn run(database: u32) {
     // Asked first: it announces which extension it is.
     if !background_worker::transaction(|| catalog::has_extension() && catalog::lock_extension()) {
+        if background_worker::transaction(catalog::extension) == Presence::OfOtherVersion {
+            pgrx::log!(
+                "ruvector_dag: database {database} has objects of another version than the library, nothing is learned in it: \
+                 run ALTER EXTENSION ruvector_dag UPDATE there"
+            );
+        }
         databases::set_absent(database);
         super::forget_shared(database);
     } else {

@@ -28,7 +28,7 @@ pub(super) fn earlier_knowledge(database: u32) {
 
 // Oldest first: the newest stay when not all fit.
 const CORRECTIONS: &str = "SELECT relation_key, relations, rows, estimated_rows, table_rows, modifications, sequence, \
-     queryid, measured_at, observations, relation_count, is_lower_bound FROM ruvector.dag_corrections ORDER BY measured_at";
+     queryid, measured_at, observations, relation_count, is_lower_bound, role FROM ruvector.dag_corrections ORDER BY measured_at";
 const PLANS: &str = "SELECT class, plan_shape, cutoff, runs, cut_off_runs, lower_bound_ms, total_cost, samples_ms, hints \
      FROM ruvector.dag_plan_shapes";
 const CLASSES: &str = "SELECT class, queryid, userid, last_run_at, calls, trials, corrected_runs, is_fresh, saved_ms, lost_ms, settled \
@@ -68,6 +68,7 @@ fn load_corrections(table: SpiTupleTable<'_>, database: u32) -> SpiResult<()> {
             relation_count: row.get::<i32>(11)?.unwrap_or(0) as u32,
             dirty: 0,
             is_bound: u32::from(row.get::<bool>(12)?.unwrap_or(false)),
+            role: row.get::<pg_sys::Oid>(13)?.map_or(0, |role| role.to_u32()),
             relations,
         });
     }

@@ -43,14 +43,14 @@ pub(crate) fn announce(database: u32, extension: u32) {
 
 /// What was learned in a database leaves shared memory.
 pub(crate) fn forget_shared(database: u32) {
-    corrections::reset(database);
-    statements::reset(database);
-    ring::reset(database);
+    corrections::reset(database, None);
+    statements::reset(database, None);
+    ring::reset(database, None);
     snapshots::reset(database);
     row_models::reset(database);
     uses::reset(database);
     guards::reset(database);
-    regions::reset(database);
+    regions::reset(database, None);
 }
 
 /// The launcher's process.

@@ -80,8 +80,8 @@ pub(super) fn corrections(entries: &[Correction]) -> usize {
             .collect();
         run(
             "INSERT INTO ruvector.dag_corrections AS known (relation_key, relations, rows, estimated_rows, table_rows, \
-             modifications, sequence, queryid, measured_at, observations, relation_count, is_lower_bound) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+             modifications, sequence, queryid, measured_at, observations, relation_count, is_lower_bound, role) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
              ON CONFLICT (relation_key) DO UPDATE SET relations = excluded.relations, rows = excluded.rows, \
              estimated_rows = excluded.estimated_rows, table_rows = excluded.table_rows, \
              modifications = excluded.modifications, sequence = excluded.sequence, queryid = excluded.queryid, \
@@ -100,6 +100,7 @@ pub(super) fn corrections(entries: &[Correction]) -> usize {
                 i64::from(entry.observations).into(),
                 (entry.relation_count as i32).into(),
                 (entry.is_bound != 0).into(),
+                (entry.role != 0).then_some(pg_sys::Oid::from(entry.role)).into(),
             ],
         );
     }
@@ -258,21 +259,38 @@ pub(super) fn tidy_trajectories() {
     );
 }
 
-/// Empties the tables in the transaction under way: the evidence of statements always, row counts (`patterns`) and
-/// executions if asked to.
-pub(crate) fn forget(patterns: bool, trajectories: bool) {
+/// Empties the tables in the transaction under way, or what is of one role in them: the evidence of statements always, row
+/// counts (`patterns`) and executions if asked to. What is learned as a whole goes with everybody's row counts.
+pub(crate) fn forget(role: Option<u32>, patterns: bool, trajectories: bool) {
+    let whose: &[DatumWithOid<'_>] = &[role.map(pg_sys::Oid::from).into()];
     own_settings::within(|| {
-        run("DELETE FROM ruvector.dag_plan_shapes", &[]);
-        run("DELETE FROM ruvector.dag_statement_classes", &[]);
-        run("DELETE FROM ruvector.dag_statement_texts", &[]);
-        super::earned::forget();
+        run(
+            "DELETE FROM ruvector.dag_plan_shapes WHERE $1 IS NULL \
+             OR class IN (SELECT class FROM ruvector.dag_statement_classes WHERE userid = $1)",
+            whose,
+        );
+        for table in ["dag_statement_classes", "dag_statement_texts"] {
+            let sql = format!("DELETE FROM ruvector.{table} WHERE $1 IS NULL OR userid = $1");
+            run(&sql, whose);
+        }
+        if role.is_none() {
+            super::earned::forget();
+        }
         if patterns {
-            run("DELETE FROM ruvector.dag_corrections", &[]);
+            run(
+                "DELETE FROM ruvector.dag_corrections WHERE $1 IS NULL OR role = $1",
+                whose,
+            );
+        }
+        if patterns && role.is_none() {
             super::sona::forget();
             super::rows::forget();
         }
         if trajectories {
-            run("DELETE FROM ruvector.dag_trajectories", &[]);
+            run(
+                "DELETE FROM ruvector.dag_trajectories WHERE $1 IS NULL OR userid = $1",
+                whose,
+            );
         }
     });
 }

@@ -5,7 +5,7 @@ use postgres::{Client, SimpleQueryMessage};
 use std::process::Stdio;
 use std::time::Instant;
 use testkit::cluster::Builder;
-use testkit::{Cluster, Result, Server};
+use testkit::{Cluster, Result, Server, build};
 
 /// A table whose columns are correlated.
 pub const TABLE: &str = "CREATE EXTENSION ruvector_dag;
@@ -13,13 +13,16 @@ pub const TABLE: &str = "CREATE EXTENSION ruvector_dag;
     INSERT INTO t SELECT i, i % 20, i % 20 FROM generate_series(1, 20000) AS i;
     ANALYZE t";
 
+/// Tells everybody at once how many rows were written so far: what is counted before they know seems out of date after.
+pub const FLUSH: &str = "SELECT pg_stat_force_next_flush()";
+
 /// Relations of that table that were written down.
 pub const WRITTEN: &str =
     "SELECT count(*) FROM ruvector.dag_corrections WHERE 't'::regclass = ANY (relations)";
 
 /// A private server with the extension. Each test has its own; building it again takes a fraction of a second.
 pub fn server() -> Result<Server> {
-    Server::with_extension(15)
+    Server::with_extension(build::major())
 }
 
 /// A cluster that learns from every statement.

@@ -207,6 +207,49 @@ impl<'s> Cluster<'s> {
         Ok(standby)
     }
 
+    /// Takes over the data of a cluster of an older major with pg_upgrade; neither may run.
+    pub fn upgrade_from(&self, old: &Cluster<'_>) -> Result<()> {
+        // From 18 on new clusters have checksums, and old ones must have what new ones have.
+        let has_checksums = |cluster: &Cluster<'_>| -> Result<bool> {
+            let mut control = cluster.server.program("pg_controldata");
+            let output = control.arg(&cluster.data).output()?;
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("Data page checksum version"));
+            Ok(line.is_some_and(|line| !line.ends_with(" 0")))
+        };
+        if has_checksums(self)? && !has_checksums(old)? {
+            let mut checksums = old.server.program("pg_checksums");
+            checksums
+                .args(["--enable", "--no-sync", "--pgdata"])
+                .arg(&old.data);
+            check(checksums.output()?, "pg_checksums")?;
+        }
+        let mut upgrade = self.server.program("pg_upgrade");
+        upgrade
+            .current_dir(self.folder.path())
+            .args(["--username=postgres", "--socketdir"]);
+        upgrade
+            .arg(self.folder.path())
+            .arg("--old-bindir")
+            .arg(&old.server.bin);
+        upgrade.arg("--new-bindir").arg(&self.server.bin);
+        upgrade
+            .arg("--old-datadir")
+            .arg(&old.data)
+            .arg("--new-datadir")
+            .arg(&self.data);
+        let output = upgrade.output()?;
+        ensure!(
+            output.status.success(),
+            "pg_upgrade failed: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
     /// The folder of the socket.
     pub fn socket(&self) -> &Path {
         self.folder.path()

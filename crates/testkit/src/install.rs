@@ -23,6 +23,11 @@ const PROGRAMS: &[&str] = &[
     "pg_dump",
     "pg_restore",
     "pg_controldata",
+    "pg_upgrade",
+    "pg_checksums",
+    "pg_resetwal",
+    "pg_dumpall",
+    "vacuumdb",
 ];
 
 /// An installed PostgreSQL.
@@ -119,6 +124,7 @@ impl Server {
         for program in PROGRAMS.iter().filter(|program| bindir.join(program).exists()) {
             fs::copy(bindir.join(program), bin.join(program))?;
         }
+        link_bundled_libraries(&bindir, &bin)?;
         link_all(&libdir, &lib)?;
         link_all(&sharedir, &share)?;
         link_all(&sharedir.join("extension"), &share.join("extension"))?;
@@ -183,6 +189,20 @@ pub fn replace(from: &Path, to: &Path) -> Result<()> {
         fs::remove_file(to).with_context(|| format!("can't replace {}", to.display()))?;
     }
     fs::copy(from, to).with_context(|| format!("can't write {}", to.display()))?;
+    Ok(())
+}
+
+/// The programs of a Python wheel find libraries in a folder beside the installation, relative to themselves.
+fn link_bundled_libraries(bindir: &Path, bin: &Path) -> Result<()> {
+    let Some((from, to)) = bindir.ancestors().nth(3).zip(bin.ancestors().nth(3)) else {
+        return Ok(());
+    };
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.path().extension() == Some("libs".as_ref()) {
+            symlink(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
     Ok(())
 }
 

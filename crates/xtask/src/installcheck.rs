@@ -10,8 +10,8 @@ use testkit::{Cluster, Server, build};
 /// Runs the tests of `pg_regress/regress_schedule`. With `accept`, what they print becomes what is expected.
 pub(crate) fn run(accept: bool) -> Result<()> {
     setup::run()?;
-    let installed = Installed::find(setup::MAJOR)?;
-    let server = Server::with_extension(setup::MAJOR)?;
+    let installed = Installed::find(build::major())?;
+    let server = Server::with_extension(build::major())?;
     let preloaded = Cluster::builder(&server)
         .set("ruvector.dag_min_duration", "0")
         .start()?;

@@ -58,6 +58,14 @@ enum Chore {
     },
     /// Compile the extension for all other majors that can be had, which are fetched: PostgreSQL 16 and 18.
     Majors,
+    /// Run pg_regress and the tests on clusters on another major, which is fetched: PostgreSQL 16 or 18, with pgvector.
+    TestMajor {
+        /// Major version.
+        major: u32,
+        /// Arguments for cargo test, such as `--test loop`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run all tests.
     Test,
     /// Run a program of the benches package: demo, stats, generated, oracle, mixed, ablate, rows, pgbench, planning.
@@ -83,6 +91,7 @@ fn main() -> Result<()> {
         Chore::Check => chores::check(),
         Chore::Compile { major, pg_config } => chores::compile(major, &pg_config),
         Chore::Majors => majors::run(),
+        Chore::TestMajor { major, arguments } => majors::test(major, &arguments),
         Chore::Test => chores::test(),
         Chore::Bench { arguments } => chores::bench(&arguments),
     }

@@ -5,8 +5,8 @@ use nix::unistd::Uid;
 use std::process::{Command, Stdio};
 use testkit::{build, install::Installed};
 
-/// The major that is built and tested by default.
-pub(crate) const MAJOR: u32 = 15;
+/// The major that is installed where it lacks.
+pub(crate) const MAJOR: u32 = build::DEFAULT_MAJOR;
 
 const PACKAGES: &[&str] = &[
     "postgresql-15",
@@ -20,8 +20,8 @@ const PACKAGES: &[&str] = &[
 /// Installs what is missing and tells pgrx where the server is.
 pub(crate) fn run() -> Result<()> {
     install_missing(PACKAGES)?;
-    let installed = Installed::find(MAJOR)?;
-    build::configure(MAJOR, &installed.pg_config)
+    let installed = Installed::find(build::major())?;
+    build::configure(build::major(), &installed.pg_config)
 }
 
 /// Installs those of some packages that are missing.
