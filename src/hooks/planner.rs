@@ -17,9 +17,10 @@ use crate::steer::choice::{self, Chosen};
 use crate::steer::rewrite;
 use crate::steer::rows::Knowledge;
 use engine::cardinality::hash_words;
-use engine::decision::{Decision, HintSet, RegionChoice, Regions, StatementEvidence, TIE, Trial};
+use engine::decision::{Decision, HintSet, PlanKind, RegionChoice, Regions, StatementEvidence, TIE, Trial};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
+use std::time::Instant;
 
 /// What the trampoline does next.
 #[derive(Clone, Copy)]
@@ -51,6 +52,8 @@ pub(crate) struct Frame {
     statement: Statement,
     evidence: StatementEvidence,
     decision: Decision,
+    /// When planning began, where its time is compared.
+    begun: Option<Instant>,
     /// This plan is a trial of its own, without a way back.
     is_unprotected: bool,
     /// What is to be tried beside this plan.
@@ -77,6 +80,7 @@ impl Frame {
             statement,
             evidence,
             decision: chosen.decision,
+            begun: (statement.kind == Some(PlanKind::Custom)).then(Instant::now),
             is_unprotected: chosen.is_unprotected,
             trial: chosen.trial,
             compares_forms: chosen.compares_forms,
@@ -381,6 +385,23 @@ pub(crate) fn leave_tie(original: *mut pg_sys::PlannedStmt, planned: *mut pg_sys
     is_tie
 }
 
+/// A plan of the kind that was measured to be slower is made to look dear to the plan cache, which compares the costs of
+/// both kinds.
+pub(crate) fn steer_kind(planned: *mut pg_sys::PlannedStmt) {
+    if planned.is_null() || !settings::may_steer() || !settings::chooses_kinds() {
+        return;
+    }
+    let remembered = plan_tree::token(planned).and_then(knowledge::find);
+    let Some(statement) = remembered.map(|remembered| remembered.statement) else {
+        return;
+    };
+    let Some(kind) = statement.kind else { return };
+    let preferred = shmem::regions::preferred_kind(statement.queryid);
+    if preferred.is_some_and(|preferred| preferred != kind) {
+        plan_tree::raise_cost(planned);
+    }
+}
+
 /// No further plans of the statement are compared.
 pub(crate) fn stop_comparing() {
     COMPARED.set(None);
@@ -434,6 +455,7 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
     let remembered = Remembered {
         statement: frame.statement,
         decision,
+        planning_ms: 0.0,
         corrected: frame.corrected,
         region: frame.region,
         facts,
@@ -468,6 +490,9 @@ fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) -
     }
     let remembered = Remembered {
         decision: took_effect(&frame, frame.decision),
+        planning_ms: frame
+            .begun
+            .map_or(0.0, |begun| begun.elapsed().as_secs_f64() * 1000.0),
         statement: frame.statement,
         corrected: frame.corrected,
         region: frame.region,

@@ -28,6 +28,8 @@ pub(crate) struct Remembered {
     pub(crate) statement: Statement,
     /// What it was planned with.
     pub(crate) decision: Decision,
+    /// Milliseconds that planning took, where that is compared.
+    pub(crate) planning_ms: f64,
     /// Corrections applied.
     pub(crate) corrected: u32,
     pub(crate) facts: PlanFacts,

@@ -156,6 +156,7 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
     }
     if is_compared {
         record_in_region(watch, Ok(watch.elapsed_ms / slowdown));
+        record_kind(watch, slowdown);
     }
     counters::add_statements_learned(1);
     let text = crate::pg::plan_state::statement_text(query);
@@ -241,6 +242,15 @@ fn record(
         },
         partial,
     })
+}
+
+/// Tells how a plan for these values did, or one for any.
+fn record_kind(watch: &Watch, slowdown: f64) {
+    let remembered = &watch.remembered;
+    if let Some(kind) = remembered.statement.kind.filter(|_| !remembered.is_trial) {
+        let total_ms = remembered.planning_ms + watch.elapsed_ms;
+        regions::record_kind(remembered.statement.queryid, kind, total_ms / slowdown);
+    }
 }
 
 /// Tells the region of the statement's constants.

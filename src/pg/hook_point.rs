@@ -153,7 +153,10 @@ unsafe extern "C-unwind" fn planner(
 ) -> *mut pg_sys::PlannedStmt {
     // SAFETY: the arguments are PostgreSQL's.
     let planned = unsafe { plan(parse, text, options, params) };
-    guarded((), || hooks::explain::note(parse, planned));
+    guarded((), || {
+        hooks::explain::note(parse, planned);
+        hooks::planner::steer_kind(planned);
+    });
     planned
 }
 

@@ -4,11 +4,13 @@ use super::compat::{expression_tree_walker, query_tree_walker};
 use super::list;
 use core::ffi::c_void;
 use engine::cardinality::{hash_bytes, hash_words};
+use engine::decision::PlanKind;
 use pgrx::pg_sys;
 
 /// What the walk over a statement gathers.
 struct Gathered {
     constants: u64,
+    has_parameters: bool,
     tables: u32,
     has_row_security: bool,
 }
@@ -24,6 +26,8 @@ pub(crate) struct Statement {
     pub(crate) has_tables: bool,
     /// Whether row-level security restricts any of its tables.
     pub(crate) has_row_security: bool,
+    /// Of a statement with parameters: whether this planning is for their values, or for any.
+    pub(crate) kind: Option<PlanKind>,
 }
 
 /// The query identifier of a statement; 0 when it has none.
@@ -74,6 +78,7 @@ pub(crate) fn only_reads(parse: *const pg_sys::Query) -> bool {
 pub(crate) fn describe(parse: *mut pg_sys::Query, params: pg_sys::ParamListInfo) -> Statement {
     let mut gathered = Gathered {
         constants: 0,
+        has_parameters: false,
         tables: 0,
         has_row_security: false,
     };
@@ -82,6 +87,10 @@ pub(crate) fn describe(parse: *mut pg_sys::Query, params: pg_sys::ParamListInfo)
         gather(parse.cast(), (&raw mut gathered).cast());
     }
     let queryid = queryid(parse);
+    let kind = match params.is_null() {
+        true => PlanKind::Generic,
+        false => PlanKind::Custom,
+    };
     // SAFETY: the planner's parameters are valid or null.
     let params = unsafe { hash_params(params) };
     // SAFETY: backend globals, set once a database is connected.
@@ -98,6 +107,7 @@ pub(crate) fn describe(parse: *mut pg_sys::Query, params: pg_sys::ParamListInfo)
         class,
         has_tables: gathered.tables > 0,
         has_row_security: gathered.has_row_security,
+        kind: gathered.has_parameters.then_some(kind),
     }
 }
 
@@ -112,6 +122,11 @@ unsafe extern "C-unwind" fn gather(node: *mut pg_sys::Node, context: *mut c_void
             pg_sys::NodeTag::T_Const => {
                 let constant = hash_constant(node.cast()).unwrap_or(1);
                 (*gathered).constants = hash_words([(*gathered).constants, constant]);
+                false
+            }
+            pg_sys::NodeTag::T_Param => {
+                let parameter = node.cast::<pg_sys::Param>();
+                (*gathered).has_parameters |= (*parameter).paramkind == pg_sys::ParamKind::PARAM_EXTERN;
                 false
             }
             pg_sys::NodeTag::T_Query => {

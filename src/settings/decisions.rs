@@ -33,6 +33,7 @@ pub(crate) enum FirstSight {
 
 static FIRST_SIGHT: GucSetting<FirstSight> = GucSetting::<FirstSight>::new(FirstSight::Ties);
 static PLAN_REGIONS: GucSetting<bool> = GucSetting::<bool>::new(true);
+static PLAN_KINDS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static DREAM_EXECUTE: GucSetting<bool> = GucSetting::<bool>::new(false);
 static STORE_LITERALS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static DREAM_BUDGET_S: GucSetting<i32> = GucSetting::<i32>::new(300);
@@ -78,6 +79,13 @@ fn define_trials() {
         c"A region is the constants for which PostgreSQL makes the same plan. Off leaves each new set of constants its stock plan.",
     );
     define_switch(plan_regions, &PLAN_REGIONS, GucContext::Userset);
+    let plan_kinds: Text = (
+        c"ruvector.dag_plan_kinds",
+        c"Chooses between custom and generic plans of prepared statements by measured times.",
+        c"A plan of the slower kind is given a thousand times its cost, so that PostgreSQL makes the other one. Off leaves the choice to \
+          estimated costs, as does a plan_cache_mode other than auto.",
+    );
+    define_switch(plan_kinds, &PLAN_KINDS, GucContext::Userset);
     let (name, short, long): Text = (
         c"ruvector.dag_max_work_mem",
         c"Sets up to what work_mem may be raised for a statement that wrote temporary files.",
@@ -171,6 +179,11 @@ pub(crate) fn first_sight() -> FirstSight {
 /// `ruvector.dag_plan_regions`.
 pub(crate) fn uses_regions() -> bool {
     PLAN_REGIONS.get()
+}
+
+/// `ruvector.dag_plan_kinds`.
+pub(crate) fn chooses_kinds() -> bool {
+    PLAN_KINDS.get()
 }
 
 /// `ruvector.dag_explore_budget`.

@@ -6,9 +6,9 @@
 mod decisions;
 
 pub(crate) use decisions::{
-    FirstSight, asks_row_model, believes_bounds, corrects_rows, dream_budget, explore_budget, first_sight,
-    gives_hints, keeps_roles_apart, max_work_mem_kb, runs_trials, sets_parameters, stores_literals,
-    uses_regions,
+    FirstSight, asks_row_model, believes_bounds, chooses_kinds, corrects_rows, dream_budget, explore_budget,
+    first_sight, gives_hints, keeps_roles_apart, max_work_mem_kb, runs_trials, sets_parameters,
+    stores_literals, uses_regions,
 };
 
 use core::ffi::CStr;

@@ -5,7 +5,9 @@
 //! is called under one. The ring has no lock: a slot is claimed and released by its state word. Counters are atomics.
 
 use engine::attention::PatternArms;
-use engine::decision::{ArmStatistics, Breaker, LoadGauge, Regions, StatementEvidence, TieStatistics};
+use engine::decision::{
+    ArmStatistics, Breaker, LoadGauge, PreparedEvidence, Regions, StatementEvidence, TieStatistics,
+};
 use engine::embedding::DIMENSIONS;
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +84,9 @@ pub(crate) struct Template {
     pub(crate) last_run_at: i64,
     /// Evidence per region of constants.
     pub(crate) regions: Regions,
+    /// What custom and generic plans take, of a statement with parameters.
+    #[serde(default)]
+    pub(crate) prepared: PreparedEvidence,
 }
 
 /// What attention mechanisms earned for a plan shape.

@@ -5,7 +5,7 @@ use crate::observe::knowledge::Region;
 use crate::pg::catalog;
 use crate::pg::shmem::{Update, shared};
 use engine::cardinality::hash_words;
-use engine::decision::{Decision, RegionRun, Regions};
+use engine::decision::{Decision, PlanKind, PreparedEvidence, RegionRun, Regions};
 
 /// The statement of this session's database and user.
 fn place(queryid: i64) -> u64 {
@@ -22,8 +22,22 @@ pub(crate) fn get(queryid: i64) -> Option<Regions> {
     Some(known.regions)
 }
 
-/// Takes up an execution.
+/// The kind of plan that a statement with parameters was measured to be faster with.
+pub(crate) fn preferred_kind(queryid: i64) -> Option<PlanKind> {
+    shared()?.templates.get(place(queryid))?.prepared.preferred()
+}
+
+/// Takes up an execution in its region.
 pub(crate) fn record(queryid: i64, region: Region, run: &RegionRun) {
+    change(queryid, |template| template.regions.record(region.shape, run));
+}
+
+/// Takes up an execution of a statement with parameters: milliseconds with its planning.
+pub(crate) fn record_kind(queryid: i64, kind: PlanKind, total_ms: f64) {
+    change(queryid, |template| template.prepared.record(kind, total_ms));
+}
+
+fn change(queryid: i64, change: impl FnOnce(&mut Template)) {
     let Some(shared) = shared() else { return };
     let (database, user, at) = (catalog::database(), catalog::user(), catalog::now());
     shared
@@ -35,9 +49,10 @@ pub(crate) fn record(queryid: i64, region: Region, run: &RegionRun) {
                 queryid,
                 last_run_at: at,
                 regions: Regions::default(),
+                prepared: PreparedEvidence::default(),
             });
             template.last_run_at = at;
-            template.regions.record(region.shape, run);
+            change(&mut template);
             Update::Put(template)
         });
 }

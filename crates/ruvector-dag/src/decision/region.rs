@@ -9,7 +9,8 @@ use super::arms::ROWS;
 use super::evidence::Decision;
 use super::hints::{ARMS, HintSet, arm_of, arms};
 use super::lifecycle::{CLEAR_GAIN, Reason, State};
-use super::sequential::{Comparison, Summary, compare_summaries, confidence_of};
+use super::log_latency::LogLatency;
+use super::sequential::{Comparison, compare_summaries, confidence_of};
 use super::trial::{Possibilities, Trial};
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +18,6 @@ use serde::{Deserialize, Serialize};
 pub const REGIONS: usize = 4;
 /// Decisions remembered per region; the slowest one makes room.
 const POLICIES: usize = 6;
-/// Executions that an average reaches back: what is older fades.
-const WINDOW: f32 = 24.0;
 /// Stock executions before anything is tried.
 const STOCK_RUNS: f32 = 3.0;
 /// Attempts at a decision that seems faster after which it must be proved faster.
@@ -31,41 +30,6 @@ const GIVEN_UP: f64 = 2.0;
 const LEAST_MS: f64 = 5.0;
 /// The place of learned row counts among the bits of what was tried.
 const ROWS_BIT: u64 = 1 << ARMS;
-
-/// Mean and spread of the logarithms of milliseconds per unit of cost.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[repr(C)]
-struct LogLatency {
-    count: f32,
-    mean: f32,
-    squares: f32,
-}
-
-impl LogLatency {
-    /// Adds one; beyond [`WINDOW`] older ones fade (West 1979, with a bounded weight).
-    fn add(&mut self, value: f64) {
-        if self.count >= WINDOW {
-            self.squares *= (WINDOW - 1.0) / WINDOW;
-            self.count = WINDOW - 1.0;
-        }
-        self.count += 1.0;
-        let before = value as f32 - self.mean;
-        self.mean += before / self.count;
-        self.squares += before * (value as f32 - self.mean);
-    }
-
-    fn summary(&self) -> Summary {
-        Summary {
-            count: f64::from(self.count),
-            mean: f64::from(self.mean),
-            squares: f64::from(self.squares),
-        }
-    }
-
-    fn per_cost(&self) -> Option<f64> {
-        (self.count > 0.0).then(|| f64::from(self.mean).exp())
-    }
-}
 
 /// A decision, whatever plans it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -175,7 +139,7 @@ impl RegionEvidence {
 
     /// What the stock plan takes, when its cost is this.
     pub fn stock_ms(&self, cost: f64) -> Option<f64> {
-        self.stock.per_cost().map(|per_cost| per_cost * cost)
+        self.stock.typical().map(|per_cost| per_cost * cost)
     }
 
     /// What was tried, the fastest first.
@@ -186,7 +150,7 @@ impl RegionEvidence {
             Some(PolicyReport {
                 policy: known.policy,
                 runs: f64::from(known.latency.count),
-                ms_per_cost: known.latency.per_cost()?,
+                ms_per_cost: known.latency.typical()?,
             })
         };
         known.into_iter().filter_map(report).collect()
