@@ -6,7 +6,7 @@
 
 mod generator;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use generator::Generator;
 use postgres::{Client, SimpleQueryMessage};
 use ruvector_dag_tests::server;
@@ -41,7 +41,8 @@ fn results_are_those_of_stock_postgresql() -> Result<()> {
         let expected = answer(&mut stock, &sql)?;
         rows += expected.len();
         for run in 0..RUNS {
-            let found = answer(&mut learned, &sql)?;
+            let found = answer(&mut learned, &sql)
+                .with_context(|| format!("statement {number}, run {run}: {sql}\n{}", last_words(&cluster)))?;
             assert_eq!(found, expected, "statement {number}, run {run}: {sql}");
         }
     }
@@ -81,6 +82,14 @@ fn results_are_those_of_stock_postgresql_where_rewrites_are_forced() -> Result<(
     let status = "SELECT internal_errors FROM ruvector.dag_status()";
     assert_eq!(forced.query_one(status, &[])?.get::<_, i64>(0), 0);
     Ok(())
+}
+
+/// The end of the server's log.
+fn last_words(cluster: &Cluster<'_>) -> String {
+    let log = cluster.log().unwrap_or_default();
+    let mut lines: Vec<&str> = log.lines().rev().take(30).collect();
+    lines.reverse();
+    lines.join("\n")
 }
 
 /// Rows as text, sorted; what changes data is rolled back. The same error is the same answer.
