@@ -6,7 +6,7 @@ use crate::error::{from_engine, invalid_argument, not_preloaded, or_raise};
 use crate::pg::ereport::Report;
 use crate::settings;
 use crate::shmem::{self, counters};
-use engine::attention::{AttentionScores, MechanismId};
+use engine::attention::MechanismId;
 use engine::mincut::{DagMinCutEngine, LocalKCut};
 use engine::{Drawing, OperatorId, QueryDag};
 use pgrx::iter::TableIterator;
@@ -280,10 +280,14 @@ fn configure(mechanism: &str, params: serde_json::Value) -> Result<serde_json::V
 }
 
 /// The weights of a graph's operators by a mechanism with its default parameters.
-fn given(mechanism: MechanismId, dag: &JsonB) -> Vec<f64> {
-    let scores =
-        || -> Result<AttentionScores, Report> { Ok(mechanism.with_defaults().forward(&graph(&dag.0)?)) };
-    or_raise(scores()).as_slice().to_vec()
+fn given(mechanism: MechanismId, dag: JsonB) -> Vec<f64> {
+    // The graph is dropped before an error is raised.
+    or_raise(weights(mechanism, dag))
+}
+
+fn weights(mechanism: MechanismId, JsonB(dag): JsonB) -> Result<Vec<f64>, Report> {
+    let scores = mechanism.with_defaults().forward(&graph(&dag)?);
+    Ok(scores.as_slice().to_vec())
 }
 
 /// A graph as JSON of the engine or of EXPLAIN.
@@ -298,41 +302,41 @@ pub(super) fn graph(dag: &serde_json::Value) -> Result<QueryDag, Report> {
 /// [`MechanismId::Topological`] on a graph, as JSON of the engine or of EXPLAIN.
 #[pg_extern]
 fn attention_topological(dag: JsonB) -> Vec<f64> {
-    given(MechanismId::Topological, &dag)
+    given(MechanismId::Topological, dag)
 }
 
 /// [`MechanismId::CausalCone`] on a graph, as JSON of the engine or of EXPLAIN.
 #[pg_extern]
 fn attention_causal_cone(dag: JsonB) -> Vec<f64> {
-    given(MechanismId::CausalCone, &dag)
+    given(MechanismId::CausalCone, dag)
 }
 
 /// [`MechanismId::CriticalPath`] on a graph, as JSON of the engine or of EXPLAIN.
 #[pg_extern]
 fn attention_critical_path(dag: JsonB) -> Vec<f64> {
-    given(MechanismId::CriticalPath, &dag)
+    given(MechanismId::CriticalPath, dag)
 }
 
 /// [`MechanismId::MincutGated`] on a graph, as JSON of the engine or of EXPLAIN.
 #[pg_extern]
 fn attention_mincut_gated(dag: JsonB) -> Vec<f64> {
-    given(MechanismId::MincutGated, &dag)
+    given(MechanismId::MincutGated, dag)
 }
 
 /// [`MechanismId::HierarchicalLorentz`] on a graph, as JSON of the engine or of EXPLAIN.
 #[pg_extern]
 fn attention_hierarchical_lorentz(dag: JsonB) -> Vec<f64> {
-    given(MechanismId::HierarchicalLorentz, &dag)
+    given(MechanismId::HierarchicalLorentz, dag)
 }
 
 /// [`MechanismId::ParallelBranch`] on a graph, as JSON of the engine or of EXPLAIN.
 #[pg_extern]
 fn attention_parallel_branch(dag: JsonB) -> Vec<f64> {
-    given(MechanismId::ParallelBranch, &dag)
+    given(MechanismId::ParallelBranch, dag)
 }
 
 /// [`MechanismId::TemporalBtsp`] on a graph, as JSON of the engine or of EXPLAIN.
 #[pg_extern]
 fn attention_temporal_btsp(dag: JsonB) -> Vec<f64> {
-    given(MechanismId::TemporalBtsp, &dag)
+    given(MechanismId::TemporalBtsp, dag)
 }
