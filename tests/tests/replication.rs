@@ -23,7 +23,7 @@ fn a_standby_plans_with_what_its_primary_learned_and_goes_on_learning_when_promo
     client.batch_execute(FLUSH)?;
     let standby = primary.standby()?;
     let mut reader = wait_for("the standby", || Ok(standby.client("postgres").ok()))?;
-    reader.batch_execute("SET ruvector.dag_first_sight = on")?;
+    reader.batch_execute("SET ruvector.dag_first_sight = rows")?;
     assert!(!explained(&mut reader, STATEMENT)?.contains("rows=1000"));
     client.simple_query(STATEMENT)?;
     client.batch_execute("SELECT ruvector.dag_learn_now()")?;

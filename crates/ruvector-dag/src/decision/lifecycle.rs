@@ -204,7 +204,10 @@ impl StatementEvidence {
     /// The best plan when the stock plan never ran: it was expected to be faster at first sight.
     pub(super) fn unopposed(&self) -> Option<&PlanEvidence> {
         let best = self.best().filter(|_| self.stock_seen() == 0)?;
-        (!best.decision.hints.is_none()).then_some(best)
+        let hints = best.decision.hints;
+        // Where the data changed, what stock takes is forgotten, not unknown.
+        let is_new = !hints.is_none() && self.stock().is_none();
+        (is_new || hints.form().is_some()).then_some(best)
     }
 
     /// What the best plan takes, in milliseconds: nothing that takes longer is worth a trial.
