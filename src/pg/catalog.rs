@@ -115,6 +115,16 @@ pub(crate) fn extension() -> Presence {
 /// Holds the extension in place until the end of the transaction; false when it is not there. DROP EXTENSION locks it
 /// before it locks its tables, so whoever writes to several of them asks here first.
 pub(crate) fn lock_extension() -> bool {
+    // A standby takes no lock stronger than its readers'; this one is allowed there.
+    lock_extension_in(pg_sys::AccessShareLock as pg_sys::LOCKMODE)
+}
+
+/// The same against everybody who holds it: waits until nobody is writing what was learned any more, and lets nobody begin.
+pub(crate) fn lock_extension_alone() -> bool {
+    lock_extension_in(pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE)
+}
+
+fn lock_extension_in(mode: pg_sys::LOCKMODE) -> bool {
     // SAFETY: catalog lookups and a lock inside the current transaction.
     unsafe {
         let name = c"ruvector_dag".as_ptr();
@@ -122,8 +132,6 @@ pub(crate) fn lock_extension() -> bool {
         if extension == pg_sys::InvalidOid {
             return false;
         }
-        // A standby takes no lock stronger than its readers'; this one is allowed there.
-        let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
         pg_sys::LockDatabaseObject(pg_sys::ExtensionRelationId, extension, 0, mode);
         pg_sys::get_extension_oid(name, true) == extension && has_extension()
     }
