@@ -220,7 +220,7 @@ fn start<'s>(options: &Options, server: &'s Server) -> Result<Cluster<'s>> {
 fn connect(cluster: &Cluster<'_>, number: usize) -> Result<Client> {
     match Task::of(number) {
         Task::ComeAndGo => cluster.client(&format!("other_{number}")),
-        Task::Learn if number % 3 == 0 => cluster.client_as("postgres", "tenant"),
+        Task::Learn if number.is_multiple_of(3) => cluster.client_as("postgres", "tenant"),
         _ => cluster.client("postgres"),
     }
 }

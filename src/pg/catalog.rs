@@ -252,6 +252,25 @@ pub(super) fn relation_name(relid: pg_sys::Oid) -> Option<String> {
     }
 }
 
+/// The access method of an index, unless it is one of PostgreSQL's own.
+pub(super) fn added_access_method(index: pg_sys::Oid) -> Option<String> {
+    // SAFETY: a syscache lookup, released after the tuple is read; the name is a palloc'ed C string or null.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+        let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(index));
+        if tuple.is_null() {
+            return None;
+        }
+        let method = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>()).relam;
+        pg_sys::ReleaseSysCache(tuple);
+        if method.to_u32() < pg_sys::FirstNormalObjectId {
+            return None;
+        }
+        let name = pg_sys::get_am_name(method);
+        (!name.is_null()).then(|| core::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
+    }
+}
+
 /// A table's name with its schema, hashed: the same after a dump and restore. `None` when it is gone.
 pub(super) fn relation_hash(relid: pg_sys::Oid) -> Option<u64> {
     // SAFETY: syscache lookups; a schema's name is a palloc'ed C string or null.
