@@ -131,7 +131,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn note(&self, outcome: Result<(), postgres::Error>) {
+    fn note(&self, statement: &str, outcome: Result<(), postgres::Error>) {
         self.statements.fetch_add(1, Ordering::Relaxed);
         let Err(error) = outcome else { return };
         let code = error.code().map_or("connection lost", |code| code.code());
@@ -139,7 +139,9 @@ impl Tally {
             .as_db_error()
             .map_or_else(|| error.to_string(), |error| error.message().to_owned());
         let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        *errors.entry(format!("{code} {text}")).or_default() += 1;
+        // Without constants, so that equal ones are counted together.
+        let begin = statement.split(['(', '=']).next().unwrap_or_default();
+        *errors.entry(format!("{code} {text}: {begin}")).or_default() += 1;
     }
 }
 
@@ -185,7 +187,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .sample(cluster.postmaster()?)?;
-            std::thread::sleep(Duration::from_secs(1));
+            std::thread::sleep(Duration::from_millis(200));
         }
         tally.is_over.store(true, Ordering::Relaxed);
         watching.join().ok().context("the watching thread ends")?
@@ -227,7 +229,7 @@ fn busy(client: &mut Client, number: usize, until: Instant, tally: &Tally) {
     let mut turn = number;
     while Instant::now() < until {
         for statement in Task::of(number).turn(turn) {
-            tally.note(client.simple_query(&statement).map(drop));
+            tally.note(&statement, client.simple_query(&statement).map(drop));
         }
         turn += 1;
         if client.is_closed() {

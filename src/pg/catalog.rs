@@ -115,6 +115,16 @@ pub(crate) fn extension() -> Presence {
 /// Holds the extension in place until the end of the transaction; false when it is not there. DROP EXTENSION locks it
 /// before it locks its tables, so whoever writes to several of them asks here first.
 pub(crate) fn lock_extension() -> bool {
+    // A standby takes no lock stronger than its readers'; this one is allowed there.
+    lock_extension_in(pg_sys::AccessShareLock as pg_sys::LOCKMODE)
+}
+
+/// The same against everybody who holds it: waits until nobody is writing what was learned any more, and lets nobody begin.
+pub(crate) fn lock_extension_alone() -> bool {
+    lock_extension_in(pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE)
+}
+
+fn lock_extension_in(mode: pg_sys::LOCKMODE) -> bool {
     // SAFETY: catalog lookups and a lock inside the current transaction.
     unsafe {
         let name = c"ruvector_dag".as_ptr();
@@ -122,8 +132,6 @@ pub(crate) fn lock_extension() -> bool {
         if extension == pg_sys::InvalidOid {
             return false;
         }
-        // A standby takes no lock stronger than its readers'; this one is allowed there.
-        let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
         pg_sys::LockDatabaseObject(pg_sys::ExtensionRelationId, extension, 0, mode);
         pg_sys::get_extension_oid(name, true) == extension && has_extension()
     }
@@ -240,6 +248,25 @@ pub(super) fn relation_name(relid: pg_sys::Oid) -> Option<String> {
     // SAFETY: the name is a palloc'ed C string or null.
     unsafe {
         let name = pg_sys::get_rel_name(relid);
+        (!name.is_null()).then(|| core::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
+    }
+}
+
+/// The access method of an index, unless it is one of PostgreSQL's own.
+pub(super) fn added_access_method(index: pg_sys::Oid) -> Option<String> {
+    // SAFETY: a syscache lookup, released after the tuple is read; the name is a palloc'ed C string or null.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+        let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(index));
+        if tuple.is_null() {
+            return None;
+        }
+        let method = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>()).relam;
+        pg_sys::ReleaseSysCache(tuple);
+        if method.to_u32() < pg_sys::FirstNormalObjectId {
+            return None;
+        }
+        let name = pg_sys::get_am_name(method);
         (!name.is_null()).then(|| core::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
     }
 }

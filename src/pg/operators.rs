@@ -2,6 +2,7 @@
 
 use super::{catalog, list};
 use core::ffi::CStr;
+use engine::OperatorType;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
@@ -20,6 +21,8 @@ pub(crate) struct OperatorView {
     pub(crate) relation: Option<String>,
     pub(crate) alias: Option<String>,
     pub(crate) index: Option<String>,
+    /// What it is more exactly than its name says: a scan of pgvector's indexes.
+    pub(crate) vector_scan: Option<OperatorType>,
     /// The CTE a CTE Scan reads.
     pub(crate) cte: Option<String>,
     pub(crate) join_type: Option<&'static str>,
@@ -155,7 +158,12 @@ impl Reader {
                 view.cte = Some(CStr::from_ptr((*entry).ctename).to_string_lossy().into_owned());
             }
             view.index = match tag {
-                NodeTag::T_IndexScan => catalog::relation_name((*plan.cast::<pg_sys::IndexScan>()).indexid),
+                NodeTag::T_IndexScan => {
+                    let index = (*plan.cast::<pg_sys::IndexScan>()).indexid;
+                    let method = catalog::added_access_method(index);
+                    view.vector_scan = method.and_then(|method| OperatorType::of_vector_index(&method));
+                    catalog::relation_name(index)
+                }
                 NodeTag::T_IndexOnlyScan => {
                     catalog::relation_name((*plan.cast::<pg_sys::IndexOnlyScan>()).indexid)
                 }

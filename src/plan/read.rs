@@ -69,7 +69,8 @@ fn cte_plan(operators: &[OperatorView], scan: usize, name: &str) -> Option<usize
 }
 
 fn node(position: usize, view: &OperatorView) -> OperatorNode {
-    let operator_type = OperatorType::from_name(view.name).unwrap_or(OperatorType::CustomScan);
+    let named = || OperatorType::from_name(view.name).unwrap_or(OperatorType::CustomScan);
+    let operator_type = view.vector_scan.unwrap_or_else(named);
     let mut node = OperatorNode::new(position as u32, operator_type);
     node.join_type = view.join_type.map(str::to_owned);
     node.rows = view.rows;

@@ -1,7 +1,7 @@
 //! From shared memory to the extension's tables, in the transaction under way.
 
 use crate::attention;
-use crate::pg::{own_settings, transaction_end};
+use crate::pg::{catalog, own_settings, transaction_end};
 use crate::settings;
 use crate::shmem::layout::{Correction, MAX_RELATIONS, Statement, Trajectory};
 use crate::shmem::{corrections as rows, counters, ring, statements as classes};
@@ -21,11 +21,15 @@ pub(super) struct Taken {
 /// Takes what waits for a database. Its slots are freed when what is written next is committed; if it is not, for
 /// whatever reason, everything goes back.
 pub(super) fn take(database: u32) -> Rc<Taken> {
-    let taken = Rc::new(Taken {
+    let mut taken = Taken {
         corrections: rows::take_dirty(database),
         statements: classes::take_dirty(database),
         trajectories: ring::take(database),
-    });
+    };
+    // Two who write at once lock rows in the same order.
+    taken.corrections.sort_unstable_by_key(|entry| entry.relation_key);
+    taken.statements.sort_unstable_by_key(|entry| entry.class);
+    let taken = Rc::new(taken);
     let held = Rc::clone(&taken);
     transaction_end::call(Box::new(move |is_committed| {
         if is_committed {
@@ -224,12 +228,17 @@ pub(super) fn trajectories(entries: &[(usize, Trajectory)]) -> usize {
     entries.len()
 }
 
-/// Removes what is out of date: row counts of tables that are gone, executions beyond the limit, and the oldest of what
+/// Removes what is out of date: row counts of tables or roles that are gone, executions beyond the limit, and the oldest of what
 /// would not fit into shared memory when it is loaded again.
 pub(super) fn tidy() {
     run(
         "DELETE FROM ruvector.dag_corrections WHERE EXISTS (SELECT FROM unnest(relations) AS r (oid) \
          WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = r.oid))",
+        &[],
+    );
+    run(
+        "DELETE FROM ruvector.dag_corrections WHERE role IS NOT NULL AND NOT EXISTS \
+         (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = role)",
         &[],
     );
     tidy_trajectories();
@@ -260,8 +269,12 @@ pub(super) fn tidy_trajectories() {
 }
 
 /// Empties the tables in the transaction under way, or what is of one role in them: the evidence of statements always, row
-/// counts (`patterns`) and executions if asked to. What is learned as a whole goes with everybody's row counts.
+/// counts (`patterns`) and executions if asked to. What is learned as a whole goes with everybody's row counts. Waits for
+/// whoever is writing, worker or session: what they commit a moment later would stay, and they lock rows in another order.
 pub(crate) fn forget(role: Option<u32>, patterns: bool, trajectories: bool) {
+    if !catalog::lock_extension_alone() {
+        return;
+    }
     let whose: &[DatumWithOid<'_>] = &[role.map(pg_sys::Oid::from).into()];
     own_settings::within(|| {
         run(

@@ -55,21 +55,15 @@ fn is_grown(half_kb: u64, end_kb: u64) -> bool {
 impl Memory {
     /// Reads of each child of the postmaster what it takes.
     pub(super) fn sample(&mut self, postmaster: i32) -> Result<()> {
-        for entry in fs::read_dir("/proc")?.flatten() {
-            let Some(pid) = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse::<i32>().ok())
-            else {
-                continue;
-            };
+        let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"))?;
+        for pid in children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse::<i32>().ok())
+        {
             // Processes end between two looks.
             let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
                 continue;
             };
-            if field(&status, "PPid:") != Some(postmaster as u64) {
-                continue;
-            }
             let Some(kb) = field(&status, "RssAnon:") else {
                 continue;
             };

@@ -243,11 +243,33 @@ impl<'s> Cluster<'s> {
         let output = upgrade.output()?;
         ensure!(
             output.status.success(),
-            "pg_upgrade failed: {}{}",
+            "pg_upgrade failed: {}{}{}",
             String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
+            String::from_utf8_lossy(&output.stderr),
+            self.upgrade_errors()
         );
         Ok(())
+    }
+
+    /// What pg_upgrade's own logs say of errors.
+    fn upgrade_errors(&self) -> String {
+        let runs = fs::read_dir(self.data.join("pg_upgrade_output.d"))
+            .into_iter()
+            .flatten();
+        let logs = runs
+            .flatten()
+            .flat_map(|run| fs::read_dir(run.path().join("log")));
+        let texts = logs
+            .flatten()
+            .flatten()
+            .filter_map(|log| fs::read_to_string(log.path()).ok());
+        let of_errors = |text: String| {
+            let lines = text
+                .lines()
+                .filter(|line| line.contains("rror") || line.contains("Command was"));
+            lines.map(|line| format!("{line}\n")).collect::<String>()
+        };
+        texts.map(of_errors).collect()
     }
 
     /// The folder of the socket.
