@@ -8,14 +8,18 @@ use super::watch::Watch;
 use crate::pg::catalog;
 use crate::pg::node_runs::{self, Ending, NodeRun};
 use crate::pg::plan_tree::{Counted, PlanFacts};
+use crate::pg::statement::Statement;
 use crate::pg::sub_join::Sketched;
 use crate::settings;
+use crate::shmem::events::{self, Kind};
+use crate::shmem::latencies::{self, Component};
 use crate::shmem::{corrections, counters, guards, statements};
 use crate::steer::rows;
 use engine::cardinality::{CountedSketch, SetCount, is_material};
-use engine::decision::{Run, StatementEvidence};
+use engine::decision::{Run, State, StatementEvidence};
 use pgrx::pg_sys;
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 /// What the counts of one execution taught.
 #[derive(Debug, Clone)]
@@ -135,6 +139,8 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         session::note(statement.queryid, watch.elapsed_ms);
         return;
     }
+    let begun = Instant::now();
+    latencies::record_ms(Component::Execution, watch.elapsed_ms);
     session::note_evidence(statement.queryid);
     let ending = if is_complete {
         Ending::Finished
@@ -151,7 +157,9 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         let quiet_ms = on_a_quiet_server(watch, evidence.as_ref());
         compare_with_stock(watch, evidence.as_ref(), quiet_ms);
         let is_to_be_tried = lesson.is_to_be_tried(evidence.as_ref());
+        let before = evidence;
         evidence = record(watch, Ok(quiet_ms), is_to_be_tried, lesson.partial());
+        note_change(statement, before.as_ref(), evidence.as_ref());
     }
     counters::add_statements_learned(1);
     let is_young = evidence.is_none_or(|evidence| evidence.calls <= YOUNG_CALLS);
@@ -164,6 +172,12 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         evidence.as_ref(),
         (!is_complete, text),
     );
+    events::note_of(
+        (statement.queryid, statement.class),
+        Kind::Learned,
+        [watch.elapsed_ms, f64::from(lesson.counted)],
+    );
+    latencies::record(Component::LearnAtEnd, begun.elapsed());
 }
 
 /// Learns from an execution that was cancelled, while its state is still there: its plan takes longer than this, and its
@@ -173,6 +187,12 @@ pub(crate) fn from_cancelled(query: *mut pg_sys::QueryDesc, watch: &Watch) {
     if watch.elapsed_ms < settings::min_duration_ms() {
         return;
     }
+    let statement = &watch.remembered.statement;
+    events::note_of(
+        (statement.queryid, statement.class),
+        Kind::Cancelled,
+        [watch.elapsed_ms, 0.0],
+    );
     let mut lesson = Lesson::NONE;
     if !watch.is_rewound {
         let runs = node_runs::read(query, Ending::Failed);
@@ -208,6 +228,19 @@ fn compare_with_stock(watch: &Watch, evidence: Option<&StatementEvidence>, taken
     }
     if let Some(baseline_ms) = evidence.and_then(|evidence| evidence.stock()?.typical_ms()) {
         guards::note_applied(catalog::database(), taken_ms, baseline_ms);
+    }
+}
+
+/// Logs that the state of a class's decision changed.
+fn note_change(statement: &Statement, before: Option<&StatementEvidence>, after: Option<&StatementEvidence>) {
+    let state = |evidence: &StatementEvidence| evidence.choose().state;
+    let [before, after] = [before, after].map(|evidence| evidence.map_or(State::Observing, state));
+    if before != after {
+        events::note_of(
+            (statement.queryid, statement.class),
+            Kind::DecisionChanged,
+            [events::place(before), events::place(after)],
+        );
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) mod interrupts;
 pub(crate) mod background_worker;
 pub(crate) mod catalog;
 pub(crate) mod statement;
+pub(crate) mod scope;
 pub(crate) mod expression;
 pub(crate) mod level;
 mod level_rows;

@@ -1,5 +1,6 @@
 //! What watches over the decisions of a database: what hint sets brought, what trials cost, and the circuit breaker.
 
+use super::events::{self, Kind};
 use super::layout::Guard;
 use crate::pg::catalog;
 use crate::pg::shmem::{Update, shared};
@@ -78,6 +79,7 @@ pub(crate) fn note_applied(database: u32, taken_ms: f64, baseline_ms: f64) {
     if change(database, |guard| {
         guard.breaker.record(now_ms, taken_ms, baseline_ms)
     }) {
+        events::note(Kind::BreakerOpened, [0.0; 2]);
         pgrx::warning!(
             "ruvector_dag: applied decisions were slower than stock PostgreSQL lately; all are suspended for ten minutes"
         );

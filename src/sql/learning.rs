@@ -3,6 +3,7 @@
 use crate::error::{disabled, learning_failed, not_preloaded, or_raise};
 use crate::pg::catalog;
 use crate::pg::ereport::Report;
+use crate::shmem::events::{self, Kind};
 use crate::shmem::{self, arms, corrections, ring, statements};
 use crate::{settings, worker};
 use pgrx::iter::TableIterator;
@@ -78,5 +79,6 @@ fn reset(preserve_patterns: bool, preserve_trajectories: bool) -> Result<(), Rep
     if !preserve_trajectories {
         ring::reset(database);
     }
+    events::note(Kind::LearningReset, [0.0; 2]);
     Ok(())
 }

@@ -24,3 +24,8 @@ mod patterns;
 mod state;
 mod decisions;
 mod advice;
+mod latencies;
+mod monitoring;
+mod trace;
+mod health;
+mod scope;

@@ -10,6 +10,7 @@ use crate::shmem::{corrections, databases, guards, ring, row_models, snapshots, 
 mod launcher;
 mod learner;
 mod persist;
+mod decisions_log;
 mod rewards;
 mod load;
 mod earned;
