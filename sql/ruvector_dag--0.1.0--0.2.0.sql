@@ -120,18 +120,18 @@ COMMENT ON COLUMN @extschema@.dag_tables.changed_at IS 'When that was said';
 
 CREATE FUNCTION @extschema@.dag_enable(relation regclass) RETURNS void
 AS 'MODULE_PATHNAME', 'dag_enable_wrapper'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp COST 1000;
 COMMENT ON FUNCTION @extschema@.dag_enable(regclass) IS
     'Learns from statements on this table, and from now on only from statements on enabled tables';
 
 CREATE FUNCTION @extschema@.dag_disable(relation regclass) RETURNS void
 AS 'MODULE_PATHNAME', 'dag_disable_wrapper'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp COST 1000;
 COMMENT ON FUNCTION @extschema@.dag_disable(regclass) IS 'Leaves statements on this table to stock PostgreSQL';
 
 CREATE FUNCTION @extschema@.dag_reset_tables(relations regclass[] DEFAULT NULL) RETURNS integer
 AS 'MODULE_PATHNAME', 'dag_reset_tables_wrapper'
-LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp COST 1000;
 COMMENT ON FUNCTION @extschema@.dag_reset_tables(regclass[]) IS
     'Takes back what was said of tables, of all by default; returns of how many';
 
@@ -270,19 +270,19 @@ BEGIN ATOMIC
         'is_standby', pg_catalog.pg_is_in_recovery(),
         'health', (SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(h)) FROM health AS h),
         'settings', (SELECT pg_catalog.jsonb_object_agg(c.name, c.setting) FROM @extschema@.dag_active_config AS c),
-        'tables', (SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(t)) FROM @extschema@.dag_enabled_tables() AS t))
+        'tables', (SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(t)), '[]') FROM @extschema@.dag_enabled_tables() AS t))
         || CASE WHEN p.is_so THEN pg_catalog.jsonb_build_object(
         'status', (SELECT pg_catalog.to_jsonb(s) FROM @extschema@.dag_status() AS s),
         'statistics', (SELECT pg_catalog.jsonb_object_agg(s.metric, s.value) FROM @extschema@.dag_statistics() AS s),
         'memory', (SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(m)) FROM @extschema@.dag_memory_usage() AS m),
         'attention', (SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(a)) FROM @extschema@.dag_attention_stats() AS a),
-        'latencies', (SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(l)) FROM @extschema@.dag_latency_breakdown() AS l),
-        'latency_buckets', (SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(b)) FROM @extschema@.dag_latency_buckets() AS b),
+        'latencies', (SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(l)), '[]') FROM @extschema@.dag_latency_breakdown() AS l),
+        'latency_buckets', (SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(b)), '[]') FROM @extschema@.dag_latency_buckets() AS b),
         'throughput', (SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(t)) FROM @extschema@.dag_throughput('1 hour') AS t),
         'row_model', (SELECT pg_catalog.to_jsonb(q) FROM @extschema@.dag_row_model_quality() AS q),
-        'decisions', (SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(d)) FROM @extschema@.dag_decisions() AS d),
+        'decisions', (SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(d)), '[]') FROM @extschema@.dag_decisions() AS d),
         'savings', (SELECT pg_catalog.to_jsonb(s) FROM @extschema@.dag_savings() AS s WHERE s.scope = 'database'),
-        'log', (SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(l)) FROM @extschema@.dag_debug_logs() AS l))
+        'log', (SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(l)), '[]') FROM @extschema@.dag_debug_logs() AS l))
         ELSE '{}' END), 'UTF8')
     FROM preloaded AS p;
 END;
