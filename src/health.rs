@@ -169,6 +169,7 @@ fn stored_state() -> SpiResult<Vec<Check>> {
     let stored = own_settings::within_as_owner(known::stored_parts)?;
     let checks = stored.into_iter().map(|part| {
         let (status, message) = match part.error {
+            None if part.is_aside => (Status::Warning, format!("{} is kept aside", part.name)),
             None => (
                 Status::Ok,
                 format!("{} of {} bytes can be read", part.name, part.bytes),

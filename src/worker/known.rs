@@ -1,6 +1,6 @@
 //! What the worker learned, read without waiting for whoever is changing it.
 
-use super::{rows, sona};
+use super::{earned, rows, sona};
 use crate::pg::ereport::Report;
 use pgrx::spi::SpiResult;
 
@@ -20,6 +20,8 @@ pub(crate) struct Part {
     pub(crate) bytes: usize,
     /// Why it can't be read.
     pub(crate) error: Option<String>,
+    /// Another one is in use: this one could not be read before.
+    pub(crate) is_aside: bool,
 }
 
 /// Reads each part of what is stored in this database, its checksum included.
@@ -33,15 +35,18 @@ pub(crate) fn stored_parts() -> SpiResult<Vec<Part>> {
         rows.map(|row| {
             let name = row.get::<String>(1)?.unwrap_or_default();
             let state = row.get::<Vec<u8>>(2)?.unwrap_or_default();
-            let error = match name.as_str() {
-                sona::PART => sona::why_unreadable(&state),
-                rows::PART => rows::why_unreadable(&state),
-                _ => Some("it was kept aside".to_owned()),
+            let reader = match name.as_str() {
+                sona::PART => Some(sona::why_unreadable as fn(&[u8]) -> Option<String>),
+                rows::PART => Some(rows::why_unreadable as _),
+                earned::PART => Some(earned::why_unreadable as _),
+                _ => None,
             };
+            let error = reader.and_then(|why| why(&state));
             Ok(Part {
                 name,
                 bytes: state.len(),
                 error,
+                is_aside: reader.is_none(),
             })
         })
         .collect()

@@ -56,7 +56,7 @@ proptest! {
     #[test]
     fn quantiles_are_those_of_the_sorted_list(
         mut durations in prop::collection::vec(256..1u64 << 40, 1..200),
-        q in 0.0..=1.0,
+        q in 0.0..=1.0_f64,
     ) {
         let histogram = of(&durations);
         durations.sort_unstable();

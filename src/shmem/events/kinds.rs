@@ -109,7 +109,7 @@ kinds! {
     LearningReset Learning Info |_a, _b| "what was learned was forgotten on request".to_owned();
     StateLoaded State Info |corrections, classes| format!("loaded {corrections} row counts and {classes} statement classes");
     StateSaved State Debug |bytes, patterns| format!("saved a state of {bytes} bytes with {patterns} patterns");
-    StateRefused State Warning |_a, _b| "what was learned earlier can't be read; it is kept aside in dag_state".to_owned();
+    StateRefused State Warning |_a, _b| "a part of what was learned earlier can't be read; learning begins anew there".to_owned();
     WorkerWrote Worker Info |entries, executions| format!("wrote down {entries} row counts and statement classes, and {executions} executions");
     WorkerFailed Worker Warning |failures, _b| format!("the worker did not end its cycle, for the {failures}. time in a row; it is started again later");
     WorkerWanted Worker Warning |_a, _b| "no background worker slot is free; max_worker_processes may be too low".to_owned();
