@@ -71,8 +71,8 @@ SELECT ruvector.dag_trace_query('SELECT 1; SELECT 2');
 SELECT count(*) FROM ruvector.dag_trace_query(NULL);
 -- Health.
 SELECT component, status FROM ruvector.dag_health_check() WHERE component NOT IN ('worker', 'launcher', 'state', 'ring');
-SELECT DISTINCT component, last_check <= clock_timestamp() AS has_time, message <> '' AS says FROM ruvector.dag_health_check()
-ORDER BY component COLLATE "C";
+SELECT component, bool_and(last_check <= clock_timestamp()) AS has_time, bool_and(message <> '') AS says
+FROM ruvector.dag_health_check() GROUP BY component ORDER BY component COLLATE "C";
 SET ruvector.neural_dag_enabled = off;
 SELECT status, message FROM ruvector.dag_health_check() WHERE component = 'settings';
 RESET ruvector.neural_dag_enabled;

@@ -188,11 +188,11 @@ pub(crate) fn from_cancelled(query: *mut pg_sys::QueryDesc, watch: &Watch) {
         return;
     }
     let statement = &watch.remembered.statement;
-    events::note_of(
-        (statement.queryid, statement.class),
-        Kind::Cancelled,
-        [watch.elapsed_ms, 0.0],
-    );
+    // Of a trial it is said elsewhere.
+    if !watch.remembered.is_trial {
+        let of = (statement.queryid, statement.class);
+        events::note_of(of, Kind::Cancelled, [watch.elapsed_ms, 0.0]);
+    }
     let mut lesson = Lesson::NONE;
     if !watch.is_rewound {
         let runs = node_runs::read(query, Ending::Failed);
