@@ -5,6 +5,7 @@
 mod pg;
 mod settings;
 mod error;
+mod trace;
 mod shmem;
 mod hooks;
 mod plan;
@@ -15,6 +16,7 @@ mod steer;
 mod observe;
 mod advice;
 mod worker;
+mod health;
 mod sql;
 
 pgrx::pg_module_magic!();

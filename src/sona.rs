@@ -5,6 +5,7 @@
 
 use crate::pg::catalog;
 use crate::settings;
+use crate::shmem::latencies::{self, Component};
 use crate::shmem::{counters, snapshots};
 use engine::OperatorType;
 use engine::attention::MechanismId;
@@ -85,8 +86,10 @@ pub(crate) fn learn(
         .builder(embedding, types)
         .build(described.execution_ms, described.at_us);
     let expected_ms = with_engine(described.execution_ms, |engine| post(engine, trajectory));
+    let took = begun.elapsed();
     counters::add_instant_learnings(1);
-    counters::add_instant_nanoseconds(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    counters::add_instant_nanoseconds(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    latencies::record(Component::InstantLearning, took);
     expected_ms.flatten()
 }
 
@@ -123,6 +126,15 @@ pub(crate) fn predict(
         })
     })
     .flatten()
+}
+
+/// The similarity of the nearest pattern, and how many the session knows; none before it knows anything.
+pub(crate) fn nearest_pattern(embedding: &PlanEmbedding) -> Option<(Option<f32>, usize)> {
+    with_engine(f64::INFINITY, |engine| {
+        let bank = engine.bank();
+        let nearest = bank.search(embedding, 1, -1.0);
+        (nearest.first().map(|found| found.similarity), bank.len())
+    })
 }
 
 /// Patterns that the session knows, after it took over what is new.

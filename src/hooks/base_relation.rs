@@ -9,7 +9,7 @@ use pgrx::pg_sys;
 /// Corrects the base relations of a level met for the first time. True when the paths of `rel`, which PostgreSQL has
 /// made already, must be made anew.
 pub(crate) fn correct(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> bool {
-    planner::with_frame(|frame| {
+    planner::correcting(|frame| {
         if frame.levels.iter().any(|level| level.is_of(root)) {
             return false;
         }

@@ -10,6 +10,7 @@ use crate::observe::{bounds, learn, session};
 use crate::pg::{catalog, plan_state, plan_tree};
 use crate::settings;
 use crate::shmem::counters;
+use crate::shmem::latencies::{self, Component};
 use engine::decision::HintSet;
 use pgrx::pg_sys;
 use std::cell::RefCell;
@@ -73,12 +74,14 @@ fn is_sampled() -> bool {
 /// After ExecutorStart, whose time counts: it may compile expressions.
 pub(crate) fn after_start(query: *mut pg_sys::QueryDesc, started: Instant) {
     if let Some((remembered, is_timed)) = STARTING.take() {
+        let begun = Instant::now();
         if !remembered.facts.is_parallel {
             plan_state::count_nodes(query, &learn::wanted_counts(&remembered));
         }
         bounds::note_tables(&remembered);
         watch::begin(query, remembered, is_timed);
         watch::with(query, |watch| watch.elapsed_ms = milliseconds(started.elapsed()));
+        latencies::record(Component::ExecutorStart, begun.elapsed());
     }
 }
 

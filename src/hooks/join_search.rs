@@ -24,7 +24,7 @@ pub(crate) fn wanted(root: *mut pg_sys::PlannerInfo) -> bool {
 
 /// Corrects the relations of one level of the search. True when its paths must be made anew.
 pub(crate) fn correct_level(root: *mut pg_sys::PlannerInfo, size: usize) -> bool {
-    let emptied = planner::with_frame(|frame| {
+    let emptied = planner::correcting(|frame| {
         let knowledge = frame.knowledge();
         let level = frame.levels.iter_mut().find(|level| level.is_of(root))?;
         let emptied = level.correct_joins(size, &knowledge);

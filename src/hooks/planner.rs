@@ -6,13 +6,15 @@
 
 use super::trial;
 use crate::observe::knowledge::{self, Region, Remembered};
-use crate::observe::{learn, session};
+use crate::observe::{learn, scope, session};
 use crate::pg::catalog;
 use crate::pg::level::Level;
 use crate::pg::plan_tree::{self, PlanFacts};
 use crate::pg::statement::{self, Statement};
 use crate::settings::{self, Mode};
 use crate::shmem;
+use crate::shmem::events::{self, Kind};
+use crate::shmem::latencies::{self, Component};
 use crate::steer::choice::{self, Chosen};
 use crate::steer::rewrite;
 use crate::steer::rows::Knowledge;
@@ -20,7 +22,7 @@ use engine::cardinality::hash_words;
 use engine::decision::{Decision, HintSet, PlanKind, RegionChoice, Regions, StatementEvidence, TIE, Trial};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the trampoline does next.
 #[derive(Clone, Copy)]
@@ -28,9 +30,11 @@ pub(crate) enum Entry {
     /// Nothing of ours: chain.
     PassOn,
     /// Chain inside a frame, under these hints; `spare` is a copy of the statement for a second planning, or null.
+    /// `begun` is when our work began, for one that we follow.
     Framed {
         spare: *mut pg_sys::Query,
         hints: HintSet,
+        begun: Option<Instant>,
     },
 }
 
@@ -72,6 +76,8 @@ pub(crate) struct Frame {
     pub(crate) levels: Vec<Level>,
     /// Corrections applied so far.
     pub(crate) corrected: u32,
+    /// Time that correcting took so far.
+    pub(crate) correcting: Duration,
 }
 
 impl Frame {
@@ -90,6 +96,7 @@ impl Frame {
             tried_for: None,
             levels: Vec::new(),
             corrected: 0,
+            correcting: Duration::ZERO,
         }
     }
 
@@ -126,6 +133,7 @@ impl Frame {
         (!is_measured).then(|| {
             if !IS_INSPECTING.get() {
                 shmem::statements::miss(class, self.decision);
+                events::note_of((self.statement.queryid, class), Kind::DecisionMissed, [0.0; 2]);
             }
             Decision::STOCK
         })
@@ -153,6 +161,7 @@ impl Frame {
         self.is_unprotected = false;
         self.levels.clear();
         self.corrected = 0;
+        self.correcting = Duration::ZERO;
         self
     }
 }
@@ -185,6 +194,8 @@ thread_local! {
     static AGAIN: RefCell<Option<Frame>> = const { RefCell::new(None) };
     /// One at a time: comparing does not nest.
     static COMPARED: RefCell<Option<Compared>> = const { RefCell::new(None) };
+    /// Time that correcting took in the planning that ended last, of which [`note_times`] was not told yet.
+    static CORRECTING: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
 /// From now on a statement is planned to be looked at: known to be fast or not, it is considered.
@@ -205,7 +216,8 @@ pub(crate) fn force(decision: Option<Decision>) {
 
 /// Before planning.
 pub(crate) fn enter(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListInfo) -> Entry {
-    let frame = consider(parse, options, params);
+    let considered = consider(parse, options, params);
+    let (frame, begun) = considered.map_or((None, None), |(frame, begun)| (Some(frame), Some(begun)));
     let is_nested = FRAMES.with_borrow(|frames| !frames.is_empty());
     if frame.is_none() && !is_nested {
         return Entry::PassOn;
@@ -217,11 +229,18 @@ pub(crate) fn enter(parse: *mut pg_sys::Query, options: i32, params: pg_sys::Par
     };
     let hints = frame.as_ref().map_or(HintSet::NONE, |frame| frame.decision.hints);
     FRAMES.with_borrow_mut(|frames| frames.push(frame));
-    Entry::Framed { spare, hints }
+    if let Some(begun) = begun {
+        latencies::record(Component::Lookup, begun.elapsed());
+    }
+    Entry::Framed { spare, hints, begun }
 }
 
-/// The frame of a statement that is observed or steered.
-fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListInfo) -> Option<Frame> {
+/// The frame of a statement that is observed or steered, and when looking at it began.
+fn consider(
+    parse: *mut pg_sys::Query,
+    options: i32,
+    params: pg_sys::ParamListInfo,
+) -> Option<(Frame, Instant)> {
     // What functions plan meanwhile is not what is forced.
     let forced = FORCED.get().filter(|_| FRAMES.with_borrow(Vec::is_empty));
     let wanted = (settings::is_active() || forced.is_some())
@@ -233,8 +252,9 @@ fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListIn
     if !wanted {
         return None;
     }
+    let begun = Instant::now();
     let statement = statement::describe(parse, params);
-    if !statement.has_tables {
+    if !(statement.has_tables && scope::contains(parse)) {
         return None;
     }
     let evidence = shmem::statements::evidence(statement.class).unwrap_or_default();
@@ -247,7 +267,17 @@ fn consider(parse: *mut pg_sys::Query, options: i32, params: pg_sys::ParamListIn
             choice::choose(&statement, &evidence, parse, options, (may_steer, may_try))
         }
     };
-    Some(Frame::new(statement, evidence, chosen))
+    Some((Frame::new(statement, evidence, chosen), begun))
+}
+
+/// Runs `work`, which corrects estimates, with the innermost planning's frame, if it is one of ours.
+pub(crate) fn correcting<R>(work: impl FnOnce(&mut Frame) -> R) -> Option<R> {
+    with_frame(|frame| {
+        let begun = Instant::now();
+        let result = work(frame);
+        frame.correcting += begun.elapsed();
+        result
+    })
 }
 
 /// Runs `work` with the innermost planning's frame, if it is one of ours.
@@ -270,8 +300,12 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
     let Some(Some(mut frame)) = FRAMES.with_borrow_mut(Vec::pop) else {
         return Next::Done;
     };
+    let begun = Instant::now();
     let with_sketches = IS_INSPECTING.get() || learn::wants_sub_joins(frame.evidence.calls);
     let facts = read(planned, &frame, with_sketches);
+    latencies::record(Component::PlanReading, begun.elapsed());
+    latencies::record(Component::RowCorrections, frame.correcting);
+    CORRECTING.set(CORRECTING.get() + frame.correcting);
     if let Some(instead) = frame.instead(facts.shape) {
         return plan_instead(frame, instead);
     }
@@ -325,6 +359,13 @@ fn plan_instead(frame: Frame, decision: Decision) -> Next {
     shmem::counters::add_replanned(1);
     AGAIN.set(Some(frame.again(decision)));
     Next::Instead(decision.hints)
+}
+
+/// After a planning that began at `begun`, of which PostgreSQL planned for this time.
+pub(crate) fn note_times(begun: Instant, planning: Duration) {
+    let ours = begun.elapsed().saturating_sub(planning) + CORRECTING.take();
+    latencies::record(Component::Planning, planning);
+    latencies::record(Component::PlanningOverhead, ours);
 }
 
 /// The statement in the form that its decision says, or as it is when no rule gives that any more.
@@ -500,6 +541,11 @@ fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) -
         is_trial: FORCED.get().is_some(),
         is_dream: FORCED.get().is_some(),
     };
+    events::note_of(
+        (remembered.statement.queryid, remembered.statement.class),
+        Kind::Planned,
+        [f64::from(remembered.corrected), remembered.facts.total_cost],
+    );
     let token = knowledge::remember(remembered);
     plan_tree::attach_token(planned, token);
     token

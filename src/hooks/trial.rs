@@ -8,7 +8,9 @@ use crate::pg::kept_plan::KeptPlan;
 use crate::pg::trial::{Ended, has_time_for};
 use crate::pg::{catalog, plan_state, plan_tree, transaction_end};
 use crate::settings;
+use crate::shmem::events::{self, Kind};
 use crate::shmem::guards::{self, TrialCost};
+use crate::shmem::latencies::{self, Component};
 use crate::shmem::{counters, statements};
 use engine::decision::{CLEAR_GAIN, HintSet, StatementEvidence, TIE};
 use pgrx::pg_sys;
@@ -176,15 +178,22 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
         Ended::CutOff(took_ms) => tie(Err(took_ms)),
         _ => {}
     }
+    let statement = (remembered.statement.queryid, remembered.statement.class);
+    let note = |kind: Kind, took_ms: f64| {
+        latencies::record_ms(Component::Trial, took_ms);
+        events::note_of(statement, kind, [took_ms, best_ms]);
+    };
     let mut watch = Watch::new(remembered);
     match ended {
         Ended::Completed(took_ms) => {
+            note(Kind::TrialCompleted, took_ms);
             watch.elapsed_ms = took_ms;
             learn::from_execution(query, &watch, true);
             let cost = cost(took_ms, (took_ms - best_ms).max(0.0));
             guards::note_trial(database, decision, (took_ms / best_ms, false), cost);
         }
         Ended::CutOff(took_ms) => {
+            note(Kind::TrialCutOff, took_ms);
             counters::add_trials_cut_off(1);
             watch.elapsed_ms = took_ms;
             learn::from_cancelled(query, &watch);
@@ -194,6 +203,7 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
         Ended::Stopped => {}
         // Nothing can be told of the plan: it is not tried again.
         Ended::Failed(_) => {
+            events::note_of(statement, Kind::TrialFailed, [0.0; 2]);
             let remembered = &watch.remembered;
             statements::dismiss(remembered.statement.class, remembered.facts.shape);
         }

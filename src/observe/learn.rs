@@ -8,14 +8,18 @@ use super::watch::Watch;
 use crate::pg::catalog;
 use crate::pg::node_runs::{self, Ending, NodeRun};
 use crate::pg::plan_tree::{Counted, PlanFacts};
+use crate::pg::statement::Statement;
 use crate::pg::sub_join::Sketched;
 use crate::settings;
+use crate::shmem::events::{self, Kind};
+use crate::shmem::latencies::{self, Component};
 use crate::shmem::{corrections, counters, guards, regions, statements};
 use crate::steer::rows;
 use engine::cardinality::{CountedSketch, SetCount, is_material};
-use engine::decision::{RegionRun, Run, StatementEvidence};
+use engine::decision::{RegionRun, Run, State, StatementEvidence};
 use pgrx::pg_sys;
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 /// What the counts of one execution taught.
 #[derive(Debug, Clone)]
@@ -135,6 +139,8 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         session::note(statement.queryid, watch.elapsed_ms);
         return;
     }
+    let begun = Instant::now();
+    latencies::record_ms(Component::Execution, watch.elapsed_ms);
     session::note_evidence(statement.queryid);
     let ending = if is_complete {
         Ending::Finished
@@ -152,7 +158,9 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
     if is_compared {
         let quiet_ms = watch.elapsed_ms / slowdown;
         let is_to_be_tried = lesson.is_to_be_tried(evidence.as_ref());
+        let before = evidence;
         evidence = record(watch, Ok(quiet_ms), is_to_be_tried, lesson.partial());
+        note_change(statement, before.as_ref(), evidence.as_ref());
     }
     if is_compared {
         record_in_region(watch, Ok(watch.elapsed_ms / slowdown));
@@ -167,6 +175,12 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         evidence.as_ref(),
         (!is_complete, text),
     );
+    events::note_of(
+        (statement.queryid, statement.class),
+        Kind::Learned,
+        [watch.elapsed_ms, f64::from(lesson.counted)],
+    );
+    latencies::record(Component::LearnAtEnd, begun.elapsed());
 }
 
 /// Learns from an execution that was cancelled, while its state is still there: its plan takes longer than this, and its
@@ -175,6 +189,12 @@ pub(crate) fn from_cancelled(query: *mut pg_sys::QueryDesc, watch: &Watch) {
     counters::add_statements_seen(1);
     if watch.elapsed_ms < settings::min_duration_ms() {
         return;
+    }
+    let statement = &watch.remembered.statement;
+    // Of a trial it is said elsewhere.
+    if !watch.remembered.is_trial {
+        let of = (statement.queryid, statement.class);
+        events::note_of(of, Kind::Cancelled, [watch.elapsed_ms, 0.0]);
     }
     let mut lesson = Lesson::NONE;
     if !watch.is_rewound {
@@ -213,6 +233,19 @@ fn note_execution(
             is_news: is_news || evidence.is_none_or(|evidence| evidence.calls < YOUNG_CALLS),
         },
     )
+}
+
+/// Logs that the state of a class's decision changed.
+fn note_change(statement: &Statement, before: Option<&StatementEvidence>, after: Option<&StatementEvidence>) {
+    let state = |evidence: &StatementEvidence| evidence.choose().state;
+    let [before, after] = [before, after].map(|evidence| evidence.map_or(State::Observing, state));
+    if before != after {
+        events::note_of(
+            (statement.queryid, statement.class),
+            Kind::DecisionChanged,
+            [events::place(before), events::place(after)],
+        );
+    }
 }
 
 fn record(

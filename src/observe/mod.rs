@@ -4,6 +4,7 @@
 pub(crate) mod bounds;
 pub(crate) mod knowledge;
 pub(crate) mod session;
+pub(crate) mod scope;
 pub(crate) mod watch;
 pub(crate) mod learn;
 pub(crate) mod planned;

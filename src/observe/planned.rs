@@ -5,7 +5,8 @@ use crate::hooks::planner;
 use crate::pg::columns::ComparedColumn;
 use crate::pg::ereport::Report;
 use crate::pg::operators::OperatorView;
-use crate::pg::query_text::{self, Inspected};
+use crate::pg::query_text::{self, Inspected, Times};
+use crate::trace::{self, Step};
 use engine::decision::Decision;
 use std::rc::Rc;
 
@@ -16,12 +17,25 @@ pub(crate) struct Planned {
     pub(crate) columns: Vec<ComparedColumn>,
     /// What the loop knows of it; `None` when it is left alone (no tables, the extension is switched off).
     pub(crate) remembered: Option<Rc<Remembered>>,
+    pub(crate) times: Times,
 }
 
 /// Plans `text` as it would be planned now, even when it is known to be fast.
 pub(crate) fn plan(text: &str) -> Result<Planned, Report> {
     planner::start_inspecting();
     understood(query_text::inspect(text, planner::stop_inspecting)?)
+}
+
+/// The same, with the steps of the loop.
+pub(crate) fn plan_traced(text: &str) -> Result<(Planned, Vec<Step>), Report> {
+    fn done() {
+        planner::stop_inspecting();
+        trace::end();
+    }
+    planner::start_inspecting();
+    trace::begin();
+    let planned = understood(query_text::inspect(text, done)?)?;
+    Ok((planned, trace::take()))
 }
 
 /// Plans `text` as it would be planned with a decision.
@@ -36,5 +50,6 @@ fn understood(inspected: Inspected) -> Result<Planned, Report> {
         operators: inspected.operators,
         columns: inspected.columns,
         remembered,
+        times: inspected.times,
     })
 }

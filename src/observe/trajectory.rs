@@ -8,6 +8,7 @@ use crate::pg::operators::OperatorView;
 use crate::pg::{catalog, operators};
 use crate::plan;
 use crate::settings;
+use crate::shmem::latencies::{self, Component};
 use crate::shmem::layout::{PLAN_BYTES, SEARCH_PATH_BYTES, SUB_JOIN_BYTES, TEXT_BYTES, Trajectory};
 use crate::shmem::{counters, ring};
 use crate::sona::{self, Described};
@@ -142,6 +143,7 @@ fn attach_plan(trajectory: &mut Trajectory, executed: &Executed, evidence: Optio
         counters::add_embeddings(1);
         let took = executed.reading + begun.elapsed();
         counters::add_embedding_nanoseconds(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        latencies::record(Component::Embedding, took);
         if let Some(embedded) = embedded {
             learn_at_once(trajectory, embedded);
         }

@@ -41,6 +41,13 @@ pub(crate) fn caller() -> u32 {
     unsafe { pg_sys::GetOuterUserId() }.to_u32()
 }
 
+/// Whom this process works for, as [`caller`]; 0 of a worker.
+pub(crate) fn served_user() -> u32 {
+    // SAFETY: a backend global.
+    let is_worker = unsafe { !pg_sys::MyBgworkerEntry.is_null() };
+    if is_worker { 0 } else { caller() }
+}
+
 /// Now, as PostgreSQL counts it.
 pub(crate) fn now() -> i64 {
     // SAFETY: reads the clock.

@@ -100,6 +100,7 @@ fn is_postgres_error(payload: &(dyn Any + Send)) -> bool {
 /// Counts a failure of our own and logs the first one of this backend.
 fn note_failure() {
     crate::shmem::counters::add_internal_errors(1);
+    crate::shmem::events::note(crate::shmem::events::Kind::InternalError, [0.0; 2]);
     if !LOGGED.replace(true) {
         pgrx::log!(
             "ruvector_dag: internal error; statements go on without it (further ones are counted, not logged)"
@@ -170,7 +171,7 @@ unsafe fn plan(
     let entry = guarded(hooks::planner::Entry::PassOn, || {
         hooks::planner::enter(parse, options, params)
     });
-    let hooks::planner::Entry::Framed { spare, hints } = entry else {
+    let hooks::planner::Entry::Framed { spare, hints, begun } = entry else {
         // SAFETY: the arguments are PostgreSQL's.
         return unsafe { chain(parse, text, options, params) };
     };
@@ -186,8 +187,10 @@ unsafe fn plan(
             hint_set::close(level);
             planned
         };
+        let before = begun.map(|_| Instant::now());
         let planned = protected(|| plan(parse, hints), hooks::planner::abandon);
-        match guarded(Next::Done, || hooks::planner::leave(planned)) {
+        let planning = before.map(|before| before.elapsed());
+        let planned = match guarded(Next::Done, || hooks::planner::leave(planned)) {
             Next::Done => planned,
             Next::Instead(hints) => {
                 guarded((), hooks::planner::enter_again);
@@ -211,7 +214,11 @@ unsafe fn plan(
                 guarded((), hooks::planner::stop_comparing);
                 best
             }
+        };
+        if let (Some(begun), Some(planning)) = (begun, planning) {
+            guarded((), || hooks::planner::note_times(begun, planning));
         }
+        planned
     }
 }
 

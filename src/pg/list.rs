@@ -20,6 +20,17 @@ pub(super) unsafe fn pointers<T>(list: *mut pg_sys::List) -> impl Iterator<Item 
     })
 }
 
+/// The elements of a list of OIDs; `NIL` is empty.
+///
+/// # Safety
+/// `list` is null or a valid `T_OidList` that is not changed while iterating.
+pub(super) unsafe fn oids(list: *mut pg_sys::List) -> impl Iterator<Item = pg_sys::Oid> {
+    // SAFETY: by the caller's promise.
+    let length = unsafe { length(list) };
+    // SAFETY: position < length.
+    (0..length).map(move |position| unsafe { (*(*list).elements.add(position)).oid_value })
+}
+
 /// The number of elements of a list; 0 for `NIL`.
 ///
 /// # Safety

@@ -30,6 +30,7 @@ pub(crate) mod background_worker;
 pub(crate) mod catalog;
 pub(crate) mod extension;
 pub(crate) mod statement;
+pub(crate) mod scope;
 pub(crate) mod expression;
 pub(crate) mod level;
 mod level_rows;

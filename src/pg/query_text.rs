@@ -10,6 +10,7 @@ use operators::OperatorView;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 use std::ffi::CString;
+use std::time::{Duration, Instant};
 
 /// A planned statement.
 pub(crate) struct Inspected {
@@ -17,13 +18,28 @@ pub(crate) struct Inspected {
     pub(crate) columns: Vec<ComparedColumn>,
     /// Its token, when the planner hook recognised it.
     pub(crate) token: Option<u32>,
+    pub(crate) times: Times,
+}
+
+/// How long each step took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) parsing: Duration,
+    /// Analysis and rules.
+    pub(crate) analysis: Duration,
+    /// Planning, with all that we add to it.
+    pub(crate) planning: Duration,
+    /// Starting the execution, which checks the caller's rights.
+    pub(crate) starting: Duration,
+    /// Reading the operators.
+    pub(crate) reading: Duration,
 }
 
 /// How far a text came.
 #[derive(Clone, Copy)]
 enum Started {
     /// And the statement as it was before planning.
-    Execution(*mut pg_sys::QueryDesc, *mut pg_sys::Query),
+    Execution(*mut pg_sys::QueryDesc, *mut pg_sys::Query, Times),
     Refused(&'static str),
 }
 
@@ -40,9 +56,11 @@ pub(crate) fn inspect(text: &str, done: fn()) -> Result<Inspected, Report> {
         done();
         match started {
             Started::Refused(reason) => Err(syntax_error(reason)),
-            Started::Execution(execution, query) => {
+            Started::Execution(execution, query, times) => {
                 let columns = columns::read(query);
+                let begun = Instant::now();
                 let operators = operators::read(execution);
+                let reading = begun.elapsed();
                 let token = plan_tree::token((*execution).plannedstmt);
                 pg_sys::ExecutorEnd(execution);
                 pg_sys::FreeQueryDesc(execution);
@@ -50,6 +68,7 @@ pub(crate) fn inspect(text: &str, done: fn()) -> Result<Inspected, Report> {
                     operators,
                     columns,
                     token,
+                    times: Times { reading, ..times },
                 })
             }
         }
@@ -119,13 +138,22 @@ fn copy_text(text: &str) -> Option<*const c_char> {
 unsafe fn start(text: *const c_char) -> Started {
     // SAFETY: by the caller's promise.
     unsafe {
-        let query = match analyze(text) {
+        let begun = Instant::now();
+        let statement = match parse(text) {
+            Ok(statement) => statement,
+            Err(reason) => return Started::Refused(reason),
+        };
+        let parsed = Instant::now();
+        let query = match analyze_parsed(statement, text) {
             Ok(query) => query,
             Err(reason) => return Started::Refused(reason),
         };
+        let analyzed = Instant::now();
         let unplanned = statement::copy(query);
         let options = pg_sys::CURSOR_OPT_PARALLEL_OK as i32;
+        let planning = Instant::now();
         let planned = raw::pg_plan_query(query, text, options, core::ptr::null_mut());
+        let starting = Instant::now();
         let execution = raw::CreateQueryDesc(
             planned,
             text,
@@ -137,12 +165,24 @@ unsafe fn start(text: *const c_char) -> Started {
             0,
         );
         raw::ExecutorStart(execution, pg_sys::EXEC_FLAG_EXPLAIN_ONLY as i32);
-        Started::Execution(execution, unplanned)
+        let times = Times {
+            parsing: parsed.duration_since(begun),
+            analysis: analyzed.duration_since(parsed),
+            planning: starting.duration_since(planning),
+            starting: starting.elapsed(),
+            reading: Duration::ZERO,
+        };
+        Started::Execution(execution, unplanned, times)
     }
 }
 
 /// Parses and analyses one statement.
 pub(super) unsafe fn analyze(text: *const c_char) -> Result<*mut pg_sys::Query, &'static str> {
+    // SAFETY: by the caller's promise.
+    unsafe { analyze_parsed(parse(text)?, text) }
+}
+
+unsafe fn parse(text: *const c_char) -> Result<*mut pg_sys::RawStmt, &'static str> {
     // SAFETY: by the caller's promise.
     unsafe {
         let parsed = raw::pg_parse_query(text);
@@ -153,6 +193,16 @@ pub(super) unsafe fn analyze(text: *const c_char) -> Result<*mut pg_sys::Query, 
         if !is_plannable(list::tag((*statement).stmt)) {
             return Err("only SELECT, INSERT, UPDATE, DELETE, MERGE and VALUES have a plan");
         }
+        Ok(statement)
+    }
+}
+
+unsafe fn analyze_parsed(
+    statement: *mut pg_sys::RawStmt,
+    text: *const c_char,
+) -> Result<*mut pg_sys::Query, &'static str> {
+    // SAFETY: by the caller's promise.
+    unsafe {
         let rewritten = compat::analyze_and_rewrite(statement, text);
         if list::length(rewritten) != 1 {
             return Err("a statement that rules rewrite into several, or into none, has no single plan");

@@ -7,8 +7,8 @@
 use core::ffi::{c_char, c_int, c_void};
 use pgrx::pg_sys::{
     Bitmapset, CommandDest, DestReceiver, ErrorData, GucAction, GucContext, GucSource, Index, LWLock,
-    LWLockMode, List, MemoryContext, Node, ParamListInfo, Path, PlannedStmt, PlannerInfo, Query, QueryDesc,
-    QueryEnvironment, RelOptInfo, Snapshot, TimestampTz, TupleDesc, Tuplestorestate,
+    LWLockMode, List, MemoryContext, Node, Oid, ParamListInfo, Path, PlannedStmt, PlannerInfo, Query,
+    QueryDesc, QueryEnvironment, RelOptInfo, Snapshot, TimestampTz, TupleDesc, Tuplestorestate,
 };
 
 /// The walkers' callback.
@@ -62,6 +62,9 @@ unsafe extern "C-unwind" {
         limit: c_int,
     ) -> c_int;
     pub(super) fn bms_equal(a: *const Bitmapset, b: *const Bitmapset) -> bool;
+
+    // catalog/partition.h
+    pub(super) fn get_partition_ancestors(table: Oid) -> *mut List;
 
     // executor/executor.h
     pub(super) fn standard_ExecutorFinish(query: *mut QueryDesc);

@@ -9,6 +9,7 @@ use super::snapshots::Snapshots;
 use super::{compat, raw};
 use crate::shmem::counters::{Counters, Peaks};
 use crate::shmem::layout::{Arms, Correction, Database, Guard, Statement, Template, Trajectory, Use};
+use crate::shmem::{events, latencies};
 use core::ffi::CStr;
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -45,6 +46,16 @@ unsafe impl Plain for Template {}
 // SAFETY: numbers and arrays of numbers.
 unsafe impl Plain for Guard {}
 
+/// Data that lies in shared memory as it is, and that everybody may change at any time.
+///
+/// # Safety
+/// The type consists of atomics, and all-zero bytes are a valid value.
+pub(crate) unsafe trait Atomics: Sync + 'static {}
+// SAFETY: atomic numbers.
+unsafe impl Atomics for latencies::Slot {}
+// SAFETY: atomic numbers.
+unsafe impl Atomics for events::Slot {}
+
 /// How many of each, decided once from the settings.
 #[derive(Clone, Copy)]
 pub(crate) struct Sizes {
@@ -58,6 +69,8 @@ pub(crate) struct Sizes {
     pub(crate) templates: usize,
     /// Bytes of a snapshot of either kind.
     pub(crate) snapshot: usize,
+    pub(crate) latencies: usize,
+    pub(crate) events: usize,
 }
 
 impl Sizes {
@@ -72,6 +85,8 @@ impl Sizes {
             + Table::<Template>::bytes(self.templates)
             + 2 * Snapshots::bytes(self.snapshot)
             + size_of::<Counters>()
+            + self.latencies * size_of::<latencies::Slot>()
+            + self.events * size_of::<events::Slot>()
     }
 }
 
@@ -115,6 +130,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) row_models: Snapshots,
     pub(crate) counters: &'static Counters,
+    pub(crate) latencies: &'static [latencies::Slot],
+    pub(crate) events: &'static [events::Slot],
 }
 
 thread_local! {
@@ -177,6 +194,7 @@ unsafe extern "C-unwind" fn startup() {
         (*counters)
             .sequence
             .fetch_max(u64::try_from(clock).unwrap_or(0), Ordering::Relaxed);
+        crate::shmem::counters::begin(&*counters, pg_sys::GetCurrentTimestamp());
         let peaks: &'static Peaks = &(*counters).peaks;
         let of = |table: usize| locks.add(table * PARTITIONS);
         SHARED.set(Some(Shared {
@@ -211,6 +229,8 @@ unsafe extern "C-unwind" fn startup() {
             snapshots: Snapshots::create(c"ruvector_dag snapshots", sizes.snapshot, &peaks.snapshots),
             row_models: Snapshots::create(c"ruvector_dag row models", sizes.snapshot, &peaks.row_models),
             counters: &*counters,
+            latencies: atomics(c"ruvector_dag latencies", sizes.latencies),
+            events: atomics(c"ruvector_dag events", sizes.events),
         }));
         pg_sys::LWLockRelease(lock);
     }
@@ -230,6 +250,15 @@ pub(super) unsafe fn structure(name: &CStr, bytes: usize) -> *mut u8 {
         }
         memory
     }
+}
+
+/// A named piece of shared memory, as so many of a type.
+///
+/// # Safety
+/// As `structure`.
+unsafe fn atomics<T: Atomics>(name: &CStr, count: usize) -> &'static [T] {
+    // SAFETY: by the caller's promise; the memory is zeroed, lives as long as the server and is aligned to cache lines.
+    unsafe { core::slice::from_raw_parts(structure(name, count * size_of::<T>()).cast(), count) }
 }
 
 #[repr(C)]

@@ -4,12 +4,15 @@
 //! reserving the prefix would make them fail when both are loaded.
 
 mod decisions;
+mod monitoring;
 
 pub(crate) use decisions::{
     FirstSight, asks_row_model, believes_bounds, chooses_kinds, corrects_rows, dream_budget, explore_budget,
     first_sight, gives_hints, keeps_roles_apart, max_work_mem_kb, runs_trials, sets_parameters,
     stores_literals, uses_regions,
 };
+
+pub(crate) use monitoring::debugs;
 
 use core::ffi::CStr;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
@@ -116,6 +119,7 @@ pub(crate) fn init(is_preloading: bool) {
     define_rewrites();
     define_limits();
     decisions::define();
+    monitoring::define();
     define_attention();
     define_mincut();
     define_learning();
@@ -431,21 +435,25 @@ pub(crate) fn rewrite_mode() -> RewriteMode {
     REWRITE.get()
 }
 
-/// A list of names of rules.
-pub(crate) struct RuleNames(String);
+/// A list of names.
+pub(crate) struct Names(String);
 
-impl RuleNames {
-    /// Whether a rule is in the list.
-    pub(crate) fn allows(&self, rule: &str) -> bool {
+impl Names {
+    fn of(setting: &GucSetting<Option<CString>>) -> Self {
+        let text = setting.get();
+        Self(text.map_or_else(String::new, |text| text.to_string_lossy().into_owned()))
+    }
+
+    /// Whether a name is in the list, or all are.
+    pub(crate) fn contains(&self, wanted: &str) -> bool {
         let mut names = self.0.split(',').map(|name| name.trim().trim_matches('"'));
-        names.any(|name| name == "all" || name == rule)
+        names.any(|name| name == "all" || name == wanted)
     }
 }
 
 /// `ruvector.dag_rewrite_rules`.
-pub(crate) fn rewrite_rules() -> RuleNames {
-    let text = REWRITE_RULES.get();
-    RuleNames(text.map_or_else(String::new, |text| text.to_string_lossy().into_owned()))
+pub(crate) fn rewrite_rules() -> Names {
+    Names::of(&REWRITE_RULES)
 }
 
 /// `ruvector.dag_sample_rate`.

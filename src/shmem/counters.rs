@@ -1,5 +1,6 @@
 //! Counters since the server started, and the clocks of the tables.
 
+use super::latencies;
 use crate::pg::shmem::shared;
 use engine::attention::MechanismId;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -15,8 +16,14 @@ pub(crate) struct Counters {
     pub(crate) sequence: AtomicU64,
     /// Where the next execution goes in the ring.
     pub(crate) ring_cursor: AtomicU64,
+    /// Entries written to the log.
+    pub(crate) events: AtomicU64,
     /// When the last cycle of any worker ended.
     pub(crate) last_cycle_at: AtomicI64,
+    /// When the launcher looked around last, in seconds.
+    launcher_at: AtomicI64,
+    /// When the counters began, or were reset.
+    begun_at: AtomicI64,
     statements_seen: AtomicU64,
     statements_too_fast: AtomicU64,
     statements_learned: AtomicU64,
@@ -34,6 +41,8 @@ pub(crate) struct Counters {
     sub_joins_dropped: AtomicU64,
     worker_cycles: AtomicU64,
     internal_errors: AtomicU64,
+    latencies_dropped: AtomicU64,
+    log_entries_dropped: AtomicU64,
     embeddings: AtomicU64,
     embedding_nanoseconds: AtomicU64,
     instant_learnings: AtomicU64,
@@ -92,6 +101,7 @@ pub(crate) fn note_attention(place: usize, took: Duration, is_hit: bool) {
     attention.hits.fetch_add(u64::from(is_hit), Ordering::Relaxed);
     let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
     attention.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    latencies::record(latencies::Component::Attention, took);
 }
 
 /// Of each mechanism, in the order of their places.
@@ -108,13 +118,17 @@ pub(crate) fn attention() -> Vec<AttentionCount> {
 macro_rules! counters {
     ($($add:ident $field:ident $text:literal),* $(,)?) => {
         $(
-            #[doc = concat!("Adds to: ", $text)]
-            pub(crate) fn $add(count: u64) {
-                if let Some(shared) = shared() {
-                    shared.counters.$field.fetch_add(count, Ordering::Relaxed);
-                }
+            #[doc = concat!("Adds to: ", $text, "; answers how many there are then")]
+            pub(crate) fn $add(count: u64) -> u64 {
+                shared().map_or(0, |shared| {
+                    shared.counters.$field.fetch_add(count, Ordering::Relaxed) + count
+                })
             }
         )*
+
+        fn reset_counts(counters: &Counters) {
+            $(counters.$field.store(0, Ordering::Relaxed);)*
+        }
 
         /// Every counter by name.
         pub(crate) fn all() -> Vec<(&'static str, u64)> {
@@ -138,10 +152,18 @@ counters! {
     add_sub_joins_dropped sub_joins_dropped "executions whose counts were too many for the row model to be told",
     add_worker_cycles worker_cycles "cycles of the workers",
     add_internal_errors internal_errors "failures of our own that were swallowed",
+    add_latencies_dropped latencies_dropped "latencies that found no histogram",
+    add_log_entries_dropped log_entries_dropped "entries of the log that two processes wrote to the same place at once",
     add_embeddings embeddings "plans of executions made to embeddings",
     add_instant_learnings instant_learnings "executions sessions learned from at once",
     add_instant_nanoseconds instant_nanoseconds "what that took",
     add_embedding_nanoseconds embedding_nanoseconds "what that took, from the live plan on",
+}
+
+/// One counter by name; 0 of an unknown one.
+pub(crate) fn count(name: &str) -> u64 {
+    let known = all().into_iter().find(|(known, _)| *known == name);
+    known.map_or(0, |(_, count)| count)
 }
 
 /// A user's statement begins. Counted only while somebody watches: all sessions would write to the same cache line.
@@ -179,6 +201,47 @@ impl Drop for UserStatementWatch {
             shared.counters.watched_trials.fetch_sub(1, Ordering::Relaxed);
         }
     }
+}
+
+/// The launcher looks around.
+pub(crate) fn note_launcher(seconds: i64) {
+    if let Some(shared) = shared() {
+        shared.counters.launcher_at.store(seconds, Ordering::Relaxed);
+    }
+}
+
+/// When the launcher looked around last, in seconds of PostgreSQL's clock; 0 before it first did.
+pub(crate) fn launcher_at() -> i64 {
+    shared().map_or(0, |shared| shared.counters.launcher_at.load(Ordering::Relaxed))
+}
+
+/// Notes when counting began.
+pub(crate) fn begin(counters: &Counters, at: i64) {
+    let begun = counters.begun_at.load(Ordering::Relaxed);
+    if begun == 0 {
+        counters.begun_at.store(at, Ordering::Relaxed);
+    }
+}
+
+/// Since when it is counted, and when a worker's cycle ended last (0: none did), as PostgreSQL counts it.
+pub(crate) fn times() -> (i64, i64) {
+    shared().map_or((0, 0), |shared| {
+        let counters = shared.counters;
+        let time = |at: &AtomicI64| at.load(Ordering::Relaxed);
+        (time(&counters.begun_at), time(&counters.last_cycle_at))
+    })
+}
+
+/// Counts anew. What others count meanwhile may be lost.
+pub(crate) fn reset(at: i64) {
+    let Some(shared) = shared() else { return };
+    reset_counts(shared.counters);
+    for attention in &shared.counters.attention {
+        attention.invocations.store(0, Ordering::Relaxed);
+        attention.hits.store(0, Ordering::Relaxed);
+        attention.nanoseconds.store(0, Ordering::Relaxed);
+    }
+    shared.counters.begun_at.store(at, Ordering::Relaxed);
 }
 
 /// Notes the end of a worker's cycle.

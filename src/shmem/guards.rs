@@ -1,5 +1,6 @@
 //! What watches over the decisions of a database: what hint sets brought, what trials cost, and the circuit breaker.
 
+use super::events::{self, Kind};
 use super::layout::Guard;
 use crate::pg::catalog;
 use crate::pg::shmem::{Update, shared};
@@ -55,6 +56,7 @@ pub(crate) fn note_execution(database: u32, execution: &Execution) -> f64 {
     let now_ms = clock_ms();
     let (slowdown, is_suspended) = change(database, |guard| guard.note(execution, now_ms));
     if is_suspended {
+        events::note(Kind::BreakerOpened, [0.0; 2]);
         pgrx::warning!(
             "ruvector_dag: applied decisions were slower than stock PostgreSQL lately; all are suspended for ten minutes"
         );

@@ -13,11 +13,14 @@ pub(crate) mod snapshots;
 pub(crate) mod row_models;
 pub(crate) mod databases;
 pub(crate) mod counters;
+pub(crate) mod latencies;
+pub(crate) mod events;
 
 pub(crate) use crate::pg::shmem::is_preloading;
 use crate::pg::shmem::{Sizes, Usage, lock_bytes, request, shared};
 use crate::settings;
 use layout::{Arms, Correction, Statement, Template, Trajectory};
+use std::sync::atomic::Ordering;
 
 /// Databases that can have the extension at a time.
 const DATABASES: usize = 1024;
@@ -44,7 +47,8 @@ pub(crate) fn is_available() -> bool {
 }
 
 /// A quarter of the setting each for the ring, row counts, statement classes, of whose part a sixteenth each is for the arms of
-/// attention and for regions, and snapshots of what the worker learned, half of them row models.
+/// attention and for regions, and snapshots of what the worker learned, half of them row models. A sixteenth more is for what is measured
+/// of our own work, a quarter of that for the log.
 fn sizes() -> Sizes {
     let bytes = settings::shared_memory_bytes();
     Sizes {
@@ -59,6 +63,8 @@ fn sizes() -> Sizes {
         templates: bytes / 4 / 16 / (size_of::<Template>() + 16),
         databases: DATABASES,
         snapshot: bytes / 8 / crate::pg::snapshots::SLOTS,
+        latencies: bytes / 64 * 3 / size_of::<latencies::Slot>(),
+        events: bytes / 64 / size_of::<events::Slot>(),
     }
 }
 
@@ -81,6 +87,11 @@ pub(crate) fn usage() -> Vec<(&'static str, Usage)> {
         ("snapshots", shared.snapshots.usage()),
         ("row_models", shared.row_models.usage()),
         ("databases", shared.databases.usage()),
+        ("latencies", latencies::usage(shared.latencies)),
+        (
+            "log",
+            events::usage(shared.events, shared.counters.events.load(Ordering::Relaxed)),
+        ),
         ("counters", fixed(size_of::<counters::Counters>())),
         ("locks", fixed(lock_bytes())),
     ]

@@ -1,6 +1,7 @@
 //! Executions on their way from backends to the worker of their database.
 
 use super::counters;
+use super::events::{self, Kind};
 use super::layout::Trajectory;
 use crate::pg::shmem::shared;
 
@@ -11,7 +12,11 @@ const BATCH: usize = 256;
 pub(crate) fn push(trajectory: &Trajectory) {
     let Some(shared) = shared() else { return };
     if !shared.ring.push(&shared.counters.ring_cursor, trajectory) {
-        counters::add_trajectories_dropped(1);
+        let dropped = counters::add_trajectories_dropped(1);
+        // Not one entry for each: a full ring is full for a while.
+        if dropped.is_power_of_two() {
+            events::note(Kind::RingFull, [dropped as f64, 0.0]);
+        }
     }
 }
 

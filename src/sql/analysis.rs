@@ -301,7 +301,7 @@ fn at_least(learned: &Learned) -> &'static str {
 fn decision(planned: &Planned) -> String {
     let Some(remembered) = &planned.remembered else {
         let reason = if settings::is_enabled() {
-            "it reads no table, or has no query identifier"
+            "it reads no table that is learned from, or has no query identifier"
         } else {
             "disabled"
         };

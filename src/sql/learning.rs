@@ -4,6 +4,7 @@ use super::state::{is_readable, is_writable};
 use crate::error::{disabled, learning_failed, or_raise};
 use crate::pg::catalog;
 use crate::pg::ereport::Report;
+use crate::shmem::events::{self, Kind};
 use crate::shmem::{arms, corrections, regions, ring, statements};
 use crate::{settings, worker};
 use pgrx::iter::TableIterator;
@@ -83,5 +84,6 @@ fn reset(role: Option<u32>, preserve_patterns: bool, preserve_trajectories: bool
     if !preserve_trajectories {
         ring::reset(database, role);
     }
+    events::note(Kind::LearningReset, [0.0; 2]);
     Ok(())
 }

@@ -25,3 +25,8 @@ mod state;
 mod decisions;
 mod regions;
 mod advice;
+mod latencies;
+mod monitoring;
+mod trace;
+mod health;
+mod scope;

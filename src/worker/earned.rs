@@ -1,6 +1,7 @@
 //! What attention mechanisms earned, kept over restarts in `dag_state`.
 
 use super::persist;
+use crate::shmem::events::{self, Kind};
 use crate::shmem::layout::Template;
 use crate::shmem::{arms, guards, regions};
 use engine::attention::PatternArms;
@@ -9,7 +10,7 @@ use pgrx::spi::SpiResult;
 use serde::{Deserialize, Serialize};
 
 /// The row of `dag_state`.
-const PART: &str = "attention";
+pub(super) const PART: &str = "attention";
 /// The version that is written, the only one there was.
 const VERSION: u32 = 1;
 
@@ -54,8 +55,8 @@ pub(super) fn load(database: u32) -> SpiResult<()> {
     let Some(bytes) = persist::state_of(PART)? else {
         return Ok(());
     };
-    match serde_json::from_slice::<Earned>(&bytes) {
-        Ok(earned) if earned.version == VERSION => {
+    match read(&bytes) {
+        Ok(earned) => {
             let (arms, ties) = (&earned.hint_sets, &earned.ties);
             guards::restore(
                 database,
@@ -67,9 +68,25 @@ pub(super) fn load(database: u32) -> SpiResult<()> {
             let patterns = earned.patterns.into_iter();
             patterns.for_each(|pattern| arms::restore(database, pattern));
         }
-        _ => pgrx::warning!("ruvector_dag can't read what attention mechanisms earned, and begins anew"),
+        Err(_) => {
+            events::note(Kind::StateRefused, [0.0; 2]);
+            pgrx::warning!("ruvector_dag can't read what attention mechanisms earned, and begins anew");
+        }
     }
     Ok(())
+}
+
+fn read(bytes: &[u8]) -> Result<Earned, String> {
+    let earned: Earned = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    match earned.version {
+        VERSION => Ok(earned),
+        version => Err(format!("of version {version}")),
+    }
+}
+
+/// Why what is stored can't be read; none when it can.
+pub(super) fn why_unreadable(state: &[u8]) -> Option<String> {
+    read(state).err()
 }
 
 /// Forgets it.

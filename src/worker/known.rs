@@ -1,6 +1,6 @@
 //! What the worker learned, read without waiting for whoever is changing it.
 
-use super::sona;
+use super::{earned, rows, sona};
 use crate::pg::ereport::Report;
 use pgrx::spi::SpiResult;
 
@@ -11,6 +11,45 @@ pub(crate) fn patterns_found_at() -> Result<Vec<i64>, Report> {
         patterns
             .filter_map(|pattern| i64::try_from(pattern.created_us).ok())
             .collect()
+    })
+}
+
+/// A row of `dag_state`.
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) bytes: usize,
+    /// Why it can't be read.
+    pub(crate) error: Option<String>,
+    /// Another one is in use: this one could not be read before.
+    pub(crate) is_aside: bool,
+}
+
+/// Reads each part of what is stored in this database, its checksum included.
+pub(crate) fn stored_parts() -> SpiResult<Vec<Part>> {
+    pgrx::Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT part, state FROM ruvector.dag_state ORDER BY part",
+            None,
+            &[],
+        )?;
+        rows.map(|row| {
+            let name = row.get::<String>(1)?.unwrap_or_default();
+            let state = row.get::<Vec<u8>>(2)?.unwrap_or_default();
+            let reader = match name.as_str() {
+                sona::PART => Some(sona::why_unreadable as fn(&[u8]) -> Option<String>),
+                rows::PART => Some(rows::why_unreadable as _),
+                earned::PART => Some(earned::why_unreadable as _),
+                _ => None,
+            };
+            let error = reader.and_then(|why| why(&state));
+            Ok(Part {
+                name,
+                bytes: state.len(),
+                error,
+                is_aside: reader.is_none(),
+            })
+        })
+        .collect()
     })
 }
 

@@ -3,8 +3,9 @@
 use crate::pg::background_worker::{self, Started};
 use crate::pg::catalog;
 use crate::settings;
+use crate::shmem::events::{self, Kind};
 use crate::shmem::layout::Database;
-use crate::shmem::{databases, guards, ring};
+use crate::shmem::{counters, databases, guards, ring};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub(super) fn run() {
     let mut launcher = Launcher::default();
     while background_worker::nap(NAP) {
         let now = catalog::seconds();
+        counters::note_launcher(now);
         if now - launcher.scanned_at >= SCAN_S {
             scan();
             launcher.scanned_at = now;
@@ -65,6 +67,7 @@ impl Launcher {
                 let count = failures.entry(database).or_default();
                 databases::set_not_before(database, now + (BACK_OFF_S << (*count).min(MOST_DOUBLINGS)));
                 *count += 1;
+                events::note_in(database, Kind::WorkerFailed, [f64::from(*count), 0.0]);
             }
             false
         });
@@ -89,6 +92,7 @@ impl Launcher {
                         "ruvector_dag: no background worker slot is free; max_worker_processes may be too low"
                     );
                 }
+                events::note_in(database, Kind::WorkerWanted, [0.0; 2]);
                 databases::set_not_before(database, now + BACK_OFF_S);
             }
         }

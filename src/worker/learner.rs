@@ -3,6 +3,8 @@
 use super::{earned, load, loops, persist, rewards, rows, sona, trials};
 use crate::pg::extension::Presence;
 use crate::pg::{background_worker, catalog, own_settings};
+use crate::shmem::events::{self, Kind};
+use crate::shmem::latencies::{self, Component};
 use crate::shmem::{counters, databases, ring};
 use std::time::{Duration, Instant};
 
@@ -119,7 +121,13 @@ fn write_down(database: u32) -> Cycle {
         took_ms: 0.0,
     };
     rewards::give(database, &taken);
-    cycle.took_ms = begun.elapsed().as_secs_f64() * 1000.0;
+    let took = begun.elapsed();
+    cycle.took_ms = took.as_secs_f64() * 1000.0;
+    latencies::record(Component::WorkerCycle, took);
+    if !cycle.is_empty() {
+        let entries = cycle.corrections + cycle.statements;
+        events::note(Kind::WorkerWrote, [entries as f64, cycle.trajectories as f64]);
+    }
     counters::note_cycle(catalog::now());
     cycle
 }

@@ -2,6 +2,7 @@
 
 use super::earned;
 use crate::pg::catalog;
+use crate::shmem::events::{self, Kind};
 use crate::shmem::layout::{Correction, MAX_RELATIONS, Statement};
 use crate::shmem::{corrections, databases, statements};
 use engine::decision::{HintSet, PlanEvidence, StatementEvidence};
@@ -16,12 +17,22 @@ pub(super) fn earlier_knowledge(database: u32) {
         return;
     }
     let loaded = Spi::connect(|client| {
-        load_corrections(client.select(CORRECTIONS, None, &[])?, database)?;
+        let corrections = client.select(CORRECTIONS, None, &[])?;
+        let classes = client.select(CLASSES, None, &[])?;
+        let counts = [corrections.len() as f64, classes.len() as f64];
+        load_corrections(corrections, database)?;
         let plans = load_plans(client.select(PLANS, None, &[])?)?;
-        load_classes(client.select(CLASSES, None, &[])?, database, plans)
+        load_classes(classes, database, plans)?;
+        Ok(counts)
     });
-    match loaded.and_then(|()| earned::load(database)) {
-        Ok(()) => databases::set_loaded(database),
+    match loaded.and_then(|counts| earned::load(database).map(|()| counts)) {
+        Ok(counts) => {
+            // A standby loads again and again.
+            if !databases::is_loaded(database) {
+                events::note(Kind::StateLoaded, counts);
+            }
+            databases::set_loaded(database);
+        }
         Err(error) => pgrx::error!("ruvector_dag could not load what was learned: {error}"),
     }
 }

@@ -4,6 +4,8 @@ use super::sona;
 use crate::pg::{catalog, interrupts};
 use crate::settings;
 use crate::shmem::databases;
+use crate::shmem::events::{self, Kind};
+use crate::shmem::latencies::{self, Component};
 use engine::learning::coordinator::{Due, LoopCoordinator, Situation};
 use engine::learning::{DeepReport, Execution};
 use pgrx::Spi;
@@ -71,6 +73,7 @@ pub(crate) struct Dreamt {
 
 /// Loop C for this long, or until the statement is cancelled; what it did is then undone.
 pub(crate) fn dream(budget: Duration) -> Dreamt {
+    let started = Instant::now();
     let ((report, executions), is_kept) = sona::aside(|learned| {
         let begun = Instant::now();
         let clock = || match interrupts::is_asked_to_stop() {
@@ -85,6 +88,10 @@ pub(crate) fn dream(budget: Duration) -> Dreamt {
         }
         (report, learned.engine.executions().to_vec())
     });
+    let took = started.elapsed();
+    latencies::record(Component::DeepCycle, took);
+    let dreams = report.dreams.len() as f64;
+    events::note(Kind::DeepCycle, [dreams, took.as_secs_f64() * 1000.0]);
     databases::set_dreamt(catalog::database(), catalog::seconds());
     Dreamt {
         report,

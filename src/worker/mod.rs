@@ -10,6 +10,7 @@ use crate::shmem::{corrections, databases, guards, regions, ring, row_models, sn
 mod launcher;
 mod learner;
 mod persist;
+mod decisions_log;
 mod rewards;
 mod load;
 mod earned;

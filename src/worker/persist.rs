@@ -1,5 +1,6 @@
 //! From shared memory to the extension's tables, in the transaction under way.
 
+use super::decisions_log;
 use crate::attention;
 use crate::pg::{catalog, own_settings, transaction_end};
 use crate::settings;
@@ -111,9 +112,13 @@ pub(super) fn corrections(entries: &[Correction]) -> usize {
     entries.len()
 }
 
-/// Writes statement classes with their plans' evidence.
+/// Writes statement classes with their plans' evidence, and what changed about their decisions.
 pub(super) fn statements(entries: &[Statement]) -> usize {
+    let has_log = !entries.is_empty() && decisions_log::exists();
     for entry in entries {
+        if has_log {
+            decisions_log::write(entry);
+        }
         run(
             "INSERT INTO ruvector.dag_statement_classes AS known (class, queryid, userid, last_run_at, calls, trials, \
              corrected_runs, is_fresh, saved_ms, lost_ms, settled) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
@@ -257,6 +262,9 @@ pub(super) fn tidy() {
         "DELETE FROM ruvector.dag_statement_texts WHERE NOT $1 OR class NOT IN (SELECT class FROM ruvector.dag_statement_classes)",
         &[settings::stores_literals().into()],
     );
+    if decisions_log::exists() {
+        decisions_log::tidy();
+    }
 }
 
 /// Removes the oldest executions beyond the limit.

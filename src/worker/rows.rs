@@ -7,6 +7,7 @@ use super::persist;
 use crate::error::learning_failed;
 use crate::pg::ereport::Report;
 use crate::pg::{catalog, transaction_end};
+use crate::shmem::events::{self, Kind};
 use crate::shmem::row_models;
 use engine::cardinality::{CountedSketch, RowModel, SetCount, SubJoin};
 use pgrx::Spi;
@@ -15,7 +16,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 /// The row of `dag_state`.
-const PART: &str = "rows";
+pub(super) const PART: &str = "rows";
 /// Executions learned from in one run.
 const AT_ONCE: i64 = 1_000;
 
@@ -35,6 +36,11 @@ struct Stored {
 thread_local! {
     /// A database's model as this process wrote or read it last.
     static KEPT: RefCell<Option<(u32, Learned)>> = const { RefCell::new(None) };
+}
+
+/// Why a stored model can't be read; none when it can.
+pub(super) fn why_unreadable(state: &[u8]) -> Option<String> {
+    RowModel::from_state(state).err().map(|error| error.to_string())
 }
 
 /// Learns from the executions written down since the last run, in the transaction under way.
@@ -113,6 +119,7 @@ impl Learned {
                 revision: stored.revision,
             },
             Err(error) => {
+                events::note(Kind::StateRefused, [0.0; 2]);
                 pgrx::warning!(
                     "ruvector_dag can't read what was learned of row counts and begins anew: {error}; \
                      the old state is kept in dag_state"

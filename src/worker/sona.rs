@@ -10,6 +10,8 @@ use crate::error::learning_failed;
 use crate::pg::ereport::Report;
 use crate::pg::{catalog, interrupts, threads, transaction_end};
 use crate::settings;
+use crate::shmem::events::{self, Kind};
+use crate::shmem::latencies::{self, Component};
 use crate::shmem::{databases, snapshots, uses};
 use engine::learning::{BackgroundReport, DagSonaEngine, SonaConfig};
 use pgrx::Spi;
@@ -17,6 +19,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Instant;
 
 /// The row of `dag_state`.
 pub(super) const PART: &str = "sona";
@@ -255,6 +258,9 @@ fn stored(known: i64) -> SpiResult<Option<Stored>> {
 
 fn save(learned: &Learned, revision: i64) {
     let own = serde_json::to_string(&learned.own).unwrap_or_else(|_| "{}".to_owned());
+    let state = learned.engine.to_state();
+    let patterns = learned.engine.bank().len();
+    events::note(Kind::StateSaved, [state.len() as f64, patterns as f64]);
     super::persist::run(
         "INSERT INTO ruvector.dag_state AS known (part, state, learned_up_to, revision, settings, saved_at) \
          VALUES ($1, $2, $3, $4, $5::jsonb, now()) ON CONFLICT (part) DO UPDATE SET state = excluded.state, \
@@ -262,7 +268,7 @@ fn save(learned: &Learned, revision: i64) {
          saved_at = excluded.saved_at",
         &[
             PART.into(),
-            learned.engine.to_state().into(),
+            state.into(),
             learned.learned_up_to.into(),
             revision.into(),
             own.into(),
@@ -307,6 +313,7 @@ impl Learned {
                     "ruvector_dag can't read what was learned earlier and begins anew: {error}; \
                      the old state is kept in dag_state"
                 );
+                events::note(Kind::StateRefused, [0.0; 2]);
                 super::persist::run(
                     "UPDATE ruvector.dag_state SET part = part || ' refused ' || now()::text WHERE part = $1",
                     &[PART.into()],
@@ -369,7 +376,8 @@ pub(crate) struct Learning {
 /// Loop B: learns from the executions written down since the last run, in the transaction under way.
 pub(crate) fn learn() -> Learning {
     let database = catalog::database();
-    let learning = with_learned(|learned| {
+    let begun = Instant::now();
+    let (learning, executions) = with_learned(|learned| {
         let new = match executions::after(learned.learned_up_to, AT_ONCE) {
             Ok(new) => new,
             Err(error) => pgrx::error!("ruvector_dag could not read executions: {error}"),
@@ -395,9 +403,13 @@ pub(crate) fn learn() -> Learning {
         learning.patterns = learned.engine.bank().len();
         learning.constraints = learned.engine.ewc().constraints().count();
         learning.has_more = executions as i64 == AT_ONCE;
-        (learning, executions + used > 0)
+        ((learning, executions), executions + used > 0)
     });
     super::rows::learn();
+    latencies::record(Component::LearningCycle, begun.elapsed());
+    if executions > 0 {
+        events::note(Kind::LearningCycle, [executions as f64, learning.patterns as f64]);
+    }
     if !learning.has_more {
         databases::set_learned(database, catalog::seconds());
     }
@@ -416,6 +428,12 @@ pub(super) fn publish(database: u32) {
 
 fn for_sessions(engine: &DagSonaEngine) -> Vec<u8> {
     engine.to_state_within(snapshots::capacity().min(PUBLISHED))
+}
+
+/// Why a stored state can't be read; none when it can.
+pub(super) fn why_unreadable(state: &[u8]) -> Option<String> {
+    let read = DagSonaEngine::from_state(settings::sona(), state);
+    read.err().map(|error| error.to_string())
 }
 
 /// Bytes of the engine that this process keeps; none when it keeps none.

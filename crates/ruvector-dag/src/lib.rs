@@ -112,6 +112,7 @@ pub mod trajectory;
 pub mod learning;
 pub mod patterns;
 pub mod bundle;
+pub mod histogram;
 
 pub use dag::{Clause, ClauseKind, CriticalPath, Drawing, OperatorNode, OperatorType, QueryDag};
 pub use error::Error;

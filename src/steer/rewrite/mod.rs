@@ -53,7 +53,7 @@ pub(crate) fn is_possible(parse: *mut pg_sys::Query) -> bool {
 /// One of the statement's other forms, numbered from the one thought best, by the first allowed rule that has so many.
 pub(crate) fn consider(parse: *mut pg_sys::Query, form: usize) -> Option<Rewritten> {
     let allowed = settings::rewrite_rules();
-    let rules = RULES.iter().filter(|rule| allowed.allows(rule.name));
+    let rules = RULES.iter().filter(|rule| allowed.contains(rule.name));
     rules
         .filter_map(|rule| {
             let query = (rule.apply)(parse, form)?;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 type Names = BTreeSet<String>;
 
 /// What the names of SQL functions begin with.
-const PREFIXES: [&str; 2] = ["dag_", "attention_"];
+const PREFIXES: [&str; 3] = ["dag_", "attention_", "ruvector_"];
 
 /// Complaints about the repository as a whole.
 pub(crate) fn of_repository(files: &[SourceFile]) -> Vec<String> {
@@ -40,6 +40,7 @@ pub(crate) fn of_repository(files: &[SourceFile]) -> Vec<String> {
         .into_iter()
         .flatten()
         .map(|name| name.trim_start_matches('\'').to_owned())
+        .filter(|name| name.ends_with("_wrapper"))
         .collect();
     complaints.extend(differences(&exported, "src/", &linked, "the install script"));
     complaints.extend(regress_tests(files));
