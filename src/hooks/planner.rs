@@ -14,12 +14,13 @@ use crate::pg::statement::{self, Statement};
 use crate::settings::{self, Mode};
 use crate::shmem;
 use crate::steer::choice::{self, Chosen};
-use crate::steer::rewrite;
+use crate::steer::rewrite::{self, Rules, Spending};
 use crate::steer::rows::Knowledge;
 use engine::cardinality::hash_words;
 use engine::decision::{Decision, HintSet, StatementEvidence, Trial};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
+use std::time::Instant;
 
 /// What the trampoline does next.
 #[derive(Clone, Copy)]
@@ -59,6 +60,10 @@ pub(crate) struct Frame {
     compares_forms: bool,
     /// This is the planning of that trial, for the plan with this token.
     tried_for: Option<u32>,
+    /// What rewrote the statement.
+    rules: Rules,
+    /// When its planning began.
+    begun: Instant,
     /// The query levels met so far.
     pub(crate) levels: Vec<Level>,
     /// Corrections applied so far.
@@ -75,6 +80,8 @@ impl Frame {
             trial: chosen.trial,
             compares_forms: chosen.compares_forms,
             tried_for: None,
+            rules: Rules::NONE,
+            begun: Instant::now(),
             levels: Vec::new(),
             corrected: 0,
         }
@@ -135,6 +142,7 @@ impl Frame {
     fn again(mut self, decision: Decision) -> Self {
         self.decision = decision;
         self.is_unprotected = false;
+        self.rules = Rules::NONE;
         self.levels.clear();
         self.corrected = 0;
         self
@@ -148,7 +156,15 @@ thread_local! {
     static FORCED: Cell<Option<Decision>> = const { Cell::new(None) };
     static AGAIN: RefCell<Option<Frame>> = const { RefCell::new(None) };
     /// The statement whose forms are compared. One at a time: comparing does not nest.
-    static COMPARED: RefCell<Option<(Statement, StatementEvidence)>> = const { RefCell::new(None) };
+    static COMPARED: RefCell<Option<Comparison>> = const { RefCell::new(None) };
+}
+
+/// A statement whose forms are compared.
+#[derive(Clone, Copy)]
+struct Comparison {
+    statement: Statement,
+    evidence: StatementEvidence,
+    spending: Spending,
 }
 
 /// From now on a statement is planned to be looked at: known to be fast or not, it is considered.
@@ -243,9 +259,14 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
     }
     let compares_forms = frame.compares_forms;
     let (trial, statement, evidence) = (frame.trial, frame.statement, frame.evidence);
+    let began = frame.begun;
     let token = remember(planned, frame, facts);
     if compares_forms {
-        COMPARED.set(Some((statement, evidence)));
+        COMPARED.set(Some(Comparison {
+            statement,
+            evidence,
+            spending: Spending::of_first(began.elapsed()),
+        }));
         return Next::Compare;
     }
     let Some(trial) = trial else { return Next::Done };
@@ -261,10 +282,9 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
 /// The statement in the form that its decision says, or as it is when no rule gives that any more.
 pub(crate) fn in_another_form(parse: *mut pg_sys::Query, form: usize) -> *mut pg_sys::Query {
     let rewritten = rewrite::consider(parse, form);
-    with_frame(|frame| {
-        if rewritten.is_none() {
-            frame.decision.hints = frame.decision.hints.without_form();
-        }
+    with_frame(|frame| match rewritten {
+        Some(rewritten) => frame.rules = rewritten.rules,
+        None => frame.decision.hints = frame.decision.hints.without_form(),
     });
     rewritten.map_or(parse, |rewritten| rewritten.query)
 }
@@ -276,20 +296,24 @@ pub(crate) fn enter_form(
     best: *mut pg_sys::PlannedStmt,
     form: usize,
 ) -> Option<*mut pg_sys::Query> {
-    let compared = COMPARED.with_borrow(|compared| *compared);
-    let found = compared.and_then(|(statement, evidence)| {
-        let rewritten = rewrite::consider_after(spare, plan_tree::total_cost(best), form)?;
+    let compared = COMPARED.take();
+    compared.and_then(|mut compared| {
+        let queryid = compared.statement.queryid;
+        let cost = plan_tree::total_cost(best);
+        let rewritten = rewrite::consider_after(spare, (queryid, cost), form, &compared.spending)?;
         let chosen = Chosen::forced(Decision {
             cutoff: 0,
             hints: HintSet::NONE.with_form(form),
         });
-        FRAMES.with_borrow_mut(|frames| frames.push(Some(Frame::new(statement, evidence, chosen))));
+        let frame = Frame {
+            rules: rewritten.rules,
+            ..Frame::new(compared.statement, compared.evidence, chosen)
+        };
+        compared.spending.begin_another();
+        COMPARED.set(Some(compared));
+        FRAMES.with_borrow_mut(|frames| frames.push(Some(frame)));
         Some(rewritten.query)
-    });
-    if found.is_none() {
-        COMPARED.set(None);
-    }
-    found
+    })
 }
 
 /// After planning a form: whether its plan is taken instead of the best one so far.
@@ -302,7 +326,9 @@ pub(crate) fn leave_form(
         return false;
     };
     let [of_original, of_best, cost] = [original, best, planned].map(|plan| plan_tree::total_cost(plan));
-    let is_taken = rewrite::is_clear_gain(of_original, cost) && cost < of_best;
+    let is_gain = rewrite::is_clear_gain(of_original, cost.min(of_best));
+    rewrite::note_judged(frame.statement.queryid, of_original, is_gain);
+    let is_taken = is_gain && cost < of_best;
     if is_taken {
         let facts = read(planned, &frame, learn::wants_sub_joins(frame.evidence.calls));
         remember(planned, frame, facts);
@@ -335,6 +361,7 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
     let remembered = Remembered {
         statement: frame.statement,
         decision,
+        rules: frame.rules,
         corrected: frame.corrected,
         facts,
         is_trial: true,
@@ -369,6 +396,7 @@ fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) -
     let remembered = Remembered {
         decision: took_effect(&frame, frame.decision),
         statement: frame.statement,
+        rules: frame.rules,
         corrected: frame.corrected,
         facts,
         is_trial: FORCED.get().is_some(),

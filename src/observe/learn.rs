@@ -11,6 +11,7 @@ use crate::pg::plan_tree::{Counted, PlanFacts};
 use crate::pg::sub_join::Sketched;
 use crate::settings;
 use crate::shmem::{corrections, counters, guards, statements};
+use crate::steer::rewrite::Rules;
 use crate::steer::rows;
 use engine::cardinality::{CountedSketch, SetCount, is_material};
 use engine::decision::{Run, StatementEvidence};
@@ -152,6 +153,7 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         compare_with_stock(watch, evidence.as_ref(), quiet_ms);
         let is_to_be_tried = lesson.is_to_be_tried(evidence.as_ref());
         evidence = record(watch, Ok(quiet_ms), is_to_be_tried, lesson.partial());
+        note_rules(remembered, evidence.as_ref(), quiet_ms);
     }
     counters::add_statements_learned(1);
     let is_young = evidence.is_none_or(|evidence| evidence.calls <= YOUNG_CALLS);
@@ -198,6 +200,14 @@ fn on_a_quiet_server(watch: &Watch, evidence: Option<&StatementEvidence>) -> f64
         _ => guards::get(database).load.slowdown(),
     };
     watch.elapsed_ms / slowdown.max(f64::MIN_POSITIVE)
+}
+
+/// Tells what the rules brought that rewrote the statement.
+fn note_rules(remembered: &Remembered, evidence: Option<&StatementEvidence>, taken_ms: f64) {
+    if remembered.rules != Rules::NONE && !remembered.is_dream {
+        let baseline_ms = evidence.and_then(|evidence| evidence.stock()?.expected_ms());
+        guards::note_rewritten(catalog::database(), remembered.rules, taken_ms, baseline_ms);
+    }
 }
 
 /// Tells the circuit breaker how an applied decision did.
