@@ -433,3 +433,13 @@ COMMENT ON COLUMN @extschema@.dag_state.learned_up_to IS 'The last trajectory_id
 COMMENT ON COLUMN @extschema@.dag_state.revision IS 'Grows with each change';
 COMMENT ON COLUMN @extschema@.dag_state.settings IS 'What dag_configure_sona set for this database';
 COMMENT ON COLUMN @extschema@.dag_state.saved_at IS 'When it was saved';
+-- Rules for rewrites
+
+CREATE FUNCTION @extschema@.dag_rewrite_savings(
+    OUT rule text, OUT is_allowed boolean, OUT executions bigint, OUT saved_ms double precision,
+    OUT lost_ms double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_rewrite_savings_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100 ROWS 6;
+COMMENT ON FUNCTION @extschema@.dag_rewrite_savings() IS
+    'What each rule for rewrites brought in this database: executions, and time saved and lost against stock plans';

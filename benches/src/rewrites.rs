@@ -47,6 +47,19 @@ struct Statement {
     same_result: bool,
     is_checked: bool,
     decision: String,
+    /// Rules that its plan in the end was rewritten by.
+    rules: Vec<String>,
+}
+
+/// What a rule brought.
+#[derive(Serialize)]
+struct Rule {
+    rule: String,
+    /// Statements rewritten by it in the end.
+    statements: usize,
+    /// Milliseconds of their stock plans and in the last round; of statements with several rules in equal parts.
+    stock_ms: f64,
+    last_ms: f64,
 }
 
 #[derive(Serialize)]
@@ -58,6 +71,7 @@ struct Report {
     rounds_ms: Vec<f64>,
     trials_ms: Vec<f64>,
     slower: Vec<String>,
+    rules: Vec<Rule>,
     statements: Vec<Statement>,
 }
 
@@ -99,8 +113,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         trials_ms.push(tried_ms);
     }
     let slower = suspects(&mut statements, &mut stock, &mut learned)?;
+    let names = "SELECT string_agg(rule, ',') FROM ruvector.dag_rewrite_savings()";
+    let names = owner.value(names)?;
     for statement in &mut statements {
         statement.decision = owner.decision(&statement.sql)?;
+        let explained = owner.explain("COSTS off", &statement.sql)?;
+        let words = explained["RuVector"]
+            .as_str()
+            .unwrap_or_default()
+            .split([' ', ',']);
+        let named = words.filter(|word| names.split(',').any(|name| name == *word));
+        statement.rules = named.map(str::to_owned).collect();
     }
     let report = Report {
         settings: options.workload.describe(),
@@ -110,10 +133,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         rounds_ms,
         trials_ms,
         slower,
+        rules: names.split(',').map(|name| brought(name, &statements)).collect(),
         statements,
     };
     report.write(&options.out)?;
     println!("{}", report.summary());
+    for one in report.rules.iter().filter(|one| one.statements > 0) {
+        println!(
+            "{}: {} statements, stock {:.0} ms, last round {:.0} ms",
+            one.rule, one.statements, one.stock_ms, one.last_ms
+        );
+    }
     let differing = report.statements.iter().filter(|one| !one.same_result);
     let differing: Vec<&str> = differing.map(|one| one.id.as_str()).collect();
     ensure!(differing.is_empty(), "other results: {}", differing.join(", "));
@@ -143,6 +173,21 @@ fn statement(
         last_ms: stock_ms,
         same_result: true,
         decision: String::new(),
+        rules: Vec::new(),
+    }
+}
+
+/// What a rule brought to the statements that it rewrote in the end.
+fn brought(rule: &str, statements: &[Statement]) -> Rule {
+    let rewritten = statements
+        .iter()
+        .filter(|one| one.rules.iter().any(|name| name == rule));
+    let share = |one: &Statement| 1.0 / one.rules.len() as f64;
+    Rule {
+        rule: rule.to_owned(),
+        statements: rewritten.clone().count(),
+        stock_ms: rewritten.clone().map(|one| one.stock_ms * share(one)).sum(),
+        last_ms: rewritten.map(|one| one.last_ms * share(one)).sum(),
     }
 }
 
@@ -220,6 +265,17 @@ impl Report {
                 text,
                 "- round {}: {took_ms:.0} ms, trials afterwards {tried_ms:.0} ms",
                 round + 1
+            );
+        }
+        let _ = writeln!(
+            text,
+            "\n| rule | statements | stock ms | last ms |\n|---|---|---|---|"
+        );
+        for one in &self.rules {
+            let _ = writeln!(
+                text,
+                "| {} | {} | {:.0} | {:.0} |",
+                one.rule, one.statements, one.stock_ms, one.last_ms
             );
         }
         let _ = writeln!(

@@ -58,7 +58,7 @@ INSERT INTO left_alone VALUES
     ('SELECT sum(c.score) FROM comments c JOIN votes v ON v.post = c.post'),
     ('SELECT array_agg(c.id) FROM comments c JOIN votes v ON v.post = c.post'),
     ('SELECT count(*), count(*) OVER () FROM comments c JOIN votes v ON v.post = c.post'),
-    ('SELECT count(*) FROM comments c LEFT JOIN votes v ON v.post = c.post'),
+    ('SELECT count(*) FROM comments c FULL JOIN votes v ON v.post = c.post'),
     ('SELECT count(*) FROM comments c JOIN guarded g ON g.owner = c.author'),
     ('SELECT count(*) FROM comments c JOIN LATERAL (SELECT c.post AS n LIMIT 1) AS l ON l.n = c.post'),
     ('SELECT count(*) FROM comments c JOIN votes v ON v.post = c.post WHERE v.value = dice()'),

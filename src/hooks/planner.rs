@@ -16,10 +16,10 @@ use crate::shmem;
 use crate::shmem::events::{self, Kind};
 use crate::shmem::latencies::{self, Component};
 use crate::steer::choice::{self, Chosen};
-use crate::steer::rewrite;
+use crate::steer::rewrite::{self, Rules, Spending};
 use crate::steer::rows::Knowledge;
 use engine::cardinality::hash_words;
-use engine::decision::{Decision, HintSet, PlanKind, RegionChoice, Regions, StatementEvidence, TIE, Trial};
+use engine::decision::{Decision, HintSet, RegionChoice, Regions, StatementEvidence, TIE, Trial};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -56,8 +56,6 @@ pub(crate) struct Frame {
     statement: Statement,
     evidence: StatementEvidence,
     decision: Decision,
-    /// When planning began, where its time is compared.
-    begun: Option<Instant>,
     /// This plan is a trial of its own, without a way back.
     is_unprotected: bool,
     /// What is to be tried beside this plan.
@@ -72,6 +70,10 @@ pub(crate) struct Frame {
     region: Option<Region>,
     /// This is the planning of that trial, for the plan with this token.
     tried_for: Option<u32>,
+    /// What rewrote the statement.
+    rules: Rules,
+    /// When its planning began.
+    begun: Instant,
     /// The query levels met so far.
     pub(crate) levels: Vec<Level>,
     /// Corrections applied so far.
@@ -86,7 +88,6 @@ impl Frame {
             statement,
             evidence,
             decision: chosen.decision,
-            begun: (statement.kind == Some(PlanKind::Custom)).then(Instant::now),
             is_unprotected: chosen.is_unprotected,
             trial: chosen.trial,
             compares_forms: chosen.compares_forms,
@@ -94,6 +95,8 @@ impl Frame {
             regions: chosen.regions,
             region: None,
             tried_for: None,
+            rules: Rules::NONE,
+            begun: Instant::now(),
             levels: Vec::new(),
             corrected: 0,
             correcting: Duration::ZERO,
@@ -159,6 +162,7 @@ impl Frame {
     fn again(mut self, decision: Decision) -> Self {
         self.decision = decision;
         self.is_unprotected = false;
+        self.rules = Rules::NONE;
         self.levels.clear();
         self.corrected = 0;
         self.correcting = Duration::ZERO;
@@ -174,6 +178,8 @@ struct Compared {
     compares_forms: bool,
     /// Hint sets for plans of about equal cost.
     ties: Vec<HintSet>,
+    /// What planning took so far.
+    spending: Spending,
 }
 
 impl Compared {
@@ -332,6 +338,7 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
     let is_compared = frame.compares_forms || !ties.is_empty();
     let compares_forms = frame.compares_forms;
     let (trial, statement, evidence, region) = (frame.trial, frame.statement, frame.evidence, frame.region);
+    let began = frame.begun;
     let token = remember(planned, frame, facts);
     if is_compared {
         COMPARED.set(Some(Compared {
@@ -340,6 +347,7 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
             region,
             compares_forms,
             ties,
+            spending: Spending::of_first(began.elapsed()),
         }));
         return Next::Compare;
     }
@@ -371,10 +379,9 @@ pub(crate) fn note_times(begun: Instant, planning: Duration) {
 /// The statement in the form that its decision says, or as it is when no rule gives that any more.
 pub(crate) fn in_another_form(parse: *mut pg_sys::Query, form: usize) -> *mut pg_sys::Query {
     let rewritten = rewrite::consider(parse, form);
-    with_frame(|frame| {
-        if rewritten.is_none() {
-            frame.decision.hints = frame.decision.hints.without_form();
-        }
+    with_frame(|frame| match rewritten {
+        Some(rewritten) => frame.rules = rewritten.rules,
+        None => frame.decision.hints = frame.decision.hints.without_form(),
     });
     rewritten.map_or(parse, |rewritten| rewritten.query)
 }
@@ -386,10 +393,15 @@ pub(crate) fn enter_form(
     best: *mut pg_sys::PlannedStmt,
     form: usize,
 ) -> Option<*mut pg_sys::Query> {
-    COMPARED.with_borrow(|compared| {
-        let compared = compared.as_ref().filter(|compared| compared.compares_forms)?;
-        let rewritten = rewrite::consider_after(spare, plan_tree::total_cost(best), form)?;
-        push(compared.frame(HintSet::NONE.with_form(form)));
+    COMPARED.with_borrow_mut(|compared| {
+        let compared = compared.as_mut().filter(|compared| compared.compares_forms)?;
+        let known = (compared.statement.queryid, plan_tree::total_cost(best));
+        let rewritten = rewrite::consider_after(spare, known, form, &compared.spending)?;
+        compared.spending.begin_another();
+        push(Frame {
+            rules: rewritten.rules,
+            ..compared.frame(HintSet::NONE.with_form(form))
+        });
         Some(rewritten.query)
     })
 }
@@ -462,7 +474,9 @@ pub(crate) fn leave_form(
         return false;
     };
     let [of_original, of_best, cost] = [original, best, planned].map(|plan| plan_tree::total_cost(plan));
-    let is_taken = rewrite::is_clear_gain(of_original, cost) && cost < of_best;
+    let is_gain = rewrite::is_clear_gain(of_original, cost.min(of_best));
+    rewrite::note_judged(frame.statement.queryid, of_original, is_gain);
+    let is_taken = is_gain && cost < of_best;
     if is_taken {
         let facts = read(planned, &frame, learn::wants_sub_joins(frame.evidence.calls));
         remember(planned, frame, facts);
@@ -497,6 +511,7 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
         statement: frame.statement,
         decision,
         planning_ms: 0.0,
+        rules: frame.rules,
         corrected: frame.corrected,
         region: frame.region,
         facts,
@@ -531,10 +546,9 @@ fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) -
     }
     let remembered = Remembered {
         decision: took_effect(&frame, frame.decision),
-        planning_ms: frame
-            .begun
-            .map_or(0.0, |begun| begun.elapsed().as_secs_f64() * 1000.0),
+        planning_ms: frame.begun.elapsed().as_secs_f64() * 1000.0,
         statement: frame.statement,
+        rules: frame.rules,
         corrected: frame.corrected,
         region: frame.region,
         facts,

@@ -3,6 +3,7 @@
 
 use crate::pg::plan_tree::PlanFacts;
 use crate::pg::statement::Statement;
+use crate::steer::rewrite::Rules;
 use engine::decision::{Decision, HintSet};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -30,6 +31,8 @@ pub(crate) struct Remembered {
     pub(crate) decision: Decision,
     /// Milliseconds that planning took, where that is compared.
     pub(crate) planning_ms: f64,
+    /// What rewrote the statement.
+    pub(crate) rules: Rules,
     /// Corrections applied.
     pub(crate) corrected: u32,
     pub(crate) facts: PlanFacts,
@@ -51,9 +54,17 @@ impl Remembered {
     pub(crate) fn describe(&self) -> String {
         match (self.corrected, self.decision.hints) {
             (0, HintSet::NONE) => "stock plan".to_owned(),
-            (0, hints) => hints.describe(),
+            (0, hints) => self.name_rules(hints),
             (corrected, HintSet::NONE) => format!("{corrected} row estimates corrected"),
-            (corrected, hints) => format!("{corrected} row estimates corrected, {}", hints.describe()),
+            (corrected, hints) => format!("{corrected} row estimates corrected, {}", self.name_rules(hints)),
+        }
+    }
+
+    /// The hints, and by which rules the statement was rewritten.
+    fn name_rules(&self, hints: HintSet) -> String {
+        match self.rules {
+            Rules::NONE => hints.describe(),
+            rules => format!("{}, by {}", hints.describe(), rules.names()),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::settings;
 use crate::shmem::events::{self, Kind};
 use crate::shmem::latencies::{self, Component};
 use crate::shmem::{corrections, counters, guards, regions, statements};
+use crate::steer::rewrite::Rules;
 use crate::steer::rows;
 use engine::cardinality::{CountedSketch, SetCount, is_material};
 use engine::decision::{RegionRun, Run, State, StatementEvidence};
@@ -165,6 +166,7 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
     if is_compared {
         record_in_region(watch, Ok(watch.elapsed_ms / slowdown));
         record_kind(watch, slowdown);
+        note_rules(remembered, evidence.as_ref(), watch.elapsed_ms / slowdown);
     }
     counters::add_statements_learned(1);
     let text = crate::pg::plan_state::statement_text(query);
@@ -245,6 +247,14 @@ fn note_change(statement: &Statement, before: Option<&StatementEvidence>, after:
             Kind::DecisionChanged,
             [events::place(before), events::place(after)],
         );
+    }
+}
+
+/// Tells what the rules brought that rewrote the statement.
+fn note_rules(remembered: &Remembered, evidence: Option<&StatementEvidence>, taken_ms: f64) {
+    if remembered.rules != Rules::NONE && !remembered.is_dream {
+        let baseline_ms = evidence.and_then(|evidence| evidence.stock()?.expected_ms());
+        guards::note_rewritten(catalog::database(), remembered.rules, taken_ms, baseline_ms);
     }
 }
 

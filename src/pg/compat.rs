@@ -484,6 +484,71 @@ pub(super) unsafe fn flatten_join_alias_vars(
     }
 }
 
+/// Whether columns don't say which outer joins may have made them null, as they do since 16.
+pub(super) const HAS_PLAIN_OUTER_JOINS: bool = cfg!(any(feature = "pg14", feature = "pg15"));
+
+/// The names and columns of a range-table entry; `None` since 16, where nothing asks for them.
+///
+/// # Safety
+/// The entry is valid and has this index.
+pub(super) unsafe fn expand_entry(
+    entry: *mut pg_sys::RangeTblEntry,
+    rtindex: c_int,
+) -> Option<(*mut pg_sys::List, *mut pg_sys::List)> {
+    #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
+    {
+        let _ = (entry, rtindex);
+        None
+    }
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let (mut names, mut columns) = (core::ptr::null_mut(), core::ptr::null_mut());
+        pg_sys::expandRTE(entry, rtindex, 0, -1, false, &mut names, &mut columns);
+        Some((names, columns))
+    }
+}
+
+/// Whether a condition is not met where a column is null; known up to 15.
+///
+/// # Safety
+/// Both are valid.
+pub(super) unsafe fn drops_nulls_of(clause: *mut pg_sys::Node, column: *const pg_sys::Var) -> bool {
+    #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
+    {
+        let _ = (clause, column);
+        false
+    }
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let found = pg_sys::find_nonnullable_vars(clause);
+        super::list::pointers::<pg_sys::Var>(found).any(|found| {
+            ((*found).varno, (*found).varattno, (*found).varlevelsup)
+                == ((*column).varno, (*column).varattno, (*column).varlevelsup)
+        })
+    }
+}
+
+/// Whether a table's column is declared NOT NULL; not asked since 18, where rows may be exempt.
+pub(super) fn is_declared_not_null(table: pg_sys::Oid, attribute: pg_sys::AttrNumber) -> bool {
+    if cfg!(feature = "pg18") {
+        return false;
+    }
+    // SAFETY: a syscache lookup, released after the tuple was read.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::ATTNUM as c_int;
+        let tuple =
+            pg_sys::SearchSysCache2(cache, pg_sys::Datum::from(table), pg_sys::Datum::from(attribute));
+        if tuple.is_null() {
+            return false;
+        }
+        let is_declared = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_attribute>()).attnotnull;
+        pg_sys::ReleaseSysCache(tuple);
+        is_declared
+    }
+}
+
 /// Runs a mutator over an expression; errors of PostgreSQL become Rust's, so that callers may hold what needs dropping.
 ///
 /// # Safety

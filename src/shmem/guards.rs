@@ -4,6 +4,7 @@ use super::events::{self, Kind};
 use super::layout::Guard;
 use crate::pg::catalog;
 use crate::pg::shmem::{Update, shared};
+use crate::steer::rewrite::Rules;
 use engine::decision::{ArmStatistics, BreakerState, Decision, HintSet, TieStatistics, TrialBudget};
 use std::time::Duration;
 
@@ -109,6 +110,21 @@ pub(crate) fn note_trial(
             TrialCost::Idle(took_ms) => guard.idle_ms += took_ms,
         }
         guard.trials += 1;
+    });
+}
+
+/// A statement that these rules rewrote took this long where stock takes `baseline_ms`, or longer; `None` is not known.
+pub(crate) fn note_rewritten(database: u32, rules: Rules, taken_ms: f64, baseline_ms: Option<f64>) {
+    let gain_ms = baseline_ms.map_or(0.0, |baseline_ms| baseline_ms - taken_ms) / rules.iter().count() as f64;
+    change(database, |guard| {
+        for rule in rules.iter() {
+            let Some(rewrites) = guard.rewrites.get_mut(rule as usize) else {
+                continue;
+            };
+            rewrites.executions += 1;
+            rewrites.saved_ms += gain_ms.max(0.0);
+            rewrites.lost_ms += (-gain_ms).max(0.0);
+        }
     });
 }
 

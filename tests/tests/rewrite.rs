@@ -42,8 +42,30 @@ fn rewritten(client: &mut Client, sql: &str) -> Result<Option<String>> {
         .get(0))
 }
 
-#[test]
-fn results_are_those_of_stock_postgresql() -> Result<()> {
+/// What is compared.
+struct Comparison {
+    schemas: u64,
+    generator: fn(u64) -> Generator,
+    statement: fn(&mut Generator) -> String,
+    /// Statements that have another form, and their rows, at least.
+    at_least: (usize, usize),
+    /// Rules that each of them is rewritten by.
+    rule: &'static str,
+}
+
+/// With subqueries, also in statements that join and aggregate.
+fn of_subqueries(rule: &'static str, at_least: (usize, usize)) -> Comparison {
+    Comparison {
+        schemas: SCHEMAS / 2,
+        generator: |seed| Generator::with_outer_joins(seed + 1000),
+        statement: Generator::subquery_statement,
+        at_least,
+        rule,
+    }
+}
+
+/// Compares stock results with those of rewritten statements, and of what `dag_rewrite_query` gives.
+fn compare(comparison: &Comparison) -> Result<()> {
     let server = server()?;
     let cluster = Cluster::builder(&server).set("jit", "off").start()?;
     cluster.client("postgres")?.batch_execute(PREPARE)?;
@@ -51,14 +73,19 @@ fn results_are_those_of_stock_postgresql() -> Result<()> {
     stock.batch_execute("SET ruvector.dag_mode = off; SET statement_timeout = '20s'")?;
     let mut forced = cluster.client("postgres")?;
     forced.batch_execute("SET ruvector.dag_rewrite = force; SET statement_timeout = '20s'")?;
-    let (mut changed, mut rows) = (0, 0);
-    for seed in 0..SCHEMAS {
-        let mut generator = Generator::new(seed);
+    let rules = match comparison.rule.starts_with("eager") {
+        true => "all",
+        false => comparison.rule,
+    };
+    forced.batch_execute(&format!("SET ruvector.dag_rewrite_rules = '{rules}'"))?;
+    let (mut changed, mut by_rule, mut rows) = (0, 0, 0);
+    for seed in 0..comparison.schemas {
+        let mut generator = (comparison.generator)(seed);
         let name = format!("s{seed}");
         stock.batch_execute(&generator.schema(&name))?;
         forced.batch_execute(&format!("SET search_path = {name}, public"))?;
         for number in 0..STATEMENTS {
-            let sql = generator.statement();
+            let sql = (comparison.statement)(&mut generator);
             let expected = answer(&mut stock, &sql);
             let found = answer(&mut forced, &sql);
             assert_eq!(found, expected, "schema {seed}, statement {number}: {sql}");
@@ -70,6 +97,11 @@ fn results_are_those_of_stock_postgresql() -> Result<()> {
                     "schema {seed}, statement {number}: {sql}\n{text}"
                 );
                 changed += 1;
+                by_rule += usize::from(
+                    text.lines()
+                        .next()
+                        .is_some_and(|line| line.contains(comparison.rule)),
+                );
                 rows += expected.len();
             }
         }
@@ -79,10 +111,68 @@ fn results_are_those_of_stock_postgresql() -> Result<()> {
         .query_one("SELECT internal_errors FROM ruvector.dag_status()", &[])?
         .get(0);
     println!(
-        "{} statements, {changed} rewritten, {rows} rows",
-        SCHEMAS as usize * STATEMENTS
+        "{} statements, {changed} rewritten, {by_rule} by {}, {rows} rows",
+        comparison.schemas as usize * STATEMENTS,
+        comparison.rule
     );
     assert_eq!(errors, 0);
-    assert!(changed > 1000 && rows > 2000, "{changed} rewritten, {rows} rows");
+    let (least, least_rows) = comparison.at_least;
+    assert!(
+        by_rule > least && rows > least_rows,
+        "{by_rule} rewritten, {rows} rows"
+    );
     Ok(())
+}
+
+#[test]
+fn results_are_those_of_stock_postgresql() -> Result<()> {
+    compare(&Comparison {
+        schemas: SCHEMAS,
+        generator: Generator::new,
+        statement: Generator::statement,
+        at_least: (1000, 2000),
+        rule: "eager_aggregation",
+    })
+}
+
+#[test]
+fn results_over_outer_joins_are_those_of_stock_postgresql() -> Result<()> {
+    compare(&Comparison {
+        schemas: SCHEMAS,
+        generator: |seed| Generator::with_outer_joins(!seed),
+        statement: Generator::statement,
+        at_least: (500, 2000),
+        rule: "eager_aggregation_over_outer_joins",
+    })
+}
+
+#[test]
+fn results_of_correlated_aggregates_are_those_of_stock_postgresql() -> Result<()> {
+    compare(&of_subqueries("scalar_subquery_to_join", (500, 2000)))
+}
+
+#[test]
+fn results_of_correlated_exists_are_those_of_stock_postgresql() -> Result<()> {
+    compare(&of_subqueries("exists_to_join", (200, 2000)))
+}
+
+#[test]
+fn results_of_not_in_are_those_of_stock_postgresql() -> Result<()> {
+    compare(&of_subqueries("not_in_to_anti_join", (50, 500)))
+}
+
+#[test]
+fn results_of_all_rules_together_are_those_of_stock_postgresql() -> Result<()> {
+    compare(&Comparison {
+        schemas: SCHEMAS,
+        ..of_subqueries("eager_aggregation", (100, 500))
+    })
+}
+
+#[test]
+fn results_of_disjunctions_are_those_of_stock_postgresql() -> Result<()> {
+    compare(&Comparison {
+        statement: Generator::disjunction_statement,
+        ..of_subqueries("or_to_union_all", (300, 1000))
+    })
 }

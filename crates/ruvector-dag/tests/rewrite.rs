@@ -78,6 +78,7 @@ fn graph(rows: &[f64], classes: &[&[(usize, f64)]]) -> JoinGraph {
     let relation = |&rows: &f64| Relation {
         rows,
         is_filtered: false,
+        is_weighted: false,
         unique: Vec::new(),
     };
     let member = |&(relation, distinct): &(usize, f64)| Member { relation, distinct };

@@ -15,9 +15,10 @@
 //! the error beyond a bigint, "bigint out of range", are the same. Floating-point sums depend on the order of additions
 //! and are not rewritten.
 
-use super::super::{compat, list};
+use super::super::list;
 use super::make::{self, Number};
-use core::ffi::{CStr, c_void};
+use super::replace;
+use core::ffi::CStr;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
@@ -128,6 +129,26 @@ pub(super) unsafe fn kind(aggregate: &pg_sys::Aggref) -> Option<Kind> {
     })
 }
 
+/// An aggregate's value over no rows, in the place of a null: `count` is 0, the others are null. `None` where that is not
+/// known.
+///
+/// # Safety
+/// The aggregate is valid; `value` is of its level and type.
+pub(super) unsafe fn or_of_nothing(
+    aggregate: &pg_sys::Aggref,
+    value: *mut pg_sys::Expr,
+) -> Option<*mut pg_sys::Expr> {
+    let plain = pg_sys::Aggref {
+        aggdistinct: core::ptr::null_mut(),
+        ..*aggregate
+    };
+    // SAFETY: by the caller's promise.
+    match unsafe { kind(&plain) }? {
+        Kind::CountRows | Kind::CountValues => Some(make::or_zero(value)),
+        Kind::Sum(_) | Kind::Average(_) | Kind::Indifferent => Some(value),
+    }
+}
+
 /// Whether an aggregate is PostgreSQL's own minimum or maximum of some type.
 unsafe fn is_extremum(function: pg_sys::Oid) -> bool {
     if function.to_u32() >= pg_sys::FirstNormalObjectId {
@@ -148,24 +169,19 @@ pub(super) unsafe fn replace_all(
     query: *mut pg_sys::Query,
     other: &mut dyn FnMut(usize, *mut pg_sys::Aggref) -> Option<*mut pg_sys::Expr>,
 ) -> Option<()> {
-    // SAFETY: by the caller's promise; the context outlives the walk.
+    // SAFETY: by the caller's promise.
     unsafe {
         let mut position = 0;
         for node in [
             (&raw mut (*query).targetList).cast(),
             &raw mut (*query).havingQual,
         ] {
-            let found = all(*node);
-            let mut replacements = Replacements {
-                from: make::list_of(found.iter().copied()),
-                to: core::ptr::null_mut(),
-            };
-            for aggregate in found {
-                let to = other(position, aggregate)?;
-                replacements.to = pg_sys::lappend(replacements.to, to.cast());
+            let mut pairs = Vec::new();
+            for aggregate in all(*node) {
+                pairs.push((aggregate.cast(), other(position, aggregate)?.cast()));
                 position += 1;
             }
-            *node = compat::mutate(*node, replace, (&raw mut replacements).cast());
+            *node = replace::replaced(*node, &pairs);
         }
     }
     Some(())
@@ -182,28 +198,6 @@ pub(super) unsafe fn all(node: *mut pg_sys::Node) -> Vec<*mut pg_sys::Aggref> {
         found
             .filter(|&node| list::tag(node) == NodeTag::T_Aggref)
             .collect()
-    }
-}
-
-/// Aggregates and what they become, in two lists of the same length.
-struct Replacements {
-    from: *mut pg_sys::List,
-    to: *mut pg_sys::List,
-}
-
-unsafe extern "C-unwind" fn replace(node: *mut pg_sys::Node, context: *mut c_void) -> *mut pg_sys::Node {
-    if node.is_null() {
-        return node;
-    }
-    // SAFETY: the walk passes valid nodes and the context given to it; lists of the same length.
-    unsafe {
-        let replacements = context.cast::<Replacements>();
-        let to = list::pointers::<pg_sys::Node>((*replacements).to);
-        let mut pairs = list::pointers::<pg_sys::Node>((*replacements).from).zip(to);
-        match pairs.find(|&(from, _)| from == node) {
-            Some((_, to)) => to,
-            None => compat::expression_tree_mutator(node, replace, context),
-        }
     }
 }
 

@@ -9,9 +9,10 @@
 
 use super::super::list;
 use super::aggregates::{self, Kind};
-use super::conditions;
+use super::conditions::{self, Positions};
 use super::make::{self, Number};
-use core::ffi::{CStr, c_int};
+use super::outer::Attached;
+use core::ffi::CStr;
 use engine::rewrite::Set;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
@@ -22,6 +23,8 @@ pub(super) struct Carried {
     pub(super) aggregate: *mut pg_sys::Aggref,
     /// The position of the relation it is about.
     pub(super) relation: usize,
+    /// The position of the grouped left join whose other side it is about, which hangs on the relation.
+    pub(super) side: Option<usize>,
     kind: Kind,
 }
 
@@ -60,7 +63,7 @@ pub(super) struct Found {
 ///
 /// # Safety
 /// `query` is valid and its aggregates are known.
-pub(super) unsafe fn find(query: *mut pg_sys::Query, relations: &[c_int]) -> Found {
+pub(super) unsafe fn find(query: *mut pg_sys::Query, positions: &Positions, attached: &[Attached]) -> Found {
     let mut found = Found {
         carried: Vec::new(),
         uses: Vec::new(),
@@ -70,12 +73,12 @@ pub(super) unsafe fn find(query: *mut pg_sys::Query, relations: &[c_int]) -> Fou
     unsafe {
         for node in [(*query).targetList.cast(), (*query).havingQual] {
             for part in list::pointers::<pg_sys::Node>(aggregates::pull(node)) {
-                let mentioned = conditions::relations(part, relations);
+                let mentioned = conditions::relations(part, positions);
                 if list::tag(part) != NodeTag::T_Aggref {
                     found.kept = found.kept | mentioned;
                     continue;
                 }
-                let carried = carried(part.cast(), mentioned);
+                let carried = carried(part.cast(), mentioned, attached);
                 if carried.is_none() {
                     found.kept = found.kept | mentioned;
                 }
@@ -93,27 +96,36 @@ pub(super) unsafe fn find(query: *mut pg_sys::Query, relations: &[c_int]) -> Fou
     found
 }
 
-unsafe fn carried(aggregate: *mut pg_sys::Aggref, relations: Set) -> Option<Carried> {
+unsafe fn carried(aggregate: *mut pg_sys::Aggref, relations: Set, attached: &[Attached]) -> Option<Carried> {
     // SAFETY: a valid aggregate of a known kind.
     unsafe {
-        let kind = aggregates::kind(&*aggregate)?;
         let mut positions = relations.positions();
         let (Some(relation), None) = (positions.next(), positions.next()) else {
             return None;
         };
-        let has_one_argument = list::length((*aggregate).args) == 1;
-        if !has_one_argument
-            || !(*aggregate).aggdistinct.is_null()
-            || pg_sys::contain_leaked_vars((*aggregate).args.cast())
-            || pg_sys::contain_leaked_vars((*aggregate).aggfilter.cast())
-        {
-            return None;
-        }
+        let is_about = |side: &Attached| side.grouped.is_some() && side.join.is_all_of(aggregate.cast());
         Some(Carried {
             aggregate,
             relation,
-            kind,
+            side: attached.iter().position(is_about),
+            kind: aggregates::kind(&*aggregate).filter(|_| is_computable_below(aggregate))?,
         })
+    }
+}
+
+/// Whether an aggregate may be computed of rows that are not known to join: of one argument, by functions that raise no
+/// errors, which combines.
+///
+/// # Safety
+/// The aggregate is valid.
+pub(super) unsafe fn is_computable_below(aggregate: *mut pg_sys::Aggref) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        aggregates::kind(&*aggregate).is_some()
+            && list::length((*aggregate).args) == 1
+            && (*aggregate).aggdistinct.is_null()
+            && !pg_sys::contain_leaked_vars((*aggregate).args.cast())
+            && !pg_sys::contain_leaked_vars((*aggregate).aggfilter.cast())
     }
 }
 

@@ -2,43 +2,41 @@
 
 use super::super::{compat, list};
 use super::carried::Part;
-use super::classes::{Class, Column};
+use super::classes::Class;
 use super::make::{self, Number};
-use super::{Joins, aggregates};
+use super::{Joins, aggregates, attached, items};
 use core::ffi::{CStr, c_int};
 use engine::rewrite::{GroupedJoin, Set};
 use pgrx::pg_sys;
 use pgrx::pg_sys::{NodeTag, Oid};
 
-/// Where range-table indexes wait between their old and their new numbers; above any in use.
-const PARKING: c_int = 10_000;
 /// The name of the column that holds a group's number of rows.
-const MULTIPLICITY: &CStr = c"rows";
+pub(super) const MULTIPLICITY: &CStr = c"rows";
 
 /// One query level under construction.
-struct Level {
+pub(super) struct Level {
     /// Takes the range table, and with it the permissions to check.
-    query: *mut pg_sys::Query,
-    from: Vec<*mut pg_sys::RangeTblRef>,
+    pub(super) query: *mut pg_sys::Query,
+    from: Vec<*mut pg_sys::Node>,
     /// Old and new range-table indexes of relations.
-    places: Vec<(c_int, c_int)>,
-    children: Vec<Child>,
+    pub(super) places: Vec<(c_int, c_int)>,
+    pub(super) children: Vec<Child>,
     /// Columns by class, those of children's keys too, with the types the class's operators take.
     equal: Vec<Vec<(*mut pg_sys::Expr, Oid)>>,
 }
 
-/// A grouped join in a level's FROM.
-struct Child {
-    multiplicity: *mut pg_sys::Expr,
+/// Groups that the rows of a level are joined with.
+pub(super) struct Child {
+    pub(super) multiplicity: *mut pg_sys::Expr,
     /// What it carries of aggregates, by the aggregate's position.
-    parts: Vec<(usize, Part, *mut pg_sys::Expr)>,
+    pub(super) parts: Vec<(usize, Part, *mut pg_sys::Expr)>,
 }
 
 /// The statement in the form of the tree; `None` when an operator for one of its equalities is missing.
 pub(crate) fn build(joins: &Joins, root: &GroupedJoin) -> Option<*mut pg_sys::Query> {
     // SAFETY: the statement was copied when it was read; its parts are copied once more where they are used.
     unsafe {
-        if list::length((*joins.query).rtable) >= list::index(PARKING) {
+        if list::length((*joins.query).rtable) >= list::index(make::PARKING) {
             return None;
         }
         let query = make::copy(joins.query);
@@ -71,11 +69,7 @@ pub(crate) fn build(joins: &Joins, root: &GroupedJoin) -> Option<*mut pg_sys::Qu
 unsafe fn grouped(joins: &Joins, node: &GroupedJoin) -> Option<*mut pg_sys::Query> {
     // SAFETY: as in `build`; a node of its tag's struct.
     unsafe {
-        let query = make::node::<pg_sys::Query>(NodeTag::T_Query);
-        (*query).commandType = pg_sys::CmdType::CMD_SELECT;
-        (*query).canSetTag = true;
-        (*query).hasAggs = true;
-        (*query).stmt_location = -1;
+        let query = empty_aggregation();
         let level = level(joins, node, query)?;
         (*query).jointree = level.join(joins, node, false)?;
         let mut targets = Vec::new();
@@ -86,7 +80,7 @@ unsafe fn grouped(joins: &Joins, node: &GroupedJoin) -> Option<*mut pg_sys::Quer
             let number = targets.len() + 1;
             let group = make::group_by(expression.cast(), number as u32);
             (*query).groupClause = pg_sys::lappend((*query).groupClause, group.cast());
-            let name = column_name(joins, column);
+            let name = column.name(joins.query);
             targets.push(make::target(expression.cast(), number, name, number as u32));
         }
         let multiplicity = level.multiplicity();
@@ -97,6 +91,19 @@ unsafe fn grouped(joins: &Joins, node: &GroupedJoin) -> Option<*mut pg_sys::Quer
         }
         (*query).targetList = make::list_of(targets);
         Some(query)
+    }
+}
+
+/// A statement that aggregates nothing yet.
+pub(super) fn empty_aggregation() -> *mut pg_sys::Query {
+    // SAFETY: a node of its tag's struct.
+    unsafe {
+        let query = make::node::<pg_sys::Query>(NodeTag::T_Query);
+        (*query).commandType = pg_sys::CmdType::CMD_SELECT;
+        (*query).canSetTag = true;
+        (*query).hasAggs = true;
+        (*query).stmt_location = -1;
+        query
     }
 }
 
@@ -134,13 +141,20 @@ unsafe fn level(joins: &Joins, node: &GroupedJoin, query: *mut pg_sys::Query) ->
         for relation in node.joined_relations().positions() {
             let rtindex = *joins.relations.get(relation)?;
             compat::move_entry(joins.query, rtindex, query);
-            let place = level.refer_to_last();
+            let place = list::length((*query).rtable) as c_int;
             level.places.push((rtindex, place));
+            let item = match node.relations.contains(relation) {
+                true => attached::item(&mut level, joins, (relation, place))?,
+                // What hangs on a reducer changes no group it drops.
+                false => items::reference(place).cast(),
+            };
+            level.from.push(item);
         }
         for (class, equal) in joins.classes.iter().zip(&mut level.equal) {
+            let places = &level.places;
             for column in class.columns_of(node.joined_relations()) {
                 let expression = make::copy(column.expression);
-                localise(expression, &level.places);
+                make::localise(expression, places);
                 equal.push((expression.cast(), column.operand));
             }
         }
@@ -152,23 +166,26 @@ unsafe fn level(joins: &Joins, node: &GroupedJoin, query: *mut pg_sys::Query) ->
 }
 
 impl Level {
-    /// Puts the last entry of the range table into FROM.
-    unsafe fn refer_to_last(&mut self) -> c_int {
+    /// Adds an entry to the range table; its place.
+    ///
+    /// # Safety
+    /// A valid entry.
+    pub(super) unsafe fn add_entry(&mut self, entry: *mut pg_sys::RangeTblEntry) -> c_int {
         // SAFETY: the level's query is valid; range tables are far smaller than an integer.
-        let last = unsafe { list::length((*self.query).rtable) } as c_int;
-        self.from.push(make::reference(last));
-        last
+        unsafe {
+            (*self.query).rtable = pg_sys::lappend((*self.query).rtable, entry.cast());
+            list::length((*self.query).rtable) as c_int
+        }
     }
 
     unsafe fn add_child(&mut self, joins: &Joins, child: &GroupedJoin) -> Option<()> {
         // SAFETY: as in `build`.
         unsafe {
             let query = grouped(joins, child)?;
-            let entry = make::subquery(query, name(joins, child));
-            (*self.query).rtable = pg_sys::lappend((*self.query).rtable, entry.cast());
-            let place = self.refer_to_last();
-            let mut columns =
-                list::pointers::<pg_sys::TargetEntry>((*query).targetList).map(|target| var(place, &*target));
+            let place = self.add_entry(items::subquery(query, name(joins, child)));
+            self.from.push(items::reference(place).cast());
+            let mut columns = list::pointers::<pg_sys::TargetEntry>((*query).targetList)
+                .map(|target| make::var(place, &*target));
             for (at, class) in joins
                 .classes
                 .iter()
@@ -188,10 +205,10 @@ impl Level {
         Some(())
     }
 
-    /// Whether the relation that a carried aggregate is about is one of this level.
+    /// Whether what a carried aggregate is about is joined in this level as it is.
     fn has_relation(&self, joins: &Joins, node: &GroupedJoin, at: usize) -> bool {
-        let relation = joins.carried.get(at).map(|carried| carried.relation);
-        relation.is_some_and(|relation| node.relations.contains(relation))
+        let carried = joins.carried.get(at).filter(|carried| carried.side.is_none());
+        carried.is_some_and(|carried| node.relations.contains(carried.relation))
     }
 
     /// A part of a carried aggregate in a group of this level.
@@ -238,26 +255,23 @@ impl Level {
             for (class, columns) in joins.classes.iter().zip(&self.equal) {
                 for pair in columns.windows(2) {
                     if let [left, right] = pair {
-                        clauses.push(equality(class, *left, *right)?);
+                        clauses.push(class.equality(*left, *right)?);
                     }
                 }
             }
-            let has_subquery = |&clause: &*mut pg_sys::Node| pg_sys::checkExprHasSubLink(clause);
-            (*self.query).hasSubLinks = clauses.iter().any(has_subquery);
-            let quals = match clauses.as_slice() {
-                [] => core::ptr::null_mut(),
-                _ => pg_sys::make_ands_explicit(make::list_of(clauses)).cast(),
-            };
-            Some(pg_sys::makeFromExpr(
-                make::list_of(self.from.iter().copied()),
-                quals,
-            ))
+            let from = pg_sys::makeFromExpr(make::list_of(self.from.iter().copied()), make::all_of(clauses));
+            (*self.query).hasSubLinks = pg_sys::checkExprHasSubLink(from.cast());
+            Some(from)
         }
     }
 
-    unsafe fn localise(&self, node: *mut pg_sys::Node) {
+    /// Gives the columns of an expression their places in this level.
+    ///
+    /// # Safety
+    /// As of [`make::localise`].
+    pub(super) unsafe fn localise(&self, node: *mut pg_sys::Node) {
         // SAFETY: by the caller's promise.
-        unsafe { localise(node, &self.places) }
+        unsafe { make::localise(node, &self.places) }
     }
 
     /// The number of rows in a group of this level. What is not bounded by a table's size is added up as numeric: the
@@ -285,50 +299,6 @@ impl Level {
     }
 }
 
-/// Gives the columns of an expression their relations' new range-table indexes.
-unsafe fn localise(node: *mut pg_sys::Node, places: &[(c_int, c_int)]) {
-    if node.is_null() {
-        return;
-    }
-    // SAFETY: an expression of ours to change.
-    unsafe {
-        pg_sys::OffsetVarNodes(node, PARKING, 0);
-        for &(old, new) in places {
-            pg_sys::ChangeVarNodes(node, old + PARKING, new, 0);
-        }
-    }
-}
-
-/// A column of a subquery.
-unsafe fn var(rtindex: c_int, target: &pg_sys::TargetEntry) -> *mut pg_sys::Expr {
-    // SAFETY: a valid expression.
-    unsafe {
-        let expression = target.expr.cast();
-        let (of, collation) = (pg_sys::exprType(expression), pg_sys::exprCollation(expression));
-        let typmod = pg_sys::exprTypmod(expression);
-        compat::make_var(rtindex, target.resno, of, typmod, collation).cast()
-    }
-}
-
-/// `left = right` by the class's operator for their types.
-unsafe fn equality(
-    class: &Class,
-    (left, left_type): (*mut pg_sys::Expr, Oid),
-    (right, right_type): (*mut pg_sys::Expr, Oid),
-) -> Option<*mut pg_sys::Node> {
-    // SAFETY: valid expressions; both are copied, a column may stand in two equalities.
-    unsafe {
-        let strategy = pg_sys::BTEqualStrategyNumber as i16;
-        let operator = pg_sys::get_opfamily_member(class.family, left_type, right_type, strategy);
-        if operator == pg_sys::InvalidOid || !pg_sys::func_strict(pg_sys::get_opcode(operator)) {
-            return None;
-        }
-        let (left, right) = (make::copy(left), make::copy(right));
-        let (result, none) = (pg_sys::BOOLOID, pg_sys::InvalidOid);
-        Some(pg_sys::make_opclause(operator, result, false, left, right, none, class.collation).cast())
-    }
-}
-
 /// The alias of a grouped join: that of its first relation.
 unsafe fn name(joins: &Joins, node: &GroupedJoin) -> *const core::ffi::c_char {
     let first = node.joined_relations().positions().next().unwrap_or(0);
@@ -336,25 +306,21 @@ unsafe fn name(joins: &Joins, node: &GroupedJoin) -> *const core::ffi::c_char {
     unsafe { (*(*entry(joins, first)).eref).aliasname }
 }
 
-/// The name of a key's column.
-unsafe fn column_name<'c>(joins: &Joins, column: &Column) -> &'c CStr {
-    // SAFETY: a column of the entry; its name lives as long as the statement, or as the memory context it is copied into.
-    unsafe {
-        let entry = entry(joins, column.relation);
-        CStr::from_ptr(pg_sys::get_rte_attribute_name(entry, (*column.var).varattno))
-    }
+/// The range-table entry of a relation.
+///
+/// # Safety
+/// The statement is valid.
+pub(super) unsafe fn entry(joins: &Joins, relation: usize) -> *mut pg_sys::RangeTblEntry {
+    let rtindex = joins.relations.get(relation).copied().unwrap_or(1);
+    // SAFETY: a range-table index of the statement.
+    unsafe { make::entry(joins.query, rtindex) }
 }
 
-/// The range-table entry of a relation.
-pub(super) unsafe fn entry(joins: &Joins, relation: usize) -> *mut pg_sys::RangeTblEntry {
-    let at = joins
-        .relations
-        .get(relation)
-        .map_or(1, |&rtindex| list::index(rtindex));
-    // SAFETY: a range-table index of the statement, which counts from 1.
-    unsafe {
-        (*(*(*joins.query).rtable).elements.add(at.saturating_sub(1)))
-            .ptr_value
-            .cast()
-    }
+/// The statement in its best other form, or as it is.
+pub(super) fn deeper(query: *mut pg_sys::Query) -> *mut pg_sys::Query {
+    let other = super::read(query, true).and_then(|joins| {
+        let trees = joins.graph().eager_aggregations();
+        build(&joins, trees.first()?)
+    });
+    other.unwrap_or(query)
 }

@@ -1,6 +1,6 @@
 //! Nodes of expressions and range tables, made as PostgreSQL's parser makes them.
 
-use super::super::list;
+use super::super::{compat, list};
 use core::ffi::{CStr, c_int};
 use pgrx::pg_sys;
 use pgrx::pg_sys::{NodeTag, Oid};
@@ -9,6 +9,9 @@ use pgrx::pg_sys::{NodeTag, Oid};
 const BIGINT_TIMES: u32 = 686;
 const NUMERIC_TIMES: u32 = 1760;
 const NUMERIC_DIVIDED: u32 = 1761;
+
+/// Where range-table indexes wait between their old and their new numbers; above any in use.
+pub(super) const PARKING: c_int = 10_000;
 
 /// `AGGKIND_NORMAL`, which has no binding.
 pub(super) const NORMAL_AGGREGATE: core::ffi::c_char = b'n' as core::ffi::c_char;
@@ -85,6 +88,20 @@ pub(super) unsafe fn copy<T>(node: *const T) -> *mut T {
     unsafe { pg_sys::copyObjectImpl(node.cast()).cast() }
 }
 
+/// An expression without the relabelling of its type.
+///
+/// # Safety
+/// `node` is valid.
+pub(super) unsafe fn bare(node: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: the cast follows the node's tag.
+    unsafe {
+        match list::tag(node) {
+            NodeTag::T_RelabelType => (*node.cast::<pg_sys::RelabelType>()).arg.cast(),
+            _ => node,
+        }
+    }
+}
+
 /// A cast by the function that makes it.
 pub(super) fn cast(function: u32, result: Oid, value: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
     let (none, form) = (pg_sys::InvalidOid, pg_sys::CoercionForm::COERCE_EXPLICIT_CAST);
@@ -95,16 +112,32 @@ pub(super) fn cast(function: u32, result: Oid, value: *mut pg_sys::Expr) -> *mut
 
 /// `COALESCE(value, 0)` of a bigint.
 pub(super) fn or_zero(value: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
-    // SAFETY: a node of its tag's struct; the constant is passed by value where bigint is.
+    coalesce(value, bigint(0))
+}
+
+/// `COALESCE(value, 1)` of a number of rows.
+pub(super) fn or_one(value: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+    coalesce(value, as_number(bigint(1), number_of(value)))
+}
+
+/// `COALESCE(value, default)`, both of one type.
+pub(super) fn coalesce(value: *mut pg_sys::Expr, default: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+    // SAFETY: a node of its tag's struct; valid expressions.
     unsafe {
-        let (none, zero) = (pg_sys::InvalidOid, pg_sys::Datum::from(0i64));
-        let zero = pg_sys::makeConst(pg_sys::INT8OID, -1, none, 8, zero, false, true);
         let coalesce = node::<pg_sys::CoalesceExpr>(NodeTag::T_CoalesceExpr);
-        (*coalesce).coalescetype = pg_sys::INT8OID;
-        (*coalesce).args = list_of([value, zero.cast()]);
+        (*coalesce).coalescetype = pg_sys::exprType(value.cast());
+        (*coalesce).coalescecollid = pg_sys::exprCollation(value.cast());
+        (*coalesce).args = list_of([value, default]);
         (*coalesce).location = -1;
         coalesce.cast()
     }
+}
+
+/// A constant bigint.
+pub(super) fn bigint(number: i64) -> *mut pg_sys::Expr {
+    let (none, value) = (pg_sys::InvalidOid, pg_sys::Datum::from(number));
+    // SAFETY: it is passed by value where bigint is.
+    unsafe { pg_sys::makeConst(pg_sys::INT8OID, -1, none, 8, value, false, true).cast() }
 }
 
 /// `value IS NOT NULL`, of a composite value too: whether it is there, not what it holds.
@@ -114,6 +147,18 @@ pub(super) fn is_not_null(value: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
         let test = node::<pg_sys::NullTest>(NodeTag::T_NullTest);
         (*test).arg = value;
         (*test).nulltesttype = pg_sys::NullTestType::IS_NOT_NULL;
+        (*test).location = -1;
+        test.cast()
+    }
+}
+
+/// `condition IS NOT TRUE`.
+pub(super) fn is_not_true(condition: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: a node of its tag's struct.
+    unsafe {
+        let test = node::<pg_sys::BooleanTest>(NodeTag::T_BooleanTest);
+        (*test).arg = condition.cast();
+        (*test).booltesttype = pg_sys::BoolTestType::IS_NOT_TRUE;
         (*test).location = -1;
         test.cast()
     }
@@ -226,34 +271,55 @@ pub(super) fn target(
     }
 }
 
-/// A range-table entry of a subquery in FROM.
+/// The entry of a range table.
 ///
 /// # Safety
-/// `query` is valid and `name` a C string.
-pub(super) unsafe fn subquery(
-    query: *mut pg_sys::Query,
-    name: *const core::ffi::c_char,
-) -> *mut pg_sys::RangeTblEntry {
-    // SAFETY: by the caller's promise; nodes of their tags' structs.
+/// The query has an entry of that index, which counts from 1.
+pub(super) unsafe fn entry(query: *mut pg_sys::Query, rtindex: c_int) -> *mut pg_sys::RangeTblEntry {
+    let at = list::index(rtindex).saturating_sub(1);
+    // SAFETY: by the caller's promise.
+    unsafe { (*(*(*query).rtable).elements.add(at)).ptr_value.cast() }
+}
+
+/// A column of a subquery.
+///
+/// # Safety
+/// A valid target.
+pub(super) unsafe fn var(rtindex: c_int, target: &pg_sys::TargetEntry) -> *mut pg_sys::Expr {
+    // SAFETY: a valid expression.
     unsafe {
-        let names = list::pointers::<pg_sys::TargetEntry>((*query).targetList);
-        let names = list_of(names.map(|entry| pg_sys::makeString((*entry).resname)));
-        let entry = node::<pg_sys::RangeTblEntry>(NodeTag::T_RangeTblEntry);
-        (*entry).rtekind = pg_sys::RTEKind::RTE_SUBQUERY;
-        (*entry).subquery = query;
-        (*entry).alias = pg_sys::makeAlias(name, core::ptr::null_mut());
-        (*entry).eref = pg_sys::makeAlias(name, names);
-        (*entry).inFromCl = true;
-        entry
+        let expression = target.expr.cast();
+        let (of, collation) = (pg_sys::exprType(expression), pg_sys::exprCollation(expression));
+        let typmod = pg_sys::exprTypmod(expression);
+        compat::make_var(rtindex, target.resno, of, typmod, collation).cast()
     }
 }
 
-/// An item of FROM.
-pub(super) fn reference(rtindex: c_int) -> *mut pg_sys::RangeTblRef {
-    // SAFETY: a node of its tag's struct.
+/// Gives the columns of an expression, or of a query, their relations' new range-table indexes.
+///
+/// # Safety
+/// A valid node of ours to change, or null; all its relations have places.
+pub(super) unsafe fn localise(node: *mut pg_sys::Node, places: &[(c_int, c_int)]) {
+    if node.is_null() {
+        return;
+    }
+    // SAFETY: by the caller's promise.
     unsafe {
-        let reference = node::<pg_sys::RangeTblRef>(NodeTag::T_RangeTblRef);
-        (*reference).rtindex = rtindex;
-        reference
+        pg_sys::OffsetVarNodes(node, PARKING, 0);
+        for &(old, new) in places {
+            pg_sys::ChangeVarNodes(node, old + PARKING, new, 0);
+        }
+    }
+}
+
+/// All conditions as one; null for none.
+pub(super) fn all_of(clauses: impl IntoIterator<Item = *mut pg_sys::Node>) -> *mut pg_sys::Node {
+    let clauses = list_of(clauses);
+    // SAFETY: a valid list of conditions.
+    unsafe {
+        match list::length(clauses) {
+            0 => core::ptr::null_mut(),
+            _ => pg_sys::make_ands_explicit(clauses).cast(),
+        }
     }
 }

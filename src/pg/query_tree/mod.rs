@@ -6,23 +6,34 @@
 
 mod pattern;
 mod conditions;
+mod outer;
 mod classes;
 mod statistics;
 mod make;
+mod items;
 mod aggregates;
 mod carried;
+mod attached;
 mod grouped;
+mod replace;
+mod correlation;
+mod not_in;
+mod subqueries;
+mod union;
 
 use carried::Carried;
 use classes::Class;
-use conditions::Condition;
+use conditions::{Condition, Positions};
 use core::ffi::c_int;
 use engine::rewrite::JoinGraph;
+use outer::Attached;
 use pgrx::pg_sys;
 
 pub(crate) use grouped::build;
+pub(crate) use subqueries::{Subqueries, may_have_subqueries, unnest};
+pub(crate) use union::{may_have_disjunction, split_disjunction};
 
-/// The inner joins of a statement that aggregates them.
+/// The joins of a statement that aggregates them.
 pub(crate) struct Joins {
     /// A copy of the statement, its columns those of base relations.
     query: *mut pg_sys::Query,
@@ -30,6 +41,8 @@ pub(crate) struct Joins {
     relations: Vec<c_int>,
     classes: Vec<Class>,
     conditions: Vec<Condition>,
+    /// Left joins, each with the relation whose rows it keeps.
+    attached: Vec<Attached>,
     carried: Vec<Carried>,
     /// For each aggregate of the statement, in order, which of the carried ones it is.
     uses: Vec<Option<usize>>,
@@ -41,6 +54,11 @@ impl Joins {
     pub(crate) fn graph(&self) -> &JoinGraph {
         &self.graph
     }
+
+    /// Whether there are outer joins.
+    pub(crate) fn has_outer_joins(&self) -> bool {
+        !self.attached.is_empty()
+    }
 }
 
 /// Whether a statement is of the kind that rewrites are about: cheap, and false for nearly all.
@@ -49,26 +67,36 @@ pub(crate) fn is_candidate(parse: *mut pg_sys::Query) -> bool {
     unsafe { pattern::is_candidate(parse) }
 }
 
-/// Reads a statement that aggregates inner joins; `None` when it is anything else, or anything in it forbids to
-/// aggregate before joining.
-pub(crate) fn read(parse: *mut pg_sys::Query) -> Option<Joins> {
+/// Reads a statement that aggregates joins, left joins too if these are allowed; `None` when it is anything else, or
+/// anything in it forbids to aggregate before joining.
+pub(crate) fn read(parse: *mut pg_sys::Query, with_outer_joins: bool) -> Option<Joins> {
     // SAFETY: the planner's statement, valid and not planned yet; only its copy is changed.
     unsafe {
         if !pattern::is_candidate(parse) {
             return None;
         }
         let query = pg_sys::copyObjectImpl(parse.cast()).cast::<pg_sys::Query>();
-        let (relations, conditions) = conditions::gather(query)?;
-        if !pattern::has_plain_columns(query, &conditions) || !aggregates::are_known(query) {
+        let gathered = conditions::gather(query)?;
+        let (relations, clauses) = (gathered.relations, gathered.clauses);
+        let of_joins = gathered.outer.iter().flat_map(|join| join.on.iter().copied());
+        let all: Vec<_> = clauses.iter().copied().chain(of_joins).collect();
+        let is_allowed = with_outer_joins || gathered.outer.is_empty();
+        if !is_allowed || !pattern::has_plain_columns(query, &all) || !aggregates::are_known(query) {
             return None;
         }
-        let (classes, conditions) = classes::find(conditions, &relations);
-        let found = carried::find(query, &relations);
+        let attached = outer::attach(query, gathered.outer, &clauses, &relations)?;
+        let mut positions = Positions::of_each(&relations);
+        for side in &attached {
+            positions.add(&side.join.members, side.relation);
+        }
+        let (classes, conditions) = classes::find(conditions::described(&clauses, &positions), &positions);
+        let found = carried::find(query, &positions, &attached);
         let mut joins = Joins {
             query,
             relations,
             classes,
             conditions,
+            attached,
             carried: found.carried,
             uses: found.uses,
             graph: JoinGraph::default(),

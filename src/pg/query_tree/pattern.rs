@@ -2,7 +2,7 @@
 
 use super::super::list;
 use super::super::statement;
-use super::conditions::Condition;
+use super::outer;
 use pgrx::pg_sys;
 use pgrx::pg_sys::{NodeTag, RTEKind};
 
@@ -69,19 +69,24 @@ fn is_plain(query: &pg_sys::Query) -> bool {
         && query.withCheckOptions.is_null()
 }
 
-/// Whether an entry of the range table is a table, rows that depend on no other entry, or a name for inner joins.
-fn is_plain_entry(entry: &pg_sys::RangeTblEntry) -> bool {
+/// Whether an entry of the range table is a table of this server.
+pub(super) fn is_plain_table(entry: &pg_sys::RangeTblEntry) -> bool {
     let tables = [
         pg_sys::RELKIND_RELATION,
         pg_sys::RELKIND_PARTITIONED_TABLE,
         pg_sys::RELKIND_MATVIEW,
     ];
+    tables.contains(&(entry.relkind as u8))
+}
+
+/// Whether an entry of the range table is a table, rows that depend on no other entry, or a name for joins.
+fn is_plain_entry(entry: &pg_sys::RangeTblEntry) -> bool {
     let is_plain = entry.tablesample.is_null() && entry.securityQuals.is_null() && !entry.lateral;
     match entry.rtekind {
-        RTEKind::RTE_RELATION => is_plain && tables.contains(&(entry.relkind as u8)),
+        RTEKind::RTE_RELATION => is_plain && is_plain_table(entry),
         RTEKind::RTE_SUBQUERY => is_plain && !entry.security_barrier,
         RTEKind::RTE_FUNCTION | RTEKind::RTE_VALUES => is_plain,
-        RTEKind::RTE_JOIN => entry.jointype == pg_sys::JoinType::JOIN_INNER,
+        RTEKind::RTE_JOIN => entry.jointype == pg_sys::JoinType::JOIN_INNER || outer::are_known(),
         _ => false,
     }
 }
@@ -90,11 +95,11 @@ fn is_plain_entry(entry: &pg_sys::RangeTblEntry) -> bool {
 ///
 /// # Safety
 /// The statement and its conditions are valid.
-pub(super) unsafe fn has_plain_columns(query: *mut pg_sys::Query, conditions: &[Condition]) -> bool {
+pub(super) unsafe fn has_plain_columns(query: *mut pg_sys::Query, conditions: &[*mut pg_sys::Node]) -> bool {
     // SAFETY: by the caller's promise.
     unsafe {
         let results = [(*query).targetList.cast(), (*query).havingQual];
-        let mut used = conditions.iter().map(|condition| condition.clause).chain(results);
+        let mut used = conditions.iter().copied().chain(results);
         used.all(|node| {
             let flags = pg_sys::PVC_RECURSE_AGGREGATES;
             let columns = pg_sys::pull_var_clause(node, flags as i32);

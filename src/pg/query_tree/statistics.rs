@@ -2,7 +2,7 @@
 
 use super::super::list;
 use super::classes::Class;
-use super::{Joins, grouped};
+use super::{Joins, attached, grouped, make};
 use engine::rewrite::{JoinGraph, Member, Relation, Set};
 use pgrx::pg_sys;
 use pgrx::pg_sys::Oid;
@@ -22,7 +22,7 @@ pub(super) unsafe fn graph(joins: &Joins, kept: Set) -> JoinGraph {
     // SAFETY: by the caller's promise.
     unsafe {
         let tables: Vec<Table> = (0..joins.relations.len())
-            .map(|relation| table(joins, relation))
+            .map(|relation| table(grouped::entry(joins, relation)))
             .collect();
         let classes = joins.classes.iter().map(|class| {
             let columns = class.columns.iter().map(|column| Member {
@@ -41,10 +41,18 @@ pub(super) unsafe fn graph(joins: &Joins, kept: Set) -> JoinGraph {
                 .iter()
                 .filter(|condition| condition.relations == own);
             let conditions = of_relation.count();
+            let mut attached = joins.attached.iter().filter(|side| side.relation == relation);
+            let is_multiplied = attached
+                .clone()
+                .any(|side| side.grouped.is_none() && !side.is_unique);
             Relation {
                 rows: (table.rows * KEPT_BY_CONDITION.powi(conditions as i32)).max(1.0),
-                is_filtered: conditions > 0,
-                unique: unique_keys(joins, relation, table),
+                is_filtered: conditions > 0 && attached.next().is_none(),
+                is_weighted: attached::is_weighted(joins, relation),
+                unique: match is_multiplied {
+                    true => Vec::new(),
+                    false => unique_keys(joins, relation, table),
+                },
             }
         });
         JoinGraph {
@@ -54,6 +62,15 @@ pub(super) unsafe fn graph(joins: &Joins, kept: Set) -> JoinGraph {
             kept,
         }
     }
+}
+
+/// Whether a table's children are read with it.
+///
+/// # Safety
+/// The entry is valid.
+pub(super) unsafe fn has_children(entry: *mut pg_sys::RangeTblEntry) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe { table(entry).has_children }
 }
 
 /// A relation of the statement.
@@ -67,10 +84,9 @@ struct Table {
     rows: f64,
 }
 
-unsafe fn table(joins: &Joins, relation: usize) -> Table {
-    // SAFETY: a range-table index of the statement; a syscache lookup, released after the tuple was read.
+unsafe fn table(entry: *mut pg_sys::RangeTblEntry) -> Table {
+    // SAFETY: an entry of the statement; a syscache lookup, released after the tuple was read.
     unsafe {
-        let entry = grouped::entry(joins, relation);
         let relid = (*entry).relid;
         let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
         let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(relid));
@@ -122,6 +138,79 @@ unsafe fn distinct(table: &Table, attribute: pg_sys::AttrNumber) -> f64 {
 /// Sets of classes whose columns in a table are a unique key. As the planner's own removal of joins, a plan made by
 /// them depends on the table, so that it is made again when an index goes.
 unsafe fn unique_keys(joins: &Joins, relation: usize, table: &Table) -> Vec<Set> {
+    let class = |compared: Compared| {
+        let has = |class: &Class| {
+            compared.is_by(class)
+                && class
+                    .columns_of(Set::one(relation))
+                    // SAFETY: a column of the statement.
+                    .any(|column| unsafe { (*column.var).varattno } == compared.attribute)
+        };
+        joins.classes.iter().position(has)
+    };
+    // SAFETY: by the caller's promise.
+    unsafe { keys_of(table, &class) }
+}
+
+/// Whether no two rows of a table agree on columns, each compared as its class does.
+///
+/// # Safety
+/// An item of FROM of the statement, whose tables are locked; columns of it.
+pub(super) unsafe fn is_unique(
+    query: *mut pg_sys::Query,
+    item: *mut pg_sys::Node,
+    keys: Vec<(&Class, *const pg_sys::Var)>,
+) -> bool {
+    let class = |compared: Compared| {
+        let has = |&(class, var): &(&Class, *const pg_sys::Var)| {
+            // SAFETY: a column of the item.
+            compared.is_by(class) && unsafe { (*var).varattno } == compared.attribute
+        };
+        keys.iter().position(has)
+    };
+    // SAFETY: the cast follows the node's tag.
+    unsafe {
+        list::tag(item) == pg_sys::NodeTag::T_RangeTblRef && {
+            let entry = make::entry(query, (*item.cast::<pg_sys::RangeTblRef>()).rtindex);
+            is_distinct(entry, &keys) || !keys_of(&table(entry), &class).is_empty()
+        }
+    }
+}
+
+/// Whether an entry is a subquery that groups by these columns, or gives distinct ones.
+unsafe fn is_distinct(entry: *mut pg_sys::RangeTblEntry, keys: &[(&Class, *const pg_sys::Var)]) -> bool {
+    // SAFETY: by the caller's promise; type cache entries are never freed.
+    unsafe {
+        let query = (*entry).subquery;
+        if (*entry).rtekind != pg_sys::RTEKind::RTE_SUBQUERY || !pg_sys::query_supports_distinctness(query) {
+            return false;
+        }
+        let (mut columns, mut operators) = (core::ptr::null_mut(), core::ptr::null_mut());
+        for &(_, var) in keys {
+            let flags = pg_sys::TYPECACHE_EQ_OPR;
+            let known = pg_sys::lookup_type_cache((*var).vartype, flags as i32);
+            columns = pg_sys::lappend_int(columns, core::ffi::c_int::from((*var).varattno));
+            operators = pg_sys::lappend_oid(operators, (*known).eq_opr);
+        }
+        pg_sys::query_is_distinct_for(query, columns, operators)
+    }
+}
+
+/// A column of an index and how it is compared there.
+struct Compared {
+    attribute: pg_sys::AttrNumber,
+    family: Oid,
+    collation: Oid,
+}
+
+impl Compared {
+    fn is_by(&self, class: &Class) -> bool {
+        class.family == self.family && class.collation == self.collation
+    }
+}
+
+/// The unique keys of a table whose columns all have a class.
+unsafe fn keys_of(table: &Table, class: &dyn Fn(Compared) -> Option<usize>) -> Vec<Set> {
     if !table.has_whole_indexes || table.relid == pg_sys::InvalidOid {
         return Vec::new();
     }
@@ -132,7 +221,7 @@ unsafe fn unique_keys(joins: &Joins, relation: usize, table: &Table) -> Vec<Set>
         let keys = (0..list::length(indexes)).filter_map(|at| {
             let index = (*(*indexes).elements.add(at)).oid_value;
             let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
-            let key = unique_key(joins, relation, index);
+            let key = unique_key(index, class);
             pg_sys::index_close(index, pg_sys::NoLock as i32);
             key
         });
@@ -144,7 +233,7 @@ unsafe fn unique_keys(joins: &Joins, relation: usize, table: &Table) -> Vec<Set>
 
 /// The classes of a unique index's columns; `None` when it is none, not for all rows, or not enforced at once, or when
 /// a column is in no class that compares as the index does.
-unsafe fn unique_key(joins: &Joins, relation: usize, index: pg_sys::Relation) -> Option<Set> {
+unsafe fn unique_key(index: pg_sys::Relation, class: &dyn Fn(Compared) -> Option<usize>) -> Option<Set> {
     // SAFETY: an open index; its arrays have as many elements as it has key columns.
     unsafe {
         let form = &*(*index).rd_index;
@@ -157,15 +246,12 @@ unsafe fn unique_key(joins: &Joins, relation: usize, index: pg_sys::Relation) ->
         let attributes = form.indkey.values.as_slice(columns);
         let mut classes = Set::default();
         for (at, &attribute) in attributes.iter().enumerate() {
-            let (family, collation) = (*(*index).rd_opfamily.add(at), *(*index).rd_indcollation.add(at));
-            let has = |class: &Class| {
-                class.family == family
-                    && class.collation == collation
-                    && class
-                        .columns_of(Set::one(relation))
-                        .any(|column| (*column.var).varattno == attribute)
+            let compared = Compared {
+                attribute,
+                family: *(*index).rd_opfamily.add(at),
+                collation: *(*index).rd_indcollation.add(at),
             };
-            classes = classes | Set::one(joins.classes.iter().position(has)?);
+            classes = classes | Set::one(class(compared)?);
         }
         Some(classes)
     }

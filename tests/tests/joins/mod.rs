@@ -1,9 +1,12 @@
 //! Random tables, and statements that aggregate joins of them: keys of several types and collations, NULLs, duplicates,
 //! empty tables, unique keys, partitions, every syntax of inner joins, and what rewrites have to leave alone.
 
+mod subqueries;
+
 /// A seeded source of tables and statements (splitmix64).
 pub(crate) struct Generator {
     state: u64,
+    has_outer_joins: bool,
 }
 
 /// Columns that can be joined: all of one group with each other.
@@ -19,7 +22,18 @@ const TABLES: usize = 6;
 
 impl Generator {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { state: seed }
+        Self {
+            state: seed,
+            has_outer_joins: false,
+        }
+    }
+
+    /// One whose joins are outer ones, too.
+    pub(crate) fn with_outer_joins(seed: u64) -> Self {
+        Self {
+            has_outer_joins: true,
+            ..Self::new(seed)
+        }
     }
 
     fn below(&mut self, limit: usize) -> usize {
@@ -88,9 +102,14 @@ impl Generator {
         sql + "ANALYZE;"
     }
 
-    fn equality(&mut self, left: usize, right: usize) -> String {
+    /// Two columns that can be compared.
+    fn key_columns(&mut self) -> (&'static str, &'static str) {
         let group = KEYS[[0, 0, 0, 1, 2, 3, 4][self.below(7)]];
-        let (one, other) = (self.pick(group), self.pick(group));
+        (self.pick(group), self.pick(group))
+    }
+
+    fn equality(&mut self, left: usize, right: usize) -> String {
+        let (one, other) = self.key_columns();
         format!("a{left}.{one} = a{right}.{other}")
     }
 
@@ -133,7 +152,17 @@ impl Generator {
         for (at, table) in tables.iter().enumerate().skip(1) {
             let other = if self.one_in(3) { at - 1 } else { self.below(at) };
             let equality = self.equality(other, at);
+            let outer = self.below(12);
+            let kind = self.pick(&["LEFT JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]);
             from = match self.below(5) {
+                _ if self.has_outer_joins && outer == 0 => {
+                    let filtered = if self.one_in(2) { at } else { other };
+                    let lone = self.filter(filtered);
+                    format!("{from} LEFT JOIN {table} a{at} ON {equality} AND {lone}")
+                }
+                _ if self.has_outer_joins && outer < 6 => {
+                    format!("{from} {kind} {table} a{at} ON {equality}")
+                }
                 0 => format!("{from} JOIN {table} a{at} ON {equality}"),
                 1 => format!("{from} JOIN {table} a{at} ON {equality} AND {}", self.filter(at)),
                 2 if at == 1 => format!(

@@ -44,7 +44,7 @@ pub struct GroupedJoin {
 }
 
 impl GroupedJoin {
-    /// Whether its rows have no multiplicities: the rows of a group are simply counted.
+    /// Whether nothing is grouped below it.
     pub fn is_leaf(&self) -> bool {
         self.children.is_empty()
     }
@@ -71,12 +71,13 @@ impl Relation {
 impl JoinGraph {
     /// Trees of grouped joins, all kept relations in their roots, those estimated to take the least work first; each
     /// without reducers, then with them where there are any. None when nothing is to be grouped, or relations are not
-    /// connected by equalities.
+    /// connected by equalities. Where rows are weighted, their numbers are used even if nothing else is grouped.
     ///
     /// Complexity: O(r³) for r relations whose join is acyclic.
     pub fn eager_aggregations(&self) -> Vec<GroupedJoin> {
         let is_small = self.relations.len() <= Set::CAPACITY && self.classes.len() <= Set::CAPACITY;
-        if !is_small || self.relations.len() < 2 {
+        let is_weighted = self.relations.iter().any(|relation| relation.is_weighted);
+        if !is_small || (self.relations.len() < 2 && !is_weighted) {
             return Vec::new();
         }
         let Some(nodes) = join_tree::acyclic(self) else {
@@ -88,7 +89,7 @@ impl JoinGraph {
             .filter(|(_, node)| node.relations.contains_all(self.kept));
         let trees = roots.filter_map(|(root, _)| self.grouped(&nodes, root));
         let mut trees: Vec<(f64, GroupedJoin)> = trees
-            .filter(|tree| !tree.is_leaf())
+            .filter(|tree| is_weighted || !tree.is_leaf())
             .map(|tree| (self.cost(&tree), tree))
             .collect();
         trees.sort_by(|(cost, _), (other, _)| cost.total_cmp(other));

@@ -16,8 +16,10 @@ pub use eager_aggregation::GroupedJoin;
 pub struct Relation {
     /// Estimated rows.
     pub rows: f64,
-    /// Whether it has filters.
+    /// Whether it has filters by which it may reduce what is joined with it.
     pub is_filtered: bool,
+    /// Whether each of its rows stands for several of the statement's, with a number that is known.
+    pub is_weighted: bool,
     /// Sets of classes whose columns in this relation are a unique key: two rows never agree on all of them.
     pub unique: Vec<Set>,
 }

@@ -87,6 +87,7 @@ impl Join {
         let relation = |table: usize| Relation {
             rows: self.tables[table].len() as f64,
             is_filtered: table.is_multiple_of(2),
+            is_weighted: false,
             unique: self.unique(table),
         };
         let member = |&(table, column): &(usize, usize)| {
