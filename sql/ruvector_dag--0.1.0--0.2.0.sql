@@ -443,3 +443,10 @@ AS 'MODULE_PATHNAME', 'dag_rewrite_savings_wrapper'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100 ROWS 6;
 COMMENT ON FUNCTION @extschema@.dag_rewrite_savings() IS
     'What each rule for rewrites brought in this database: executions, and time saved and lost against stock plans';
+
+-- What the administrating role may do besides learning
+
+GRANT EXECUTE ON FUNCTION @extschema@.dag_enable(regclass), @extschema@.dag_disable(regclass), @extschema@.dag_reset_tables(),
+    @extschema@.dag_reset_statistics(), @extschema@.dag_set_debug(boolean, text[]),
+    @extschema@.ruvector_enable_neural_dag(regclass), @extschema@.ruvector_dag_learn()
+    TO ruvector_dag_admin;
