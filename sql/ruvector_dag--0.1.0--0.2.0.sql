@@ -446,7 +446,7 @@ COMMENT ON FUNCTION @extschema@.dag_rewrite_savings() IS
 
 -- What the administrating role may do besides learning
 
-GRANT EXECUTE ON FUNCTION @extschema@.dag_enable(regclass), @extschema@.dag_disable(regclass), @extschema@.dag_reset_tables(),
+GRANT EXECUTE ON FUNCTION @extschema@.dag_enable(regclass), @extschema@.dag_disable(regclass), @extschema@.dag_reset_tables(regclass[]),
     @extschema@.dag_reset_statistics(), @extschema@.dag_set_debug(boolean, text[]),
     @extschema@.ruvector_enable_neural_dag(regclass), @extschema@.ruvector_dag_learn()
     TO ruvector_dag_admin;
