@@ -45,7 +45,7 @@ fn version(extension: pg_sys::Oid) -> Option<String> {
             &mut key,
             pg_sys::Anum_pg_extension_oid as pg_sys::AttrNumber,
             pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
-            pg_sys::Oid::from(pg_sys::F_OIDEQ).into(),
+            pg_sys::Oid::from(pg_sys::F_OIDEQ),
             pg_sys::Datum::from(extension),
         );
         let index = pg_sys::Oid::from(pg_sys::ExtensionOidIndexId);
