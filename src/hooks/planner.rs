@@ -393,17 +393,22 @@ pub(crate) fn enter_form(
     best: *mut pg_sys::PlannedStmt,
     form: usize,
 ) -> Option<*mut pg_sys::Query> {
-    COMPARED.with_borrow_mut(|compared| {
-        let compared = compared.as_mut().filter(|compared| compared.compares_forms)?;
-        let known = (compared.statement.queryid, plan_tree::total_cost(best));
-        let rewritten = rewrite::consider_after(spare, known, form, &compared.spending)?;
+    // Taken out meanwhile: an error ends the comparison.
+    let mut compared = COMPARED.take()?;
+    let known = (compared.statement.queryid, plan_tree::total_cost(best));
+    let rewritten = match compared.compares_forms {
+        true => rewrite::consider_after(spare, known, form, &compared.spending),
+        false => None,
+    };
+    if let Some(rewritten) = &rewritten {
         compared.spending.begin_another();
         push(Frame {
             rules: rewritten.rules,
             ..compared.frame(HintSet::NONE.with_form(form))
         });
-        Some(rewritten.query)
-    })
+    }
+    COMPARED.set(Some(compared));
+    rewritten.map(|rewritten| rewritten.query)
 }
 
 /// Opens the frame of the next tie of the statement whose plan is `original`: a copy to plan and its hints. `None` when there
@@ -413,15 +418,15 @@ pub(crate) fn enter_tie(
     original: *mut pg_sys::PlannedStmt,
     number: usize,
 ) -> Option<(*mut pg_sys::Query, HintSet)> {
-    COMPARED.with_borrow(|compared| {
-        let compared = compared.as_ref()?;
-        let hints = *compared.ties.get(number)?;
-        if plan_tree::total_cost(original) < choice::LEAST_COST {
-            return None;
-        }
+    let compared = COMPARED.take()?;
+    let hints = compared.ties.get(number).copied();
+    let hints = hints.filter(|_| plan_tree::total_cost(original) >= choice::LEAST_COST);
+    let next = hints.map(|hints| (statement::copy(spare), hints));
+    if let Some((_, hints)) = next {
         push(compared.frame(hints));
-        Some((statement::copy(spare), hints))
-    })
+    }
+    COMPARED.set(Some(compared));
+    next
 }
 
 /// After planning a tie: whether its plan is taken instead of the original one.
