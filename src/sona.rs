@@ -3,7 +3,7 @@
 //! A session works on a copy of what the worker published, and takes a new one when there is one: so what it learned
 //! itself lasts until the worker, which learns from the same executions and from those of all others, has caught up.
 
-use crate::pg::catalog;
+use crate::pg::{catalog, threads};
 use crate::settings;
 use crate::shmem::latencies::{self, Component};
 use crate::shmem::{counters, snapshots};
@@ -154,6 +154,7 @@ fn with_engine<R>(waited_ms: f64, work: impl FnOnce(&mut DagSonaEngine) -> R) ->
         return None;
     }
     let database = catalog::database();
+    threads::prepare_session();
     SESSION.with_borrow_mut(|session| {
         let version = snapshots::version(database);
         let known = session

@@ -11,6 +11,7 @@ use crate::pg::catalog;
 use crate::pg::level::Level;
 use crate::pg::plan_tree::{self, PlanFacts};
 use crate::pg::statement::{self, Statement};
+use crate::pg::threads;
 use crate::settings::{self, Mode};
 use crate::shmem;
 use crate::shmem::events::{self, Kind};
@@ -258,6 +259,7 @@ fn consider(
     if !wanted {
         return None;
     }
+    threads::prepare_session();
     let begun = Instant::now();
     let statement = statement::describe(parse, params);
     if !(statement.has_tables && scope::contains(parse)) {

@@ -9,6 +9,12 @@ use std::sync::Once;
 
 static POOL: Once = Once::new();
 
+/// Sets up the engine's pool for a session: its own thread. Before anything of the engine runs there, which would make a pool
+/// of threads that take signals.
+pub(crate) fn prepare_session() {
+    prepare(1);
+}
+
 /// Sets up the engine's pool for this process: with `threads` of its own, or with the calling one alone for 1.
 pub(crate) fn prepare(threads: usize) {
     POOL.call_once(|| {

@@ -7,7 +7,7 @@ use crate::error::{
 use crate::pg::catalog;
 use crate::pg::ereport::Report;
 use crate::pg::extension::Presence;
-use crate::pg::own_settings;
+use crate::pg::{own_settings, threads};
 use crate::settings;
 use crate::shmem::{self, statements};
 use crate::worker::patterns::{change, parameter_name};
@@ -34,6 +34,7 @@ const LONGEST_DREAM_US: i128 = 3_600_000_000;
 
 /// Fails without shared memory, and where the tables are not those of this library's version.
 pub(super) fn is_readable() -> Result<(), Report> {
+    threads::prepare_session();
     if !shmem::is_available() {
         Err(not_preloaded())
     } else if catalog::extension() == Presence::OfOtherVersion {

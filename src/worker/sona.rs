@@ -77,7 +77,7 @@ thread_local! {
 /// something it is saved, and published when the transaction commits.
 pub(crate) fn with_learned<R>(work: impl FnOnce(&mut Learned) -> (R, bool)) -> R {
     // In a session; a worker has its threads already.
-    threads::prepare(1);
+    threads::prepare_session();
     let database = catalog::database();
     let (mut learned, revision) = take(database);
     let (result, is_changed) = work(&mut learned);
@@ -106,7 +106,7 @@ fn save_and_keep(database: u32, learned: Learned, revision: i64) {
 /// changed elsewhere meanwhile, or is about to be: nobody waits for `work`, and it waits for nobody. False when it was
 /// not saved.
 pub(super) fn aside<R>(work: impl FnOnce(&mut Learned) -> R) -> (R, bool) {
-    threads::prepare(1);
+    threads::prepare_session();
     let database = catalog::database();
     let (mut learned, revision) = match read(database) {
         Ok((learned, revision, _)) => (learned, revision),

@@ -335,3 +335,26 @@ fn ten_thousand_executions_and_patterns_fit_into_100_megabytes() -> Result<()> {
     assert!(grown < 100, "{grown} MB");
     Ok(())
 }
+
+#[test]
+fn sessions_that_learn_have_one_thread() -> Result<()> {
+    let server = server()?;
+    let cluster = learning(&server).start()?;
+    let mut client = cluster.client("postgres")?;
+    client.batch_execute(TABLE)?;
+    learn(&mut client, 0..20)?;
+    learn(&mut client, 0..20)?;
+    client.batch_execute("SELECT ruvector.dag_learn_now()")?;
+    // With what the worker published.
+    let mut reader = cluster.client("postgres")?;
+    learn(&mut reader, 0..20)?;
+    reader.batch_execute(
+        "SELECT * FROM ruvector.dag_query_patterns(array_fill(0.1::real, ARRAY[256]), 5, -1)",
+    )?;
+    for session in [&mut client, &mut reader] {
+        let process: i32 = session.query_one("SELECT pg_backend_pid()", &[])?.get(0);
+        let threads = fs::read_dir(format!("/proc/{process}/task"))?.count();
+        assert_eq!(threads, 1, "a signal of PostgreSQL's may reach another thread");
+    }
+    Ok(())
+}
