@@ -85,6 +85,29 @@ pub(super) unsafe fn are_known(query: *mut pg_sys::Query) -> bool {
     }
 }
 
+/// Whether the result of a query's aggregates and window functions is the same whatever order its rows come in.
+///
+/// # Safety
+/// `query` is valid.
+pub(super) unsafe fn ignore_order(query: *mut pg_sys::Query) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe { !(*query).hasWindowFuncs && (!(*query).hasAggs || are_known(query)) }
+}
+
+/// Whether computing an aggregate's arguments may raise an error: their functions are not leakproof. PostgreSQL's function
+/// looks at expressions, not at the list's entries.
+///
+/// # Safety
+/// The aggregate is valid.
+pub(super) unsafe fn may_raise(aggregate: &pg_sys::Aggref) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let mut arguments = list::pointers::<pg_sys::TargetEntry>(aggregate.args);
+        arguments.any(|argument| pg_sys::contain_leaked_vars((*argument).expr.cast()))
+            || pg_sys::contain_leaked_vars(aggregate.aggfilter.cast())
+    }
+}
+
 /// The columns and aggregates of an expression, in the order in which they are met.
 ///
 /// # Safety

@@ -118,7 +118,8 @@ fn parts(joins: &Joins, side: usize) -> impl Iterator<Item = (usize, Part)> {
         .flat_map(|(at, carried)| carried.parts().iter().map(move |&part| (at, part)))
 }
 
-/// The other side, grouped by its columns of the keys.
+/// The other side, grouped by its columns of the keys. It is joined as it is: a number of rows that is counted can't outgrow a
+/// bigint, one that is multiplied could, in a group that nothing finds.
 unsafe fn group(
     joins: &Joins,
     (at, attached, grouping): (usize, &Attached, &Grouping),
@@ -149,7 +150,7 @@ unsafe fn group(
         (*query).targetList = make::list_of(targets);
         make::localise(query.cast(), &places);
         (*query).hasSubLinks = pg_sys::checkExprHasSubLink((*query).jointree.cast());
-        Some(grouped::deeper(query))
+        Some(query)
     }
 }
 

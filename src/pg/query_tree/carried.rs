@@ -124,8 +124,7 @@ pub(super) unsafe fn is_computable_below(aggregate: *mut pg_sys::Aggref) -> bool
         aggregates::kind(&*aggregate).is_some()
             && list::length((*aggregate).args) == 1
             && (*aggregate).aggdistinct.is_null()
-            && !pg_sys::contain_leaked_vars((*aggregate).args.cast())
-            && !pg_sys::contain_leaked_vars((*aggregate).aggfilter.cast())
+            && !aggregates::may_raise(&*aggregate)
     }
 }
 

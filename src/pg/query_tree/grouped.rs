@@ -315,12 +315,3 @@ pub(super) unsafe fn entry(joins: &Joins, relation: usize) -> *mut pg_sys::Range
     // SAFETY: a range-table index of the statement.
     unsafe { make::entry(joins.query, rtindex) }
 }
-
-/// The statement in its best other form, or as it is.
-pub(super) fn deeper(query: *mut pg_sys::Query) -> *mut pg_sys::Query {
-    let other = super::read(query, true).and_then(|joins| {
-        let trees = joins.graph().eager_aggregations();
-        build(&joins, trees.first()?)
-    });
-    other.unwrap_or(query)
-}

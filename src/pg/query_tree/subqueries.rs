@@ -66,7 +66,8 @@ unsafe fn unnest_level(query: *mut pg_sys::Query, allowed: Subqueries, made: &mu
                 unnest_level((*entry).subquery, allowed, made);
             }
         }
-        let has_expressions = (*query).hasSubLinks && (*query).setOperations.is_null();
+        let has_expressions =
+            (*query).hasSubLinks && (*query).setOperations.is_null() && aggregates::ignore_order(query);
         if !has_expressions || (*query).jointree.is_null() {
             return;
         }
@@ -208,8 +209,7 @@ unsafe fn is_harmless(part: *mut pg_sys::Node) -> bool {
             let aggregate = part.cast::<pg_sys::Aggref>();
             (*aggregate).agglevelsup == 0
                 && aggregates::or_of_nothing(&*aggregate, aggregate.cast()).is_some()
-                && !pg_sys::contain_leaked_vars((*aggregate).args.cast())
-                && !pg_sys::contain_leaked_vars((*aggregate).aggfilter.cast())
+                && !aggregates::may_raise(&*aggregate)
         }
     }
 }

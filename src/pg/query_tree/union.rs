@@ -5,7 +5,7 @@
 //! (Ahmed et al., "Cost-based query transformation in Oracle", VLDB 2006).
 
 use super::super::{compat, list, statement};
-use super::{conditions, items, make, pattern, replace};
+use super::{aggregates, conditions, items, make, pattern, replace};
 use pgrx::pg_sys;
 use pgrx::pg_sys::{BoolExprType, NodeTag, RTEKind};
 
@@ -52,7 +52,7 @@ pub(crate) fn split_disjunction(parse: *mut pg_sys::Query) -> Option<*mut pg_sys
         conditions::split((*(*query).jointree).quals, &mut clauses);
         let at = clauses.iter().position(|&clause| parts(clause).is_some())?;
         let parts = parts(clauses.remove(at))?;
-        if !pattern::has_plain_columns(query, &[]) {
+        if !pattern::has_plain_columns(query, &[]) || !aggregates::ignore_order(query) {
             return None;
         }
         Some(over_parts(query, &clauses, &parts))

@@ -202,7 +202,7 @@ impl Generator {
                 "SELECT a{of}.x, {} {from} GROUP BY a{of}.x HAVING count(*) > 1",
                 self.aggregate(other)
             ),
-            3 => format!("SELECT DISTINCT a{of}.loose, a{other}.day {from}"),
+            3 => format!("SELECT DISTINCT a{of}.v, a{other}.day {from}"),
             4 => format!("SELECT 1 {from}"),
             _ => format!("SELECT a{of}.n, a{other}.at {from} ORDER BY a{of}.n, a{other}.at"),
         }
