@@ -231,6 +231,7 @@ fn note_execution(
             taken_ms: watch.elapsed_ms,
             usual_ms: typical(remembered.facts.shape),
             baseline_ms: of_stock.or(by_region).filter(|_| is_applied),
+            is_dream: remembered.is_dream,
             is_compared,
             is_news: is_news || evidence.is_none_or(|evidence| evidence.calls < YOUNG_CALLS),
         },

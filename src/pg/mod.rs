@@ -26,6 +26,7 @@ pub(crate) mod own_settings;
 pub(crate) mod transaction_end;
 pub(crate) mod threads;
 pub(crate) mod interrupts;
+pub(crate) mod io_priority;
 pub(crate) mod background_worker;
 pub(crate) mod catalog;
 pub(crate) mod extension;

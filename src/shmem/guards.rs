@@ -45,6 +45,8 @@ pub(crate) struct Execution {
     pub(crate) usual_ms: Option<f64>,
     /// What stock takes, if this was an applied decision.
     pub(crate) baseline_ms: Option<f64>,
+    /// Nobody waited for it: it gives users' trials no time.
+    pub(crate) is_dream: bool,
     /// Its latency is compared with others.
     pub(crate) is_compared: bool,
     /// There may be something new to try.
@@ -68,7 +70,9 @@ pub(crate) fn note_execution(database: u32, execution: &Execution) -> f64 {
 
 impl Guard {
     fn note(&mut self, execution: &Execution, now_ms: u64) -> (f64, bool) {
-        self.spent_ms += execution.taken_ms;
+        if !execution.is_dream {
+            self.spent_ms += execution.taken_ms;
+        }
         self.has_dreams |= u32::from(execution.is_news);
         if !execution.is_compared {
             return (1.0, false);

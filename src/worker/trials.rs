@@ -4,6 +4,7 @@
 use crate::hooks;
 use crate::observe::knowledge::{self, Remembered};
 use crate::pg::dream::{self, Stored};
+use crate::pg::io_priority::IdleIo;
 use crate::pg::scratch;
 use crate::pg::trial::{self, Ended};
 use crate::pg::{background_worker, catalog, interrupts, plan_tree};
@@ -11,16 +12,13 @@ use crate::settings;
 use crate::shmem::counters::UserStatementWatch;
 use crate::shmem::{corrections, guards, statements};
 use crate::steer::choice;
-use engine::decision::{CLEAR_GAIN, StatementEvidence, Trial};
+use engine::decision::{CLEAR_GAIN, StatementEvidence, Trial, WORTH};
 use pgrx::spi::SpiResult;
 use pgrx::{Spi, pg_sys};
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
-
-/// What a trial must promise: to be paid back by the executions to come.
-const WORTH: f64 = 1.0;
 
 /// What became of some trials.
 #[derive(Debug, Clone, Copy, Default)]
@@ -124,6 +122,7 @@ pub(super) fn when_idle(database: u32, stay: Duration) {
     }
     let begun = Instant::now();
     let _watch = UserStatementWatch::begin();
+    let _priority = IdleIo::begin();
     let mut candidates: Option<Candidates> = None;
     loop {
         let left = guards::dream_time_left(database, settings::dream_budget())

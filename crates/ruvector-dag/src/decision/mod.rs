@@ -30,4 +30,4 @@ pub use plan_evidence::{PlanEvidence, SAMPLES};
 pub use prepared::{PlanKind, PreparedEvidence};
 pub use region::{Policy, PolicyReport, REGIONS, RegionChoice, RegionEvidence, RegionRun, Regions};
 pub use ties::{TIE, TieStatistics};
-pub use trial::{Possibilities, Trial, TrialBudget};
+pub use trial::{Possibilities, Trial, TrialBudget, WORTH};

@@ -1,9 +1,10 @@
 //! Ties: plans that PostgreSQL estimates to cost about as much as its own. What is faster among those carries over from
 //! statement to statement, since the estimate has no say; what it holds to be much dearer does so hardly.
 //!
-//! On the STATS statements (49 hint sets each, 60 random splits into two thirds to learn from and a third to judge by), choosing among
-//! ties by this rule took 0.86 to 0.90 of stock's time on statements never seen, with 0.5 to 2.5 % of them slower by more than a
-//! fifth; choosing without a bound on the cost 0.90 at best, and 1.0 where cut-off trials hide how slow others are.
+//! On the STATS statements (49 hint sets each, 60 random splits into two thirds to learn from and a third to judge by; a table of
+//! latencies, no server), choosing among ties by this rule took 0.90 of stock's time on statements never seen when seven of ten plans that
+//! are ties had been measured on the others, with 1 % of them slower by more than a fifth; 0.95 with 3 % when four of ten had.
+//! Without a bound on the cost no rule took less than 0.90.
 
 use super::hints::{ARMS, HintSet, arm_of, arms};
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ const GIVEN_UP: f64 = 1.35;
 /// Statements on which a hint set must have been a tie …
 const LEAST_RUNS: f32 = 3.0;
 /// … the share of them on which it may have lost …
-const MOST_LOST: f32 = 0.2;
+const MOST_LOST: f32 = 0.1;
 /// … and the mean logarithm of its latency over stock's it must stay below, after so many assumed runs of this outcome.
 const LEAST_GAIN: f32 = -0.05;
 const ASSUMED_RUNS: f32 = 3.0;
@@ -137,8 +138,8 @@ mod tests {
     }
 
     #[test]
-    fn what_lost_on_more_than_a_fifth_is_not() {
-        let mut outcomes = vec![(0.3, false); 7];
+    fn what_lost_on_more_than_a_tenth_is_not() {
+        let mut outcomes = vec![(0.3, false); 11];
         outcomes.push((0.95, true));
         assert_eq!(recorded(&outcomes).preferred(), [no_merge()]);
         outcomes.push((1.5, false));

@@ -22,6 +22,8 @@ const HORIZON: f64 = 12.0;
 const OPPOSITION: f64 = 100.0;
 /// The stock plan's time in that comparison, as a share of that of the plan in use.
 const OPPOSED: f64 = 1.1;
+/// What a trial must promise: to be paid back by the executions to come.
+pub const WORTH: f64 = 1.0;
 /// What remains of a class's promise after each trial in vain.
 const TIRING: f64 = 0.85;
 
@@ -88,6 +90,7 @@ impl StatementEvidence {
         let gains = known.gains_per_time(CLEAR_GAIN);
         self.untried(possible)
             .max_by(|&(a, _), &(b, _)| gains[a].total_cmp(&gains[b]))
+            .filter(|&(arm, _)| self.promise(gains[arm]) >= WORTH)
             .map(|(_, hints)| trial(0, hints, Reason::UntriedHints))
     }
 
@@ -115,11 +118,13 @@ impl StatementEvidence {
         let all = rows.into_iter().chain(partial).chain(hints);
         let (arm, cutoff, hints, reason) = all.max_by(|a, b| gains[a.0].total_cmp(&gains[b.0]))?;
         let trial = self.trial_of(best_ms, newest, (cutoff, hints, reason));
+        Some((trial, self.promise(gains[arm])))
+    }
+
+    /// What an arm with this gain per time promises over the executions to come, less after each trial in vain.
+    fn promise(&self, gain: f64) -> f64 {
         let executions = HORIZON.max(self.calls as f64);
-        Some((
-            trial,
-            gains[arm] * executions * TIRING.powi(self.failures.min(100) as i32),
-        ))
+        gain * executions * TIRING.powi(self.failures.min(100) as i32)
     }
 
     /// The arms not tried yet that change anything, with their places.
