@@ -84,10 +84,14 @@ impl LogCorrection {
         if !is_heard || other.variance <= 0.0 {
             return if is_heard { other } else { self };
         }
-        let (own, others) = (1.0 / self.variance, 1.0 / other.variance);
+        // As shares: inverses of tiny variances times large means are no numbers.
+        let share = match self.variance.is_finite() {
+            true => 1.0 / (1.0 + other.variance / self.variance),
+            false => 1.0,
+        };
         Self {
-            mean: (self.mean * own + other.mean * others) / (own + others),
-            variance: 1.0 / (own + others),
+            mean: sound(self.mean * (1.0 - share) + other.mean * share),
+            variance: other.variance * share,
         }
     }
 
