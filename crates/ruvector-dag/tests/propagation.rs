@@ -114,11 +114,11 @@ proptest! {
         counted.entry(1).or_insert(0.5);
         let more = counted.iter().map(|(&set, &mean)| (set, mean + if set & 1 == 1 { by } else { 0.0 })).collect();
         let (before, after) = (propagate(&sets, &counted), propagate(&sets, &more));
+        // What is at the end of the range is cut off there, and what follows from it is not alike any more.
+        let is_cut_off = before.values().chain(after.values()).any(|known| known.mean.abs() > 29.9);
         for (set, expected) in &before {
             let shift = if set & 1 == 1 { by } else { 0.0 };
-            let wanted = (expected.mean + shift).clamp(-30.0, 30.0);
-            let is_at_the_end = expected.mean.abs() > 27.9;
-            prop_assert!(is_at_the_end || (after[set].mean - wanted).abs() < 1e-9);
+            prop_assert!(is_cut_off || (after[set].mean - expected.mean - shift).abs() < 1e-9);
         }
     }
 
