@@ -90,7 +90,6 @@ impl StatementEvidence {
         let gains = known.gains_per_time(CLEAR_GAIN);
         self.untried(possible)
             .max_by(|&(a, _), &(b, _)| gains[a].total_cmp(&gains[b]))
-            .filter(|&(arm, _)| self.promise(gains[arm]) >= WORTH)
             .map(|(_, hints)| trial(0, hints, Reason::UntriedHints))
     }
 
