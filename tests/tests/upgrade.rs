@@ -40,10 +40,14 @@ fn of_version_before(server: &Server) -> Result<(Cluster<'_>, Client)> {
         let own = format!("ruvector.{table}");
         let columns: String = client.query_one(COLUMNS, &[&own])?.get(0);
         client.batch_execute(&format!(
-            "INSERT INTO {own} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM kept_{table}"
+            "TRUNCATE {own}; INSERT INTO {own} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM kept_{table}"
         ))?;
     }
-    client.batch_execute("RESET ruvector.neural_dag_enabled")?;
+    // Rows that were put in with their numbers leave the sequence where it was.
+    client.batch_execute(
+        "SELECT setval(pg_get_serial_sequence('ruvector.dag_trajectories', 'trajectory_id'), max(trajectory_id))
+            FROM ruvector.dag_trajectories; RESET ruvector.neural_dag_enabled",
+    )?;
     Ok((cluster, client))
 }
 
