@@ -143,15 +143,13 @@ fn texts_are_stored_only_when_asked_to_without_parameters_and_removed_when_not()
         Ok((answer(&mut client, "SHOW ruvector.dag_store_literals")[0] == "on").then_some(()))
     })?;
     client.query("SELECT count(*) FROM p WHERE a = $1", &[&4712])?;
-    client.simple_query("SELECT count(*) FROM p WHERE a = 4713")?;
-    client.batch_execute("SELECT ruvector.dag_learn_now()")?;
-    assert_eq!(
-        count(
-            &mut client,
-            &format!("{TEXTS} WHERE query ~ 'FROM p WHERE a = 4713'")
-        )?,
-        1
-    );
+    // The worker takes the setting over in its own time.
+    wait_for("the text to be stored", || {
+        client.batch_execute("SELECT count(*) FROM p WHERE a = 4713")?;
+        client.batch_execute("SELECT ruvector.dag_learn_now()")?;
+        let stored = format!("{TEXTS} WHERE query ~ 'FROM p WHERE a = 4713'");
+        Ok((count(&mut client, &stored)? == 1).then_some(()))
+    })?;
     assert_eq!(count(&mut client, &format!("{TEXTS} WHERE query ~ '[$]'"))?, 0);
     let mut other = cluster.client("postgres")?;
     other.batch_execute("CREATE ROLE reader LOGIN; GRANT pg_read_all_stats TO reader")?;
