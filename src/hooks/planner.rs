@@ -20,7 +20,6 @@ use crate::steer::choice::{self, Chosen};
 use crate::steer::rewrite::{self, Rules, Spending};
 use crate::steer::rows::Knowledge;
 use engine::cardinality::hash_words;
-use engine::decision::hints::FORMS;
 use engine::decision::{Decision, HintSet, RegionChoice, Regions, StatementEvidence, TIE, Trial};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
@@ -508,11 +507,7 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
     let facts = read(planned, &frame, learn::wants_sub_joins(frame.evidence.calls));
     shmem::statements::note_planned(frame.statement.class, trial.decision);
     if let (Some(form), None) = (trial.decision.hints.form(), frame.decision.hints.form()) {
-        // There are no further ones either.
-        for form in form..FORMS {
-            let hints = HintSet::NONE.with_form(form);
-            shmem::statements::note_planned(frame.statement.class, Decision { cutoff: 0, hints });
-        }
+        shmem::statements::note_last_form(frame.statement.class, form);
     }
     shmem::counters::add_corrections_applied(u64::from(frame.corrected));
     let decision = took_effect(&frame, trial.decision);

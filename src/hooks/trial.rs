@@ -167,17 +167,12 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
     let best_ms = limit_ms / CLEAR_GAIN;
     let evidence = statements::evidence(remembered.statement.class);
     let known_best_ms = evidence.and_then(|evidence| evidence.best_ms());
-    let tie = |outcome: Result<f64, f64>| {
+    let tie = |plan: &Remembered, outcome: Result<f64, f64>| {
         if let (Some(evidence), Some(known_best_ms)) = (&evidence, known_best_ms) {
             let quiet = |ms: f64| ms / best_ms * known_best_ms;
-            note_tie(evidence, &remembered, outcome.map(quiet).map_err(quiet));
+            note_tie(evidence, plan, outcome.map(quiet).map_err(quiet));
         }
     };
-    match ended {
-        Ended::Completed(took_ms) => tie(Ok(took_ms)),
-        Ended::CutOff(took_ms) => tie(Err(took_ms)),
-        _ => {}
-    }
     let statement = (remembered.statement.queryid, remembered.statement.class);
     let note = |kind: Kind, took_ms: f64| {
         latencies::record_ms(Component::Trial, took_ms);
@@ -186,6 +181,7 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
     let mut watch = Watch::new(remembered);
     match ended {
         Ended::Completed(took_ms) => {
+            tie(&watch.remembered, Ok(took_ms));
             note(Kind::TrialCompleted, took_ms);
             watch.elapsed_ms = took_ms;
             learn::from_execution(query, &watch, true);
@@ -193,6 +189,7 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
             guards::note_trial(database, decision, (took_ms / best_ms, false), cost);
         }
         Ended::CutOff(took_ms) => {
+            tie(&watch.remembered, Err(took_ms));
             note(Kind::TrialCutOff, took_ms);
             counters::add_trials_cut_off(1);
             watch.elapsed_ms = took_ms;

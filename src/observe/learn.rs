@@ -1,7 +1,7 @@
 //! What one execution teaches: row counts to the correction table, its latency to its statement class.
 
 use super::bounds::{self, Taught};
-use super::knowledge::Remembered;
+use super::knowledge::{Region, Remembered};
 use super::session;
 use super::trajectory::{self, Executed};
 use super::watch::Watch;
@@ -17,7 +17,7 @@ use crate::shmem::{corrections, counters, guards, regions, statements};
 use crate::steer::rewrite::Rules;
 use crate::steer::rows;
 use engine::cardinality::{CountedSketch, SetCount, is_material};
-use engine::decision::{RegionRun, Run, State, StatementEvidence};
+use engine::decision::{PlanKind, RegionRun, Run, State, StatementEvidence};
 use pgrx::pg_sys;
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -162,11 +162,9 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         let before = evidence;
         evidence = record(watch, Ok(quiet_ms), is_to_be_tried, lesson.partial());
         note_change(statement, before.as_ref(), evidence.as_ref());
-    }
-    if is_compared {
-        record_in_region(watch, Ok(watch.elapsed_ms / slowdown));
-        record_kind(watch, slowdown);
-        note_rules(remembered, evidence.as_ref(), watch.elapsed_ms / slowdown);
+        let of_kind = kind_of(remembered, (remembered.planning_ms + watch.elapsed_ms) / slowdown);
+        regions::record(statement.queryid, in_region(remembered, Ok(quiet_ms)), of_kind);
+        note_rules(remembered, evidence.as_ref(), quiet_ms);
     }
     counters::add_statements_learned(1);
     let text = crate::pg::plan_state::statement_text(query);
@@ -207,7 +205,8 @@ pub(crate) fn from_cancelled(query: *mut pg_sys::QueryDesc, watch: &Watch) {
         let known = statements::evidence(watch.remembered.statement.class);
         let is_to_be_tried = lesson.is_to_be_tried(known.as_ref());
         let evidence = record(watch, Err(watch.elapsed_ms), is_to_be_tried, lesson.partial());
-        record_in_region(watch, Err(watch.elapsed_ms));
+        let in_region = in_region(&watch.remembered, Err(watch.elapsed_ms));
+        regions::record(statement.queryid, in_region, None);
         trajectory::send(None, watch, &lesson, evidence.as_ref(), (true, None));
     }
 }
@@ -288,19 +287,15 @@ fn record(
     })
 }
 
-/// Tells how a plan for these values did, or one for any.
-fn record_kind(watch: &Watch, slowdown: f64) {
-    let remembered = &watch.remembered;
-    if let Some(kind) = remembered.statement.kind.filter(|_| !remembered.is_trial) {
-        let total_ms = remembered.planning_ms + watch.elapsed_ms;
-        regions::record_kind(remembered.statement.queryid, kind, total_ms / slowdown);
-    }
+/// How a plan for these values did, or one for any: with its planning it took so many milliseconds.
+fn kind_of(remembered: &Remembered, total_ms: f64) -> Option<(PlanKind, f64)> {
+    let kind = remembered.statement.kind.filter(|_| !remembered.is_trial)?;
+    Some((kind, total_ms))
 }
 
-/// Tells the region of the statement's constants.
-fn record_in_region(watch: &Watch, outcome: Result<f64, f64>) {
-    let remembered = &watch.remembered;
-    let Some(region) = remembered.region else { return };
+/// What the region of the statement's constants is told.
+fn in_region(remembered: &Remembered, outcome: Result<f64, f64>) -> Option<(Region, RegionRun)> {
+    let region = remembered.region?;
     let run = RegionRun {
         decision: remembered.decision,
         cost: region.cost,
@@ -308,7 +303,7 @@ fn record_in_region(watch: &Watch, outcome: Result<f64, f64>) {
         is_trial: remembered.is_trial,
         is_chosen: remembered.is_chosen_by_region(),
     };
-    regions::record(remembered.statement.queryid, region, &run);
+    Some((region, run))
 }
 
 /// Takes up the counts that are complete, in the order of attention: what is learned first can be applied alone.

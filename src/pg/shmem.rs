@@ -385,6 +385,28 @@ impl<V: Plain> Table<V> {
         })
     }
 
+    /// Changes the value of `key` where it lies; `fresh` makes the one that is changed where there is none. Neither may raise,
+    /// allocate or wait.
+    pub(crate) fn change_or_begin<R>(
+        &self,
+        key: u64,
+        fresh: impl FnOnce() -> V,
+        change: impl FnOnce(&mut V) -> R,
+    ) -> R {
+        let key = key.max(1);
+        self.locked(self.bucket_of(key), pg_sys::LWLockMode::LW_EXCLUSIVE, |entries| {
+            let found = entries.iter().position(|entry| entry.key == key);
+            let at = found.unwrap_or_else(|| {
+                let at = place(entries);
+                entries[at].key = key;
+                entries[at].value = fresh();
+                at
+            });
+            entries[at].used.store(tick(), Ordering::Relaxed);
+            change(&mut entries[at].value)
+        })
+    }
+
     /// Copies of all values that `wanted` picks, bucket by bucket. `wanted` must not raise, allocate or wait.
     pub(crate) fn collect(&self, wanted: impl Fn(u64, &V) -> bool) -> Vec<(u64, V)> {
         let mut found = Vec::new();

@@ -3,7 +3,7 @@
 use super::events::{self, Kind};
 use super::layout::Guard;
 use crate::pg::catalog;
-use crate::pg::shmem::{Update, shared};
+use crate::pg::shmem::shared;
 use crate::steer::rewrite::Rules;
 use engine::decision::{ArmStatistics, BreakerState, Decision, HintSet, TieStatistics, TrialBudget};
 use std::time::Duration;
@@ -18,19 +18,11 @@ pub(crate) fn get(database: u32) -> Guard {
     known.unwrap_or_else(|| Guard::new(database))
 }
 
-fn change<R: Default>(database: u32, change: impl Fn(&mut Guard) -> R) -> R {
-    let Some(shared) = shared() else {
-        return R::default();
-    };
-    let known = shared.guards.change(place(database), &change);
-    known.unwrap_or_else(|| {
-        let mut answer = R::default();
-        shared.guards.update(place(database), |known| {
-            let mut guard = known.unwrap_or_else(|| Guard::new(database));
-            answer = change(&mut guard);
-            Update::Put(guard)
-        });
-        answer
+fn change<R: Default>(database: u32, change: impl FnOnce(&mut Guard) -> R) -> R {
+    shared().map_or_else(R::default, |shared| {
+        shared
+            .guards
+            .change_or_begin(place(database), || Guard::new(database), change)
     })
 }
 

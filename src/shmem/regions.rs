@@ -27,34 +27,31 @@ pub(crate) fn preferred_kind(queryid: i64) -> Option<PlanKind> {
     shared()?.templates.get(place(queryid))?.prepared.preferred()
 }
 
-/// Takes up an execution in its region.
-pub(crate) fn record(queryid: i64, region: Region, run: &RegionRun) {
-    change(queryid, |template| template.regions.record(region.shape, run));
-}
-
-/// Takes up an execution of a statement with parameters: milliseconds with its planning.
-pub(crate) fn record_kind(queryid: i64, kind: PlanKind, total_ms: f64) {
-    change(queryid, |template| template.prepared.record(kind, total_ms));
-}
-
-fn change(queryid: i64, change: impl FnOnce(&mut Template)) {
-    let Some(shared) = shared() else { return };
+/// Takes up an execution: in its region, where that is known, and, of a statement with parameters, as a plan of its kind that
+/// took so many milliseconds with its planning.
+pub(crate) fn record(queryid: i64, in_region: Option<(Region, RegionRun)>, of_kind: Option<(PlanKind, f64)>) {
+    let Some(shared) = shared().filter(|_| in_region.is_some() || of_kind.is_some()) else {
+        return;
+    };
     let (database, user, at) = (catalog::database(), catalog::user(), catalog::now());
-    shared
-        .templates
-        .update(place_of(database, user, queryid), |known| {
-            let mut template = known.unwrap_or(Template {
-                database,
-                user,
-                queryid,
-                last_run_at: at,
-                regions: Regions::default(),
-                prepared: PreparedEvidence::default(),
-            });
-            template.last_run_at = at;
-            change(&mut template);
-            Update::Put(template)
-        });
+    let fresh = || Template {
+        database,
+        user,
+        queryid,
+        last_run_at: at,
+        regions: Regions::default(),
+        prepared: PreparedEvidence::default(),
+    };
+    let place = place_of(database, user, queryid);
+    shared.templates.change_or_begin(place, fresh, |template| {
+        template.last_run_at = at;
+        if let Some((region, run)) = &in_region {
+            template.regions.record(region.shape, run);
+        }
+        if let Some((kind, total_ms)) = of_kind {
+            template.prepared.record(kind, total_ms);
+        }
+    });
 }
 
 /// A decision was planned with in the region of a stock plan's shape.

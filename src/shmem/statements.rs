@@ -2,7 +2,8 @@
 
 use super::layout::Statement;
 use crate::pg::shmem::{Update, shared};
-use engine::decision::{Decision, Run, StatementEvidence};
+use engine::decision::hints::FORMS;
+use engine::decision::{Decision, HintSet, Run, StatementEvidence};
 
 /// One execution, for the evidence.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +57,16 @@ pub(crate) fn settle(class: u64, decision: Decision) {
 /// Marks a trial of a class as planned.
 pub(crate) fn note_planned(class: u64, decision: Decision) {
     change(class, |statement| statement.evidence.note_planned(decision));
+}
+
+/// Marks the form with this number and the further ones as planned: there are none.
+pub(crate) fn note_last_form(class: u64, form: usize) {
+    change(class, |statement| {
+        for form in form..FORMS {
+            let hints = HintSet::NONE.with_form(form);
+            statement.evidence.note_planned(Decision { cutoff: 0, hints });
+        }
+    });
 }
 
 /// Notes that a decision of a class did not give the plan that it was measured with.

@@ -52,14 +52,6 @@ impl PreparedEvidence {
             Comparison::Unclear => None,
         }
     }
-
-    /// Typical milliseconds of a kind.
-    pub fn typical_ms(&self, kind: PlanKind) -> Option<f64> {
-        match kind {
-            PlanKind::Custom => self.custom.typical(),
-            PlanKind::Generic => self.generic.typical(),
-        }
-    }
 }
 
 #[cfg(test)]
