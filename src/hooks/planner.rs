@@ -321,7 +321,7 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
         .region
         .or_else(|| choice::region_of(&frame.evidence, frame.decision, &facts));
     if let (Some(regions), Some(region)) = (frame.regions.take(), frame.region) {
-        match choice::in_region(&regions, region, &frame.evidence) {
+        match choice::in_region(&regions, (region, facts.methods), &frame.evidence) {
             RegionChoice::Stock => {}
             RegionChoice::Use(decision) => {
                 let stock_ms = regions

@@ -281,6 +281,7 @@ fn record(
             is_dream: remembered.is_dream,
             uses_jit: remembered.facts.uses_jit,
             is_parallel: remembered.facts.is_parallel,
+            methods: remembered.facts.methods,
             spilled_mb: u32::try_from(watch.spilled().div_ceil(BLOCKS_PER_MB)).unwrap_or(u32::MAX),
         },
         partial,

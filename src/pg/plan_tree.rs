@@ -8,6 +8,7 @@ use super::level::{Level, Part, Subject};
 use super::list;
 use super::sub_join::{Sketched, SketchedSet};
 use engine::cardinality::hash_words;
+use engine::decision::METHODS;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 use std::collections::HashMap;
@@ -39,6 +40,8 @@ pub(crate) struct PlanFacts {
     pub(crate) is_parallel: bool,
     /// It is compiled just in time.
     pub(crate) uses_jit: bool,
+    /// The join and scan methods it uses, as bits of [`METHODS`](engine::decision::METHODS).
+    pub(crate) methods: u32,
     pub(crate) counted: Vec<Counted>,
     /// The query levels of what is counted; empty when nobody asks.
     pub(crate) sketches: Vec<Sketched>,
@@ -52,6 +55,7 @@ pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level], with_sketch
             levels,
             entries: entries(stmt, levels),
             counted: Vec::new(),
+            methods: 0,
             with_sketches,
             sketches: Vec::new(),
             sketched: HashMap::new(),
@@ -70,6 +74,7 @@ pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level], with_sketch
             shape: shape.max(1),
             total_cost: (*(*stmt).planTree).total_cost,
             is_parallel: (*stmt).parallelModeNeeded,
+            methods: reader.methods,
             counted: reader.counted,
             sketches: reader.sketches,
         }
@@ -96,6 +101,7 @@ struct Reader<'l> {
     levels: &'l [Level],
     entries: Vec<(u32, Option<Place>)>,
     counted: Vec<Counted>,
+    methods: u32,
     with_sketches: bool,
     sketches: Vec<Sketched>,
     /// Where the sketch of a level, or of a child in it, is.
@@ -111,6 +117,7 @@ impl Reader<'_> {
                 return (0, None);
             }
             let tag = list::tag(plan);
+            self.methods |= method(tag);
             let (left, outer) = self.node((*plan).lefttree);
             let (right, inner) = self.node((*plan).righttree);
             let (others, appended) = self.others(tag, plan);
@@ -251,6 +258,21 @@ fn union(outer: Option<Place>, inner: Option<Place>) -> Option<Place> {
         ((level, Part::Set(a)), (other, Part::Set(b))) if level == other => Some((level, Part::Set(a | b))),
         _ => None,
     }
+}
+
+/// The bit of a node's method among [`METHODS`]; 0 for what no setting switches off.
+fn method(tag: NodeTag) -> u32 {
+    let tags = [
+        NodeTag::T_HashJoin,
+        NodeTag::T_MergeJoin,
+        NodeTag::T_NestLoop,
+        NodeTag::T_SeqScan,
+        NodeTag::T_IndexScan,
+        NodeTag::T_IndexOnlyScan,
+        NodeTag::T_BitmapHeapScan,
+    ];
+    let known = METHODS.iter().zip(tags).find(|&(_, of_method)| of_method == tag);
+    known.map_or(0, |(method, _)| method.bit)
 }
 
 /// Whether a node's output is a base or join relation, and not something made of one.

@@ -102,19 +102,22 @@ pub(crate) fn region_of(
     })
 }
 
-/// What a region says.
-pub(crate) fn in_region(regions: &Regions, region: Region, evidence: &StatementEvidence) -> RegionChoice {
+/// What a region says; `methods` are those of the stock plan.
+pub(crate) fn in_region(
+    regions: &Regions,
+    (region, methods): (Region, u32),
+    evidence: &StatementEvidence,
+) -> RegionChoice {
     let Some(known) = regions.get(region.shape) else {
         return RegionChoice::Stock;
     };
     let guard = guards::get(catalog::database());
     let gains = guard.arms.gains_per_time(CLEAR_GAIN);
-    match known.choose(
-        region.cost,
-        corrections::newest(),
-        &gains,
-        &possibilities(evidence),
-    ) {
+    let possible = Possibilities {
+        methods,
+        ..possibilities(evidence)
+    };
+    match known.choose(region.cost, corrections::newest(), &gains, &possible) {
         RegionChoice::Try(mut trial) => {
             trial.limit_ms *= guard.load.slowdown();
             is_affordable(&trial, &guard).map_or(RegionChoice::Stock, RegionChoice::Try)
@@ -248,6 +251,7 @@ pub(crate) fn possibilities(evidence: &StatementEvidence) -> Possibilities {
         has_forms: settings::rewrite_mode() == rewrite::Mode::Auto,
         is_without_rows: !settings::corrects_rows(),
         is_without_methods: !settings::gives_hints(),
+        methods: evidence.methods(),
     }
 }
 

@@ -31,6 +31,7 @@ fn run(shape: u64, cutoff: u64, outcome: Result<f64, f64>) -> Run {
         is_dream: false,
         uses_jit: false,
         is_parallel: false,
+        methods: 0,
         spilled_mb: 0,
     }
 }

@@ -65,6 +65,8 @@ pub struct Run {
     pub uses_jit: bool,
     /// Parallel workers took part.
     pub is_parallel: bool,
+    /// The planner methods its plan uses, as bits of [`METHODS`](super::hints::METHODS).
+    pub methods: u32,
     /// Megabytes it wrote to temporary files, rounded up.
     pub spilled_mb: u32,
 }
@@ -74,6 +76,8 @@ const SETTLEMENT: usize = 5;
 
 const USES_JIT: u32 = 1;
 const IS_PARALLEL: u32 = 2;
+/// From here on the methods it uses.
+const METHODS_SHIFT: u32 = 2;
 
 /// Everything measured of one statement class.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -170,7 +174,9 @@ impl StatementEvidence {
         self.account(run);
         self.spilled_mb = self.spilled_mb.max(run.spilled_mb);
         if run.decision.is_stock() {
-            self.traits = u32::from(run.uses_jit) * USES_JIT + u32::from(run.is_parallel) * IS_PARALLEL;
+            let is_parallel = u32::from(run.is_parallel) * IS_PARALLEL;
+            let methods = run.methods << METHODS_SHIFT;
+            self.traits = (u32::from(run.uses_jit) * USES_JIT) | is_parallel | methods;
         }
         let best_ms = self.best_ms();
         let seen_at = u32::try_from(self.calls).unwrap_or(u32::MAX);
@@ -305,6 +311,14 @@ impl StatementEvidence {
     /// Whether the stock plan has parallel workers.
     pub fn is_parallel(&self) -> bool {
         self.traits & IS_PARALLEL != 0
+    }
+
+    /// The methods that the stock plan uses, where trials start from it; 0 when they don't, or it is not known.
+    pub fn methods(&self) -> u32 {
+        match self.best().is_none_or(|plan| plan.decision.is_stock()) {
+            true => self.traits >> METHODS_SHIFT,
+            false => 0,
+        }
     }
 
     /// A decision did not give the plan it was measured with. That may be due to the settings of one session; when it

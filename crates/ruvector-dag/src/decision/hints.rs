@@ -62,6 +62,8 @@ pub const METHODS: [Method; 7] = [
 
 const JOINS: u32 = 0b111;
 const SCANS: u32 = 0b1111 << 3;
+const INDEX_SCAN: u32 = 1 << 4;
+const INDEX_ONLY_SCAN: u32 = 1 << 5;
 const NO_PARALLEL: u32 = 1 << 7;
 const NO_JIT: u32 = 1 << 8;
 const CAUTIOUS: u32 = 1 << 9;
@@ -111,6 +113,19 @@ impl HintSet {
     /// The methods switched off.
     pub fn methods(self) -> impl Iterator<Item = Method> {
         METHODS.into_iter().filter(move |method| self.0 & method.bit != 0)
+    }
+
+    /// Whether it can change a plan that uses these methods, as bits of [`METHODS`]; 0 is not known. To switch off what the
+    /// cheapest plan does not use leaves it the cheapest. `enable_indexscan` also concerns index-only scans (`cost_index` in
+    /// `costsize.c`).
+    pub fn touches(self, used: u32) -> bool {
+        let off = self.0 & (JOINS | SCANS);
+        let also = if used & INDEX_ONLY_SCAN != 0 {
+            INDEX_SCAN
+        } else {
+            0
+        };
+        used == 0 || off == 0 || off & (used | also) != 0
     }
 
     /// Without parallel workers.
@@ -246,6 +261,17 @@ pub fn arm_of(hints: HintSet) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_that_leaves_all_that_a_plan_uses_does_not_touch_it() {
+        let off = HintSet::from_bits;
+        let [hash, merge, _, seq, index, index_only, _] = METHODS.map(|method| method.bit);
+        assert!(!off(merge | index).touches(hash | seq));
+        assert!(off(merge | index).touches(hash | index));
+        assert!(off(index).touches(index_only) && !off(index_only).touches(index));
+        // Not known, and nothing of the kind.
+        assert!(off(merge).touches(0) && HintSet::NONE.serial().touches(hash));
+    }
 
     #[test]
     fn there_are_48_sets_of_methods_8_of_parameters_and_4_forms_all_different() {

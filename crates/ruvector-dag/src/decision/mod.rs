@@ -23,7 +23,7 @@ mod trial;
 pub use arms::{ArmStatistics, GAINS};
 pub use breaker::{Breaker, BreakerState};
 pub use evidence::{Decision, MAX_PLANS, Run, StatementEvidence};
-pub use hints::HintSet;
+pub use hints::{HintSet, METHODS};
 pub use lifecycle::{CLEAR_GAIN, Choice, Reason, State};
 pub use load::LoadGauge;
 pub use plan_evidence::{PlanEvidence, SAMPLES};

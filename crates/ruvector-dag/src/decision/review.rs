@@ -105,6 +105,7 @@ mod tests {
             is_dream: false,
             uses_jit: false,
             is_parallel: false,
+            methods: 0,
             spilled_mb: 0,
         }
     }

@@ -53,6 +53,8 @@ pub struct Possibilities {
     pub is_without_rows: bool,
     /// Hint sets are switched off.
     pub is_without_methods: bool,
+    /// What the plan uses that trials start from, as bits of [`METHODS`](super::hints::METHODS); 0 is not known.
+    pub methods: u32,
 }
 
 impl Possibilities {
@@ -64,6 +66,7 @@ impl Possibilities {
             && !(self.is_without_methods && hints.methods().next().is_some())
             && !(self.is_without_rows && hints.is_cautious())
             && (self.has_forms || hints.form().is_none())
+            && hints.touches(self.methods)
     }
 }
 
