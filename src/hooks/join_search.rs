@@ -13,7 +13,7 @@ thread_local! {
 /// Whether this level's joins may be corrected at all; if not PostgreSQL's own search runs.
 pub(crate) fn wanted(root: *mut pg_sys::PlannerInfo) -> bool {
     planner::with_frame(|frame| {
-        frame.knowledge().cutoff > 0
+        frame.applies_rows()
             && frame
                 .levels
                 .iter()
@@ -25,8 +25,9 @@ pub(crate) fn wanted(root: *mut pg_sys::PlannerInfo) -> bool {
 /// Corrects the relations of one level of the search. True when its paths must be made anew.
 pub(crate) fn correct_level(root: *mut pg_sys::PlannerInfo, size: usize) -> bool {
     let emptied = planner::correcting(|frame| {
-        let knowledge = frame.knowledge();
-        let level = frame.levels.iter_mut().find(|level| level.is_of(root))?;
+        let number = frame.levels.iter().position(|level| level.is_of(root))?;
+        let knowledge = frame.knowledge(number);
+        let level = frame.levels.get_mut(number)?;
         let emptied = level.correct_joins(size, &knowledge);
         frame.corrected += emptied.len() as u32;
         Some(emptied)

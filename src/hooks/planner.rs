@@ -16,13 +16,15 @@ use crate::settings::{self, Mode};
 use crate::shmem;
 use crate::shmem::events::{self, Kind};
 use crate::shmem::latencies::{self, Component};
+use crate::shmem::planned_rows::{self, KeptRows};
 use crate::steer::choice::{self, Chosen};
 use crate::steer::rewrite::{self, Rules, Spending};
-use crate::steer::rows::Knowledge;
+use crate::steer::rows::{KeptLevel, Knowledge};
 use engine::cardinality::hash_words;
 use engine::decision::{Decision, HintSet, RegionChoice, Regions, StatementEvidence, TIE, Trial};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// What the trampoline does next.
@@ -52,6 +54,9 @@ pub(crate) enum Next {
     Try(HintSet),
 }
 
+/// Plannings of a statement in vain: what was measured did not come out of them.
+const MISSES: u32 = 2;
+
 /// One planning under way.
 pub(crate) struct Frame {
     statement: Statement,
@@ -79,6 +84,10 @@ pub(crate) struct Frame {
     pub(crate) levels: Vec<Level>,
     /// Corrections applied so far.
     pub(crate) corrected: u32,
+    /// Decisions that did not give the plans that were measured.
+    misses: u32,
+    /// What the decision's plan was planned with before.
+    kept: Option<Rc<KeptRows>>,
     /// Time that correcting took so far.
     pub(crate) correcting: Duration,
 }
@@ -100,8 +109,11 @@ impl Frame {
             begun: Instant::now(),
             levels: Vec::new(),
             corrected: 0,
+            misses: 0,
+            kept: None,
             correcting: Duration::ZERO,
         }
+        .with_kept_rows()
     }
 
     /// Whether it may have to be planned a second time.
@@ -115,7 +127,7 @@ impl Frame {
     }
 
     /// What to plan instead, when the plan with this shape should not run.
-    fn instead(&self, shape: u64) -> Option<Decision> {
+    fn instead(&mut self, shape: u64) -> Option<Decision> {
         let class = self.statement.class;
         let is_by_region = self.region.is_some_and(|region| region.stock_ms.is_some());
         if FORCED.get().is_some() || self.decision.is_stock() || is_by_region {
@@ -139,14 +151,25 @@ impl Frame {
                 shmem::statements::miss(class, self.decision);
                 events::note_of((self.statement.queryid, class), Kind::DecisionMissed, [0.0; 2]);
             }
-            Decision::STOCK
+            self.evidence.pass_over(self.decision);
+            self.misses += 1;
+            match self.misses < MISSES {
+                true => self.evidence.settled().decision,
+                false => Decision::STOCK,
+            }
         })
     }
 
-    /// What is known for this planning; a cutoff of 0 leaves every estimate alone.
-    pub(crate) fn knowledge(&self) -> Knowledge {
+    /// Whether estimates are corrected.
+    pub(crate) fn applies_rows(&self) -> bool {
+        self.decision.cutoff > 0 && settings::corrects_rows()
+    }
+
+    /// What is known for the planning of the level with this number.
+    pub(crate) fn knowledge(&self, number: usize) -> Knowledge {
+        let kept = self.kept.clone();
         Knowledge {
-            cutoff: if settings::corrects_rows() {
+            cutoff: if self.applies_rows() {
                 self.decision.cutoff
             } else {
                 0
@@ -156,7 +179,31 @@ impl Frame {
             } else {
                 0.0
             },
+            kept: kept.map(|rows| KeptLevel { rows, number }),
         }
+    }
+
+    /// Looks for what the plan of its decision was planned with. New knowledge is tried as it is.
+    fn with_kept_rows(mut self) -> Self {
+        let hints = self.decision.hints;
+        let is_trial = self.tried_for.is_some() || FORCED.get().is_some();
+        let is_new = is_trial && hints.methods().next().is_none();
+        let is_wanted = self.applies_rows() && !is_new;
+        let kept = if is_wanted {
+            planned_rows::get(self.statement.class)
+        } else {
+            None
+        };
+        self.kept = kept.filter(|kept| kept.are_of(self.decision)).map(Rc::new);
+        self
+    }
+
+    /// What it is planned with, to be kept if the plan turns out to be the best one.
+    fn planned_rows(&self) -> Vec<(u64, f64)> {
+        let levels = self.levels.iter().enumerate();
+        levels
+            .flat_map(|(number, level)| level.planned_rows(number))
+            .collect()
     }
 
     /// The same statement, to be planned again with another decision.
@@ -167,7 +214,7 @@ impl Frame {
         self.levels.clear();
         self.corrected = 0;
         self.correcting = Duration::ZERO;
-        self
+        self.with_kept_rows()
     }
 }
 
@@ -355,12 +402,13 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
     }
     let Some(trial) = trial else { return Next::Done };
     let chosen = Chosen::forced(trial.decision);
-    AGAIN.set(Some(Frame {
+    let again = Frame {
         trial: Some(trial),
         tried_for: Some(token),
         region,
         ..Frame::new(statement, evidence, chosen)
-    }));
+    };
+    AGAIN.set(Some(again.with_kept_rows()));
     Next::Try(trial.decision.hints)
 }
 
@@ -523,6 +571,7 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
         planning_ms: 0.0,
         rules: frame.rules,
         corrected: frame.corrected,
+        planned_rows: frame.planned_rows(),
         region: frame.region,
         facts,
         is_trial: true,
@@ -560,6 +609,7 @@ fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) -
         statement: frame.statement,
         rules: frame.rules,
         corrected: frame.corrected,
+        planned_rows: frame.planned_rows(),
         region: frame.region,
         facts,
         is_trial: FORCED.get().is_some(),

@@ -35,6 +35,8 @@ pub(crate) struct Remembered {
     pub(crate) rules: Rules,
     /// Corrections applied.
     pub(crate) corrected: u32,
+    /// What its corrected parts were planned with.
+    pub(crate) planned_rows: Vec<(u64, f64)>,
     pub(crate) facts: PlanFacts,
     /// Its region, as far as its stock plan is known.
     pub(crate) region: Option<Region>,

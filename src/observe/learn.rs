@@ -13,7 +13,7 @@ use crate::pg::sub_join::Sketched;
 use crate::settings;
 use crate::shmem::events::{self, Kind};
 use crate::shmem::latencies::{self, Component};
-use crate::shmem::{corrections, counters, guards, regions, statements};
+use crate::shmem::{corrections, counters, guards, planned_rows, regions, statements};
 use crate::steer::rewrite::Rules;
 use crate::steer::rows;
 use engine::cardinality::{CountedSketch, SetCount, is_material};
@@ -162,6 +162,7 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         let before = evidence;
         evidence = record(watch, Ok(quiet_ms), is_to_be_tried, lesson.partial());
         note_change(statement, before.as_ref(), evidence.as_ref());
+        keep_planned_rows(remembered, before.as_ref(), evidence.as_ref());
         let of_kind = kind_of(remembered, (remembered.planning_ms + watch.elapsed_ms) / slowdown);
         regions::record(statement.queryid, in_region(remembered, Ok(quiet_ms)), of_kind);
         note_rules(remembered, evidence.as_ref(), quiet_ms);
@@ -235,6 +236,24 @@ fn note_execution(
             is_news: is_news || evidence.is_none_or(|evidence| evidence.calls < YOUNG_CALLS),
         },
     )
+}
+
+/// Keeps what a plan was planned with that is the best one now, and was not before.
+fn keep_planned_rows(
+    remembered: &Remembered,
+    before: Option<&StatementEvidence>,
+    after: Option<&StatementEvidence>,
+) {
+    let shape = remembered.facts.shape;
+    let is_best = |evidence: Option<&StatementEvidence>| {
+        evidence
+            .and_then(StatementEvidence::best)
+            .is_some_and(|best| best.shape == shape)
+    };
+    if remembered.decision.cutoff > 0 && is_best(after) && !is_best(before) {
+        let class = remembered.statement.class;
+        planned_rows::keep(class, remembered.decision, &remembered.planned_rows);
+    }
 }
 
 /// Logs that the state of a class's decision changed.

@@ -7,7 +7,7 @@
 
 use super::compat::{self, RunRequest};
 use super::raw::{self, BaseRelationHook, ExecutorHook, ExecutorStartHook, JoinSearchHook, PlannerHook};
-use super::{explain, foreground, hint_set, trial};
+use super::{explain, foreground, hint_set, statement, trial};
 use crate::hooks;
 use crate::hooks::executor::Follow;
 use crate::hooks::planner::Next;
@@ -188,16 +188,17 @@ unsafe fn plan(
             planned
         };
         let before = begun.map(|_| Instant::now());
-        let planned = protected(|| plan(parse, hints), hooks::planner::abandon);
+        let mut planned = protected(|| plan(parse, hints), hooks::planner::abandon);
         let planning = before.map(|before| before.elapsed());
-        let planned = match guarded(Next::Done, || hooks::planner::leave(planned)) {
-            Next::Done => planned,
-            Next::Instead(hints) => {
-                guarded((), hooks::planner::enter_again);
-                let planned = protected(|| plan(spare, hints), hooks::planner::abandon);
-                guarded(Next::Done, || hooks::planner::leave(planned));
-                planned
-            }
+        let mut next = guarded(Next::Done, || hooks::planner::leave(planned));
+        while let Next::Instead(hints) = next {
+            let copy = guarded(spare, || statement::copy(spare));
+            guarded((), hooks::planner::enter_again);
+            planned = protected(|| plan(copy, hints), hooks::planner::abandon);
+            next = guarded(Next::Done, || hooks::planner::leave(planned));
+        }
+        let planned = match next {
+            Next::Done | Next::Instead(_) => planned,
             Next::Try(hints) => {
                 guarded((), hooks::planner::enter_again);
                 if let Some(tried) = trial::plan(|| plan(spare, hints), hooks::planner::abandon) {

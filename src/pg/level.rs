@@ -20,6 +20,17 @@ pub(crate) enum Part {
     Child(usize),
 }
 
+impl Part {
+    /// A number for the part of the level with this number.
+    pub(crate) fn number(self, level: usize) -> u64 {
+        let (kind, which) = match self {
+            Part::Set(set) => (0, set),
+            Part::Child(rtindex) => (1, rtindex as u64),
+        };
+        hash_words([level as u64, kind, which])
+    }
+}
+
 /// What is learned about, in terms of tables.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Subject {
@@ -57,6 +68,12 @@ impl Level {
     /// Whether this is the level of `root`.
     pub(crate) fn is_of(&self, root: *mut pg_sys::PlannerInfo) -> bool {
         self.root == root
+    }
+
+    /// What its corrected parts are planned with, if this is the level with this number.
+    pub(crate) fn planned_rows(&self, number: usize) -> impl Iterator<Item = (u64, f64)> {
+        let planned = self.rows.planned();
+        planned.map(move |(part, rows)| (part.number(number), rows))
     }
 
     /// Reads the level of `root`.

@@ -8,7 +8,7 @@ use super::list;
 use super::sub_join::Sketched;
 use crate::row_model;
 use crate::settings;
-use crate::steer::rows::{Knowledge, Prospect};
+use crate::steer::rows::{Knowledge, Prospect, to_plan_with};
 use engine::cardinality::{LogCorrection, Propagation, RelationSet, RowPrediction};
 use pgrx::pg_sys;
 use std::collections::{BTreeMap, HashMap};
@@ -27,11 +27,20 @@ struct Estimate {
     log_planned: f64,
 }
 
+/// An estimate that was corrected.
+#[derive(Debug, Clone, Copy)]
+struct Corrected {
+    /// PostgreSQL's.
+    estimated: f64,
+    /// What it is planned with.
+    planned: f64,
+}
+
 /// What the estimates of a level came to.
 #[derive(Debug, Default)]
 pub(super) struct LevelRows {
-    /// PostgreSQL's estimates of what was corrected.
-    estimates: HashMap<Part, f64>,
+    /// What was corrected.
+    corrected: HashMap<Part, Corrected>,
     sets: BTreeMap<RelationSet, Estimate>,
     propagation: Propagation,
     /// The level as the row model sees it, when there is one.
@@ -43,7 +52,14 @@ pub(super) struct LevelRows {
 impl LevelRows {
     /// Whether any estimate was corrected.
     pub(super) fn are_corrected(&self) -> bool {
-        !self.estimates.is_empty()
+        !self.corrected.is_empty()
+    }
+
+    /// The corrected parts with what they are planned with.
+    pub(super) fn planned(&self) -> impl Iterator<Item = (Part, f64)> {
+        self.corrected
+            .iter()
+            .map(|(&part, corrected)| (part, corrected.planned))
     }
 
     /// PostgreSQL's estimate of a set out of no learned count, where the search met it.
@@ -56,6 +72,12 @@ impl LevelRows {
         self.sets
             .get(&set)
             .map_or(0.0, |estimate| estimate.log_planned - estimate.log_own)
+    }
+
+    fn correct(&mut self, part: Part, rel: &mut pg_sys::RelOptInfo, planned: f64) {
+        let estimated = rel.rows;
+        self.corrected.insert(part, Corrected { estimated, planned });
+        rel.rows = planned;
     }
 
     fn predict(&mut self, set: RelationSet, estimate: f64) -> Option<RowPrediction> {
@@ -118,12 +140,20 @@ impl Level {
             log_estimate,
             propagated: self.rows.propagation.expected(0),
         };
-        let expected = knowledge.expect(&prospect, || None);
-        let Some(rows) = knowledge.to_plan_with(rel.rows, log_estimate, expected, f64::INFINITY) else {
-            return false;
+        let rows = match &knowledge.kept {
+            Some(kept) => kept.get(part),
+            None => {
+                let expected = knowledge.expect(&prospect, || None);
+                to_plan_with(
+                    rel.rows,
+                    log_estimate,
+                    expected,
+                    (knowledge.caution, f64::INFINITY),
+                )
+            }
         };
-        self.rows.estimates.insert(part, rel.rows);
-        rel.rows = rows;
+        let Some(rows) = rows else { return false };
+        self.rows.correct(part, rel, rows);
         true
     }
 
@@ -158,6 +188,12 @@ impl Level {
         log_own: f64,
         knowledge: &Knowledge,
     ) -> Correction {
+        if let Some(kept) = &knowledge.kept {
+            return Correction {
+                rows: kept.get(Part::Set(set)),
+                is_counted: true,
+            };
+        }
         let subject = self.subject(Part::Set(set));
         let prospect = Prospect {
             subject: subject.as_ref(),
@@ -171,25 +207,21 @@ impl Level {
         });
         self.rows.propagation.insert(set, expected.0);
         let is_join = set.count_ones() > 1;
-        let knowledge = Knowledge {
-            caution: if is_join { knowledge.caution } else { 0.0 },
-            ..*knowledge
-        };
+        let caution = if is_join { knowledge.caution } else { 0.0 };
         let members = self.bases.iter().enumerate();
         let log_most: f64 = members
             .filter(|(position, _)| set >> position & 1 == 1)
             .map(|(_, base)| base.table_rows.max(1.0).ln())
             .sum();
         Correction {
-            rows: knowledge.to_plan_with(estimated, log_own, expected, log_most),
+            rows: to_plan_with(estimated, log_own, expected, (caution, log_most)),
             is_counted: expected.1,
         }
     }
 
     fn plan_with(&mut self, part: Part, rel: &mut pg_sys::RelOptInfo, log_own: f64, rows: Option<f64>) {
         if let Some(rows) = rows {
-            self.rows.estimates.insert(part, rel.rows);
-            rel.rows = rows;
+            self.rows.correct(part, rel, rows);
         }
         if let Part::Set(set) = part {
             let log_planned = rel.rows.max(1.0).ln();
@@ -268,12 +300,15 @@ impl Level {
     /// PostgreSQL's own estimate of a part, and the row count it was planned with.
     pub(super) fn rows(&self, part: Part) -> Option<(f64, f64)> {
         // SAFETY: planning memory is still alive when the finished plan is read.
-        let planned = unsafe { self.planned_rows(part) }?;
-        let estimated = self.rows.estimates.get(&part).copied();
-        Some((estimated.unwrap_or(planned), planned))
+        let planned = unsafe { self.rows_now(part) }?;
+        let corrected = self.rows.corrected.get(&part);
+        Some((
+            corrected.map_or(planned, |corrected| corrected.estimated),
+            planned,
+        ))
     }
 
-    unsafe fn planned_rows(&self, part: Part) -> Option<f64> {
+    unsafe fn rows_now(&self, part: Part) -> Option<f64> {
         // SAFETY: by the caller's promise.
         unsafe {
             match part {

@@ -8,7 +8,9 @@ use super::ring::Ring;
 use super::snapshots::Snapshots;
 use super::{compat, raw};
 use crate::shmem::counters::{Counters, Peaks};
-use crate::shmem::layout::{Arms, Correction, Database, Guard, Statement, Template, Trajectory, Use};
+use crate::shmem::layout::{
+    Arms, Correction, Database, Guard, PlannedRows, Statement, Template, Trajectory, Use,
+};
 use crate::shmem::{events, latencies};
 use core::ffi::CStr;
 use pgrx::pg_sys;
@@ -21,7 +23,7 @@ const WAYS: usize = 8;
 /// Locks per table.
 const PARTITIONS: usize = 32;
 /// Locks of all tables.
-const LOCKS: usize = 7 * PARTITIONS;
+const LOCKS: usize = 8 * PARTITIONS;
 const TRANCHE: &CStr = c"ruvector_dag";
 
 /// Data that may lie in shared memory.
@@ -45,6 +47,8 @@ unsafe impl Plain for Use {}
 unsafe impl Plain for Template {}
 // SAFETY: numbers and arrays of numbers.
 unsafe impl Plain for Guard {}
+// SAFETY: numbers and arrays of numbers.
+unsafe impl Plain for PlannedRows {}
 
 /// Data that lies in shared memory as it is, and that everybody may change at any time.
 ///
@@ -67,6 +71,7 @@ pub(crate) struct Sizes {
     pub(crate) uses: usize,
     pub(crate) guards: usize,
     pub(crate) templates: usize,
+    pub(crate) planned_rows: usize,
     /// Bytes of a snapshot of either kind.
     pub(crate) snapshot: usize,
     pub(crate) latencies: usize,
@@ -83,6 +88,7 @@ impl Sizes {
             + Table::<Use>::bytes(self.uses)
             + Table::<Guard>::bytes(self.guards)
             + Table::<Template>::bytes(self.templates)
+            + Table::<PlannedRows>::bytes(self.planned_rows)
             + 2 * Snapshots::bytes(self.snapshot)
             + size_of::<Counters>()
             + self.latencies * size_of::<latencies::Slot>()
@@ -127,6 +133,7 @@ pub(crate) struct Shared {
     pub(crate) uses: Table<Use>,
     pub(crate) guards: Table<Guard>,
     pub(crate) templates: Table<Template>,
+    pub(crate) planned_rows: Table<PlannedRows>,
     pub(crate) snapshots: Snapshots,
     pub(crate) row_models: Snapshots,
     pub(crate) counters: &'static Counters,
@@ -224,6 +231,12 @@ unsafe extern "C-unwind" fn startup() {
                 sizes.templates,
                 of(6),
                 &peaks.templates,
+            ),
+            planned_rows: Table::create(
+                c"ruvector_dag planned rows",
+                sizes.planned_rows,
+                of(7),
+                &peaks.planned_rows,
             ),
             ring: Ring::create(c"ruvector_dag ring", sizes.trajectories, &peaks.ring),
             snapshots: Snapshots::create(c"ruvector_dag snapshots", sizes.snapshot, &peaks.snapshots),

@@ -63,6 +63,7 @@ pub(crate) struct Peaks {
     pub(crate) uses: AtomicU64,
     pub(crate) guards: AtomicU64,
     pub(crate) templates: AtomicU64,
+    pub(crate) planned_rows: AtomicU64,
     pub(crate) ring: AtomicU64,
     pub(crate) snapshots: AtomicU64,
     pub(crate) row_models: AtomicU64,

@@ -7,7 +7,7 @@
 use crate::steer::rewrite::Rule;
 use engine::attention::PatternArms;
 use engine::decision::{
-    ArmStatistics, Breaker, LoadGauge, PreparedEvidence, Regions, StatementEvidence, TieStatistics,
+    ArmStatistics, Breaker, Decision, LoadGauge, PreparedEvidence, Regions, StatementEvidence, TieStatistics,
 };
 use engine::embedding::DIMENSIONS;
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,65 @@ pub(crate) struct Template {
     /// What custom and generic plans take, of a statement with parameters.
     #[serde(default)]
     pub(crate) prepared: PreparedEvidence,
+}
+
+/// Parts of a statement whose row counts are kept; of a plan with more nothing is.
+const PLANNED_PARTS: usize = 128;
+
+/// The row counts that the best plan of a class was planned with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
+pub(crate) struct PlannedRows {
+    /// The statement class.
+    pub(crate) class: u64,
+    /// Knowledge cutoff of the decision.
+    pub(crate) cutoff: u64,
+    /// OID of the database.
+    pub(crate) database: u32,
+    /// OID of the user who runs it.
+    pub(crate) user: u32,
+    /// 1 when it was planned cautiously.
+    pub(crate) is_cautious: u32,
+    /// Parts that follow.
+    pub(crate) count: u32,
+    /// What the parts are, see [`crate::pg::level::Part`].
+    pub(crate) parts: [u64; PLANNED_PARTS],
+    /// Their row counts.
+    pub(crate) rows: [f64; PLANNED_PARTS],
+}
+
+impl PlannedRows {
+    /// Of no part.
+    pub(crate) fn new(database: u32, user: u32, class: u64) -> Self {
+        Self {
+            class,
+            cutoff: 0,
+            database,
+            user,
+            is_cautious: 0,
+            count: 0,
+            parts: [0; PLANNED_PARTS],
+            rows: [0.0; PLANNED_PARTS],
+        }
+    }
+
+    /// The parts and their row counts.
+    pub(crate) fn planned(&self) -> Vec<(u64, f64)> {
+        let known = self.parts.into_iter().zip(self.rows);
+        known.take(self.count as usize).collect()
+    }
+
+    /// Of these parts, planned with a decision; none when there are too many.
+    pub(crate) fn with(mut self, decision: Decision, planned: &[(u64, f64)]) -> Option<Self> {
+        self.cutoff = decision.cutoff;
+        self.is_cautious = u32::from(decision.hints.is_cautious());
+        self.count = u32::try_from(planned.len()).ok()?;
+        for (at, &(part, rows)) in planned.iter().enumerate() {
+            *self.parts.get_mut(at)? = part;
+            *self.rows.get_mut(at)? = rows;
+        }
+        Some(self)
+    }
 }
 
 /// What attention mechanisms earned for a plan shape.

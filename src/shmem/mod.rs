@@ -5,6 +5,7 @@ pub(crate) mod layout;
 pub(crate) mod corrections;
 pub(crate) mod statements;
 pub(crate) mod regions;
+pub(crate) mod planned_rows;
 pub(crate) mod guards;
 pub(crate) mod arms;
 pub(crate) mod uses;
@@ -19,7 +20,7 @@ pub(crate) mod events;
 pub(crate) use crate::pg::shmem::is_preloading;
 use crate::pg::shmem::{Sizes, Usage, lock_bytes, request, shared};
 use crate::settings;
-use layout::{Arms, Correction, Statement, Template, Trajectory};
+use layout::{Arms, Correction, PlannedRows, Statement, Template, Trajectory};
 use std::sync::atomic::Ordering;
 
 /// Databases that can have the extension at a time.
@@ -47,7 +48,7 @@ pub(crate) fn is_available() -> bool {
 }
 
 /// A quarter of the setting each for the ring, row counts, statement classes, of whose part a sixteenth each is for the arms of
-/// attention and for regions, and snapshots of what the worker learned, half of them row models. A sixteenth more is for what is measured
+/// attention, for regions and for the row counts of plans in use, and snapshots of what the worker learned, half of them row models. A sixteenth more is for what is measured
 /// of our own work, a quarter of that for the log.
 fn sizes() -> Sizes {
     let bytes = settings::shared_memory_bytes();
@@ -56,11 +57,12 @@ fn sizes() -> Sizes {
             .min(settings::max_trajectories())
             .max(1),
         corrections: bytes / 4 / (size_of::<Correction>() + 16),
-        statements: bytes / 4 / 16 * 14 / (size_of::<Statement>() + 16),
+        statements: bytes / 4 / 16 * 13 / (size_of::<Statement>() + 16),
         arms: bytes / 4 / 16 / (size_of::<Arms>() + 16),
         uses: USES,
         guards: GUARDS,
         templates: bytes / 4 / 16 / (size_of::<Template>() + 16),
+        planned_rows: bytes / 4 / 16 / (size_of::<PlannedRows>() + 16),
         databases: DATABASES,
         snapshot: bytes / 8 / crate::pg::snapshots::SLOTS,
         latencies: bytes / 64 * 3 / size_of::<latencies::Slot>(),
@@ -84,6 +86,7 @@ pub(crate) fn usage() -> Vec<(&'static str, Usage)> {
         ("pattern_uses", shared.uses.usage()),
         ("decision_guards", shared.guards.usage()),
         ("plan_regions", shared.templates.usage()),
+        ("planned_rows", shared.planned_rows.usage()),
         ("snapshots", shared.snapshots.usage()),
         ("row_models", shared.row_models.usage()),
         ("databases", shared.databases.usage()),

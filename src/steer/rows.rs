@@ -2,19 +2,38 @@
 //! parts; none where that is not different enough to matter.
 
 use crate::pg::catalog;
-use crate::pg::level::Subject;
+use crate::pg::level::{Part, Subject};
 use crate::settings;
 use crate::shmem::corrections;
 use crate::shmem::layout::Correction;
+use crate::shmem::planned_rows::KeptRows;
 use engine::cardinality::{LogCorrection, RowPrediction, is_material, trust};
+use std::rc::Rc;
 
 /// What a planning knows.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Knowledge {
     /// What was first learned up to this sequence number; 0 is nothing.
     pub(crate) cutoff: u64,
     /// How many standard deviations above its centre an expectation is planned with; counts are certain.
     pub(crate) caution: f32,
+    /// What the decision's plan was planned with, where that is kept: then with nothing else.
+    pub(crate) kept: Option<KeptLevel>,
+}
+
+/// The kept row counts of a query level.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KeptLevel {
+    pub(crate) rows: Rc<KeptRows>,
+    /// The level's number, in the order in which PostgreSQL plans them.
+    pub(crate) number: usize,
+}
+
+impl KeptLevel {
+    /// What a part was planned with, unless that was PostgreSQL's estimate.
+    pub(crate) fn get(&self, part: Part) -> Option<f64> {
+        self.rows.get(part.number(self.number))
+    }
 }
 
 /// A learned row count, or a lower bound of one, and how far it is believed now.
@@ -77,24 +96,24 @@ impl Knowledge {
             }
         }
     }
+}
 
-    /// The row count to plan with instead of `estimated`, unless it is much the same; at most as many as `log_most` says.
-    pub(crate) fn to_plan_with(
-        self,
-        estimated: f64,
-        log_estimate: f64,
-        (expected, is_counted): (LogCorrection, bool),
-        log_most: f64,
-    ) -> Option<f64> {
-        let log_rows = log_estimate + expected.cautious(f64::from(self.caution));
-        let rows = log_rows.min(log_most.max(log_estimate)).max(0.0).exp();
-        let is_different = if is_counted {
-            is_material(estimated, rows)
-        } else {
-            rows.max(estimated) > rows.min(estimated) * LEAST_EXPECTED
-        };
-        (is_different && rows.is_finite()).then(|| rows.round().max(1.0))
-    }
+/// The row count to plan with instead of `estimated`, unless it is much the same; so many standard deviations above what is
+/// expected, and at most as many as `log_most` says.
+pub(crate) fn to_plan_with(
+    estimated: f64,
+    log_estimate: f64,
+    (expected, is_counted): (LogCorrection, bool),
+    (caution, log_most): (f32, f64),
+) -> Option<f64> {
+    let log_rows = log_estimate + expected.cautious(f64::from(caution));
+    let rows = log_rows.min(log_most.max(log_estimate)).max(0.0).exp();
+    let is_different = if is_counted {
+        is_material(estimated, rows)
+    } else {
+        rows.max(estimated) > rows.min(estimated) * LEAST_EXPECTED
+    };
+    (is_different && rows.is_finite()).then(|| rows.round().max(1.0))
 }
 
 /// What is known of a relation, unless its tables changed too much since.

@@ -2,10 +2,10 @@
 
 use super::persist;
 use crate::shmem::events::{self, Kind};
-use crate::shmem::layout::Template;
-use crate::shmem::{arms, guards, regions};
+use crate::shmem::layout::{PlannedRows, Template};
+use crate::shmem::{arms, guards, planned_rows, regions};
 use engine::attention::PatternArms;
-use engine::decision::{ArmStatistics, GAINS, TieStatistics};
+use engine::decision::{ArmStatistics, Decision, GAINS, HintSet, TieStatistics};
 use pgrx::spi::SpiResult;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,45 @@ struct Earned {
     /// Statements whatever their constants.
     #[serde(default)]
     templates: Vec<Template>,
+    /// Row counts that plans in use were planned with.
+    #[serde(default)]
+    planned_rows: Vec<Planned>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Planned {
+    class: u64,
+    user: u32,
+    cutoff: u64,
+    is_cautious: bool,
+    parts: Vec<(u64, f64)>,
+}
+
+impl Planned {
+    fn of(kept: &PlannedRows) -> Self {
+        Self {
+            class: kept.class,
+            user: kept.user,
+            cutoff: kept.cutoff,
+            is_cautious: kept.is_cautious != 0,
+            parts: kept.planned(),
+        }
+    }
+
+    fn restore(&self, database: u32) {
+        let fresh = PlannedRows::new(database, self.user, self.class);
+        let decision = Decision {
+            cutoff: self.cutoff,
+            hints: if self.is_cautious {
+                HintSet::NONE.cautious()
+            } else {
+                HintSet::NONE
+            },
+        };
+        if let Some(kept) = fresh.with(decision, &self.parts) {
+            planned_rows::restore(kept);
+        }
+    }
 }
 
 /// Writes down what mechanisms earned in a database, in the transaction under way.
@@ -38,6 +77,10 @@ pub(super) fn save(database: u32) {
         hint_sets: guard.arms.counts().to_vec(),
         ties: guard.ties.counts(),
         templates: regions::of_database(database),
+        planned_rows: planned_rows::of_database(database)
+            .iter()
+            .map(Planned::of)
+            .collect(),
     };
     let Ok(bytes) = serde_json::to_vec(&earned) else {
         return;
@@ -65,6 +108,10 @@ pub(super) fn load(database: u32) -> SpiResult<()> {
             );
             let templates = earned.templates.into_iter();
             templates.for_each(|template| regions::restore(Template { database, ..template }));
+            earned
+                .planned_rows
+                .iter()
+                .for_each(|planned| planned.restore(database));
             let patterns = earned.patterns.into_iter();
             patterns.for_each(|pattern| arms::restore(database, pattern));
         }

@@ -5,7 +5,9 @@
 
 use crate::pg::threads;
 use crate::settings;
-use crate::shmem::{corrections, databases, guards, regions, ring, row_models, snapshots, statements, uses};
+use crate::shmem::{
+    corrections, databases, guards, planned_rows, regions, ring, row_models, snapshots, statements, uses,
+};
 
 mod launcher;
 mod learner;
@@ -52,6 +54,7 @@ pub(crate) fn forget_shared(database: u32) {
     uses::reset(database);
     guards::reset(database);
     regions::reset(database, None);
+    planned_rows::reset(database, None);
 }
 
 /// The launcher's process.

@@ -329,12 +329,17 @@ impl StatementEvidence {
             return;
         }
         self.misses = 0;
-        let lost = self.plans.iter_mut().filter(|plan| plan.decision == decision);
-        lost.for_each(PlanEvidence::forget_latencies);
+        self.pass_over(decision);
         if let Some(arm) = arm_of(decision.hints.plan_methods()) {
             self.tried_arms &= !(1 << arm);
         }
         self.fresh = 1;
+    }
+
+    /// Leaves out what was measured of a decision's plans, which it does not give any more.
+    pub fn pass_over(&mut self, decision: Decision) {
+        let lost = self.plans.iter_mut().filter(|plan| plan.decision == decision);
+        lost.for_each(PlanEvidence::forget_latencies);
     }
 
     /// Remembers that a plan shape is not worth another trial.
