@@ -19,7 +19,7 @@ use crate::shmem::latencies::{self, Component};
 use crate::shmem::planned_rows::{self, KeptRows};
 use crate::steer::choice::{self, Chosen};
 use crate::steer::rewrite::{self, Rules, Spending};
-use crate::steer::rows::{KeptLevel, Knowledge};
+use crate::steer::rows::{KeptLevel, Knowledge, are_much_the_same};
 use engine::cardinality::hash_words;
 use engine::decision::{Decision, HintSet, RegionChoice, Regions, StatementEvidence, TIE, Trial};
 use pgrx::pg_sys;
@@ -194,7 +194,8 @@ impl Frame {
         } else {
             None
         };
-        self.kept = kept.filter(|kept| kept.are_of(self.decision)).map(Rc::new);
+        let kept = kept.filter(|kept| kept.are_of(self.decision) && are_much_the_same(&kept.tables));
+        self.kept = kept.map(Rc::new);
         self
     }
 

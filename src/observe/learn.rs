@@ -252,7 +252,8 @@ fn keep_planned_rows(
     };
     if remembered.decision.cutoff > 0 && is_best(after) && !is_best(before) {
         let class = remembered.statement.class;
-        planned_rows::keep(class, remembered.decision, &remembered.planned_rows);
+        let tables = rows::tables_of(remembered.facts.counted.iter().map(|node| &node.subject));
+        planned_rows::keep(class, remembered.decision, &remembered.planned_rows, tables);
     }
 }
 

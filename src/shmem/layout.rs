@@ -93,6 +93,18 @@ pub(crate) struct Template {
 /// Parts of a statement whose row counts are kept; of a plan with more nothing is.
 const PLANNED_PARTS: usize = 128;
 
+/// Tables as they were when something was learned of them.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[repr(C)]
+pub(crate) struct Tables {
+    /// Sum of their `reltuples`.
+    pub(crate) rows: f64,
+    /// Sum of their inserted, updated and deleted rows (pg_stat).
+    pub(crate) modifications: u64,
+    /// OIDs, ascending, 0-terminated.
+    pub(crate) relations: [u32; MAX_RELATIONS],
+}
+
 /// The row counts that the best plan of a class was planned with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C)]
@@ -109,6 +121,8 @@ pub(crate) struct PlannedRows {
     pub(crate) is_cautious: u32,
     /// Parts that follow.
     pub(crate) count: u32,
+    /// What was there to count.
+    pub(crate) tables: Tables,
     /// What the parts are, see [`crate::pg::level::Part`].
     pub(crate) parts: [u64; PLANNED_PARTS],
     /// Their row counts.
@@ -125,6 +139,7 @@ impl PlannedRows {
             user,
             is_cautious: 0,
             count: 0,
+            tables: Tables::default(),
             parts: [0; PLANNED_PARTS],
             rows: [0.0; PLANNED_PARTS],
         }

@@ -3,7 +3,7 @@
 //! What is learned moves on: lower bounds rise, the row model learns. The same decision then gives another plan, and the one
 //! that was measured to be fast is lost. So its row counts are kept, of one plan per class, and planned with again.
 
-use super::layout::PlannedRows;
+use super::layout::{PlannedRows, Tables};
 use crate::pg::catalog;
 use crate::pg::shmem::{Update, shared};
 use engine::decision::Decision;
@@ -13,6 +13,7 @@ use engine::decision::Decision;
 pub(crate) struct KeptRows {
     cutoff: u64,
     is_cautious: bool,
+    pub(crate) tables: Tables,
     parts: Vec<(u64, f64)>,
 }
 
@@ -37,14 +38,18 @@ pub(crate) fn get(class: u64) -> Option<KeptRows> {
     Some(KeptRows {
         cutoff: kept.cutoff,
         is_cautious: kept.is_cautious != 0,
+        tables: kept.tables,
         parts: kept.planned(),
     })
 }
 
-/// Keeps what the best plan of a class was planned with; nothing when that is too much.
-pub(crate) fn keep(class: u64, decision: Decision, planned: &[(u64, f64)]) {
+/// Keeps what the best plan of a class was planned with, of these tables; nothing when that is too much.
+pub(crate) fn keep(class: u64, decision: Decision, planned: &[(u64, f64)], tables: Tables) {
     let Some(shared) = shared() else { return };
-    let fresh = PlannedRows::new(catalog::database(), catalog::user(), class);
+    let fresh = PlannedRows {
+        tables,
+        ..PlannedRows::new(catalog::database(), catalog::user(), class)
+    };
     if let Some(kept) = fresh.with(decision, planned) {
         shared.planned_rows.update(class, |_| Update::Put(kept));
     }

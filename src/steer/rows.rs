@@ -5,9 +5,10 @@ use crate::pg::catalog;
 use crate::pg::level::{Part, Subject};
 use crate::settings;
 use crate::shmem::corrections;
-use crate::shmem::layout::Correction;
+use crate::shmem::layout::{Correction, Tables};
 use crate::shmem::planned_rows::KeptRows;
 use engine::cardinality::{LogCorrection, RowPrediction, is_material, trust};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What a planning knows.
@@ -140,6 +141,33 @@ pub(crate) fn counted(subject: &Subject) -> Option<Learned> {
 /// Whether a relation was counted to its end, believed or not.
 pub(crate) fn was_counted(subject: &Subject) -> bool {
     corrections::lookup(catalog::database(), subject.key.0).is_some_and(|known| known.is_bound == 0)
+}
+
+/// The tables of these subjects as they are.
+pub(crate) fn tables_of<'s>(subjects: impl Iterator<Item = &'s Subject>) -> Tables {
+    let of_one = subjects.filter(|subject| subject.tables.len() == 1);
+    let known: BTreeMap<u32, f64> = of_one
+        .flat_map(|subject| subject.tables.iter().map(|&table| (table, subject.table_rows)))
+        .collect();
+    let mut tables = Tables {
+        rows: known.values().sum(),
+        ..Tables::default()
+    };
+    let places = tables.relations.iter_mut();
+    places.zip(known.keys()).for_each(|(kept, &table)| *kept = table);
+    tables.modifications = modifications(&relations(&tables));
+    tables
+}
+
+/// Whether what was learned of tables is still to be believed.
+pub(crate) fn are_much_the_same(tables: &Tables) -> bool {
+    let changed = modifications(&relations(tables)).saturating_sub(tables.modifications);
+    trust(changed as f64, tables.rows).is_some()
+}
+
+fn relations(tables: &Tables) -> Vec<u32> {
+    let known = tables.relations.into_iter();
+    known.take_while(|&table| table != 0).collect()
 }
 
 /// Rows changed in these tables since their statistics began.

@@ -2,7 +2,7 @@
 
 use super::persist;
 use crate::shmem::events::{self, Kind};
-use crate::shmem::layout::{PlannedRows, Template};
+use crate::shmem::layout::{PlannedRows, Tables, Template};
 use crate::shmem::{arms, guards, planned_rows, regions};
 use engine::attention::PatternArms;
 use engine::decision::{ArmStatistics, Decision, GAINS, HintSet, TieStatistics};
@@ -38,6 +38,7 @@ struct Planned {
     user: u32,
     cutoff: u64,
     is_cautious: bool,
+    tables: Tables,
     parts: Vec<(u64, f64)>,
 }
 
@@ -48,12 +49,16 @@ impl Planned {
             user: kept.user,
             cutoff: kept.cutoff,
             is_cautious: kept.is_cautious != 0,
+            tables: kept.tables,
             parts: kept.planned(),
         }
     }
 
     fn restore(&self, database: u32) {
-        let fresh = PlannedRows::new(database, self.user, self.class);
+        let fresh = PlannedRows {
+            tables: self.tables,
+            ..PlannedRows::new(database, self.user, self.class)
+        };
         let decision = Decision {
             cutoff: self.cutoff,
             hints: if self.is_cautious {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::Client;
-use ruvector_dag_tests::{answer, count, server, trying};
+use ruvector_dag_tests::{FLUSH, answer, count, server, trying};
 use testkit::cluster::wait_for;
 
 /// Five columns say the same, so that PostgreSQL expects few of the rows, and looks each up in an index.
@@ -34,6 +34,7 @@ fn a_plan_made_with_learned_counts_outlives_them() -> Result<()> {
         .start()?;
     let mut client = cluster.client("postgres")?;
     client.batch_execute(MISLEADING)?;
+    client.batch_execute(FLUSH)?;
     assert!(plan(&mut client).contains("Nested Loop"), "{}", plan(&mut client));
     for _ in 0..5 {
         client.simple_query(STATEMENT)?;
@@ -64,5 +65,10 @@ fn a_plan_made_with_learned_counts_outlives_them() -> Result<()> {
     })?;
     client.simple_query(STATEMENT)?;
     assert_eq!(plan(&mut client), found);
-    Ok(())
+    // What is kept is of these data.
+    client.batch_execute("UPDATE t SET c = c")?;
+    client.batch_execute(FLUSH)?;
+    wait_for("the counts to fade", || {
+        Ok((!plan(&mut client).contains("corrected")).then_some(()))
+    })
 }
