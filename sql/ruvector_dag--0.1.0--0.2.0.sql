@@ -450,3 +450,15 @@ GRANT EXECUTE ON FUNCTION @extschema@.dag_enable(regclass), @extschema@.dag_disa
     @extschema@.dag_reset_statistics(), @extschema@.dag_set_debug(boolean, text[]),
     @extschema@.ruvector_enable_neural_dag(regclass), @extschema@.ruvector_dag_learn()
     TO ruvector_dag_admin;
+
+-- Advice for the whole cluster
+
+CREATE FUNCTION @extschema@.dag_planner_costs(
+    OUT setting text, OUT current_value double precision, OUT suggested_value double precision,
+    OUT lower double precision, OUT upper double precision, OUT plans bigint, OUT statements bigint,
+    OUT implementation_sql text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_planner_costs_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100000 ROWS 4;
+COMMENT ON FUNCTION @extschema@.dag_planner_costs() IS
+    'The planner''s cost settings, and better values where the executions that the caller may see clearly say so; nothing is changed';

@@ -4,6 +4,7 @@
 mod decision;
 pub(crate) mod hint_text;
 mod indexes;
+pub(crate) mod planner_costs;
 mod statistics;
 
 use crate::observe::planned::{self, Planned};

@@ -1,15 +1,15 @@
-//! `dag_suggest_optimizations`, `dag_rewrite_query` and what `dag_bulk_analyze` says of each statement. Planned, never run.
+//! `dag_suggest_optimizations`, what `dag_bulk_analyze` says of each statement, and `dag_planner_costs`. Planned, never run.
 
 use super::analysis::weigh;
 use super::latency::latency_estimate;
 use super::state::is_readable;
-use crate::advice;
+use crate::advice::{self, planner_costs};
 use crate::attention;
 use crate::error::or_raise;
 use crate::observe::planned::{self, Planned};
 use crate::pg::ereport::Report;
 use crate::shmem::corrections;
-use engine::decision::{Decision, HintSet, StatementEvidence};
+use engine::decision::{CostSetting, Decision, HintSet, StatementEvidence};
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern};
 
@@ -115,4 +115,51 @@ fn predicted(query: &str, decision: Decision) -> Result<(Option<f64>, bool), Rep
         foreseen.map(|foreseen| foreseen.prediction.log_latency.exp()),
         is_stock,
     ))
+}
+
+type CostRow = (
+    &'static str,
+    f64,
+    Option<f64>,
+    Option<f64>,
+    Option<f64>,
+    i64,
+    i64,
+    Option<String>,
+);
+
+/// Each of the planner's cost settings, and a better value where executions clearly say that there is one.
+#[pg_extern]
+fn dag_planner_costs() -> TableIterator<
+    'static,
+    (
+        name!(setting, &'static str),
+        name!(current_value, f64),
+        name!(suggested_value, Option<f64>),
+        name!(lower, Option<f64>),
+        name!(upper, Option<f64>),
+        name!(plans, i64),
+        name!(statements, i64),
+        name!(implementation_sql, Option<String>),
+    ),
+> {
+    TableIterator::new(or_raise(cost_rows()))
+}
+
+fn cost_rows() -> Result<Vec<CostRow>, Report> {
+    is_readable()?;
+    let costs = planner_costs::on_all()?;
+    let row = |setting: &CostSetting| {
+        (
+            setting.name,
+            setting.current,
+            setting.suggested,
+            setting.interval.map(|(lower, _)| lower),
+            setting.interval.map(|(_, upper)| upper),
+            costs.plans as i64,
+            costs.statements as i64,
+            planner_costs::sql(setting),
+        )
+    };
+    Ok(costs.settings.iter().map(row).collect())
 }

@@ -55,7 +55,7 @@ impl QueryDag {
     }
 
     /// The consumer whose total cost holds that of the operator.
-    fn payer(&self, position: usize) -> Option<usize> {
+    pub(crate) fn payer(&self, position: usize) -> Option<usize> {
         match self.consumers[position][..] {
             [] => None,
             [only] => Some(only),

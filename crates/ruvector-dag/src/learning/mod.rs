@@ -19,7 +19,7 @@ mod boundary;
 mod ewc;
 mod low_rank;
 mod micro_lora;
-mod normal_equations;
+pub(crate) mod normal_equations;
 pub mod objective;
 mod singular;
 mod normal;

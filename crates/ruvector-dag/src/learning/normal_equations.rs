@@ -1,14 +1,14 @@
 //! Regularised least squares by Cholesky's decomposition of the normal equations, in double precision.
 
 /// The sums `X'X + ridge · 1` (lower triangle, row by row) and `X'y`.
-pub(super) struct NormalEquations {
+pub(crate) struct NormalEquations {
     matrix: Vec<Vec<f64>>,
     right: Vec<f64>,
 }
 
 impl NormalEquations {
     /// Without any observation; the solution is 0.
-    pub(super) fn new(size: usize, ridge: f64) -> Self {
+    pub(crate) fn new(size: usize, ridge: f64) -> Self {
         let row = |at: usize| {
             let mut row = vec![0.0; at + 1];
             row.iter_mut().skip(at).for_each(|diagonal| *diagonal = ridge);
@@ -21,7 +21,7 @@ impl NormalEquations {
     }
 
     /// Adds an observation.
-    pub(super) fn add(&mut self, x: &[f64], y: f64) {
+    pub(crate) fn add(&mut self, x: &[f64], y: f64) {
         for (row, &left) in self.matrix.iter_mut().zip(x) {
             row.iter_mut()
                 .zip(x)
@@ -30,8 +30,13 @@ impl NormalEquations {
         self.right.iter_mut().zip(x).for_each(|(sum, x)| *sum += x * y);
     }
 
+    /// The same matrix with another right side.
+    pub(crate) fn with_right(self, right: Vec<f64>) -> Self {
+        Self { right, ..self }
+    }
+
     /// The solution; `None` when the matrix is not positive definite, which rounding can do where ridge is tiny.
-    pub(super) fn solve(self) -> Option<Vec<f64>> {
+    pub(crate) fn solve(self) -> Option<Vec<f64>> {
         let mut factor: Vec<Vec<f64>> = Vec::with_capacity(self.matrix.len());
         // Forward substitution is one more row of the decomposition.
         let mut solution: Vec<f64> = Vec::with_capacity(self.right.len());
