@@ -20,6 +20,8 @@ mod correlation;
 mod not_in;
 mod subqueries;
 mod union;
+mod inner_joins;
+mod semi_joins;
 
 use carried::Carried;
 use classes::Class;
@@ -30,6 +32,7 @@ use outer::Attached;
 use pgrx::pg_sys;
 
 pub(crate) use grouped::build;
+pub(crate) use semi_joins::introduce_semi_joins;
 pub(crate) use subqueries::{Subqueries, may_have_subqueries, unnest};
 pub(crate) use union::{may_have_disjunction, split_disjunction};
 
