@@ -18,7 +18,7 @@ const TABLES: &str = "CREATE EXTENSION ruvector_dag;
     ANALYZE";
 
 /// A statement per rule.
-const OF_EACH_RULE: [(&str, &str); 7] = [
+const OF_EACH_RULE: [(&str, &str); 8] = [
     (
         "eager_aggregation",
         "SELECT a.x, count(*) FROM a JOIN b ON b.k = a.k JOIN c ON c.k = b.k GROUP BY a.x",
@@ -46,6 +46,10 @@ const OF_EACH_RULE: [(&str, &str); 7] = [
     (
         "distinct_to_semi_join",
         "SELECT DISTINCT a.id FROM a JOIN c ON c.k < a.k",
+    ),
+    (
+        "redundant_self_join",
+        "SELECT b.k, a.x FROM a JOIN a AS b ON b.id = a.id JOIN c ON c.k = b.k",
     ),
 ];
 
@@ -196,7 +200,11 @@ fn cursors_with_hold_give_all_rows_after_their_transaction() -> Result<()> {
 }
 
 /// A kept plan that depends on what goes: the statement, what changes, and what is inserted then.
-const INVALIDATED: [(&str, &str); 5] = [
+const INVALIDATED: [(&str, &str); 6] = [
+    (
+        "SELECT count(*) FROM b AS one JOIN b AS two ON one.id = two.id",
+        "ALTER TABLE b DROP CONSTRAINT b_pkey; INSERT INTO b SELECT * FROM b",
+    ),
     (
         "SELECT count(*) FROM a WHERE a.x NOT IN (SELECT b.x FROM b WHERE b.id > 84)",
         "ALTER TABLE b ALTER x DROP NOT NULL; INSERT INTO b VALUES (1000, 1, NULL)",

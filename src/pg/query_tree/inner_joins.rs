@@ -12,13 +12,16 @@ use pgrx::pg_sys::{JoinType, NodeTag, RTEKind};
 pub(super) struct Item {
     node: *mut pg_sys::Node,
     /// Range-table indexes in it, of joins too.
-    pub(super) members: Vec<c_int>,
+    members: Vec<c_int>,
 }
 
 impl Item {
-    /// Whether it is one relation.
-    pub(super) fn is_relation(&self) -> bool {
-        self.members.len() == 1
+    /// The range-table index of what is one relation.
+    pub(super) fn relation(&self) -> Option<c_int> {
+        match self.members.as_slice() {
+            &[only] => Some(only),
+            _ => None,
+        }
     }
 }
 

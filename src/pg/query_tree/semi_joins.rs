@@ -33,7 +33,9 @@ pub(crate) fn introduce_semi_joins(parse: *mut pg_sys::Query) -> Option<*mut pg_
             })
             .collect();
         let outer = joins.items.iter().enumerate();
-        let outer = outer.filter(|(_, item)| !item.is_relation()).map(|(at, _)| at);
+        let outer = outer
+            .filter(|(_, item)| item.relation().is_none())
+            .map(|(at, _)| at);
         let needed = joins.mentioned((*joins.query).targetList.cast()) | outer.collect();
         let sides = semi_joins(joins.items.len(), &links, needed);
         (!sides.is_empty()).then(|| over_sides(&joins, &links, &sides))

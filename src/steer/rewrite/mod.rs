@@ -9,6 +9,7 @@ mod subqueries;
 mod disjunctions;
 mod eager_aggregation;
 mod semi_joins;
+mod self_joins;
 mod judged;
 
 use crate::pg::query_tree;
@@ -43,6 +44,7 @@ pub(crate) fn is_possible(parse: *mut pg_sys::Query) -> bool {
     settings::rewrite_mode() != Mode::Off
         && (query_tree::may_have_subqueries(parse)
             || query_tree::may_have_disjunction(parse)
+            || query_tree::may_have_self_join(parse)
             || query_tree::is_candidate(parse))
 }
 
@@ -56,6 +58,7 @@ pub(crate) fn consider(parse: *mut pg_sys::Query, form: usize) -> Option<Rewritt
         unnested,
         disjunctions::apply(parse, allowed),
         semi_joins::apply(parse, allowed),
+        self_joins::apply(parse, allowed),
     ];
     let others = others.into_iter().flatten();
     let most = FORMS - others.clone().count();

@@ -10,11 +10,12 @@ pub(crate) enum Rule {
     NotInToAntiJoin,
     OrToUnionAll,
     DistinctToSemiJoin,
+    RedundantSelfJoin,
 }
 
 impl Rule {
     /// All rules.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::EagerAggregation,
         Self::EagerAggregationOverOuterJoins,
         Self::ScalarSubqueryToJoin,
@@ -22,6 +23,7 @@ impl Rule {
         Self::NotInToAntiJoin,
         Self::OrToUnionAll,
         Self::DistinctToSemiJoin,
+        Self::RedundantSelfJoin,
     ];
 
     /// As `ruvector.dag_rewrite_rules` and EXPLAIN name it.
@@ -34,6 +36,7 @@ impl Rule {
             Self::NotInToAntiJoin => "not_in_to_anti_join",
             Self::OrToUnionAll => "or_to_union_all",
             Self::DistinctToSemiJoin => "distinct_to_semi_join",
+            Self::RedundantSelfJoin => "redundant_self_join",
         }
     }
 }

@@ -2,6 +2,7 @@
 //! empty tables, unique keys, partitions, every syntax of inner joins, and what rewrites have to leave alone.
 
 mod distinct;
+mod self_joins;
 mod subqueries;
 
 /// A seeded source of tables and statements (splitmix64).
