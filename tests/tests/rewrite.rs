@@ -176,3 +176,21 @@ fn results_of_disjunctions_are_those_of_stock_postgresql() -> Result<()> {
         ..of_subqueries("or_to_union_all", (300, 1000))
     })
 }
+
+#[test]
+fn distinct_results_of_semi_joins_are_those_of_stock_postgresql() -> Result<()> {
+    compare(&Comparison {
+        schemas: SCHEMAS,
+        statement: Generator::distinct_statement,
+        ..of_subqueries("distinct_to_semi_join", (1000, 3000))
+    })
+}
+
+#[test]
+fn results_without_self_joins_are_those_of_stock_postgresql() -> Result<()> {
+    compare(&Comparison {
+        schemas: SCHEMAS,
+        statement: Generator::self_join_statement,
+        ..of_subqueries("redundant_self_join", (800, 20_000))
+    })
+}

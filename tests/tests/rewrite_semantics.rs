@@ -18,7 +18,7 @@ const TABLES: &str = "CREATE EXTENSION ruvector_dag;
     ANALYZE";
 
 /// A statement per rule.
-const OF_EACH_RULE: [(&str, &str); 6] = [
+const OF_EACH_RULE: [(&str, &str); 8] = [
     (
         "eager_aggregation",
         "SELECT a.x, count(*) FROM a JOIN b ON b.k = a.k JOIN c ON c.k = b.k GROUP BY a.x",
@@ -42,6 +42,14 @@ const OF_EACH_RULE: [(&str, &str); 6] = [
     (
         "or_to_union_all",
         "SELECT a.id, c.y FROM a JOIN c ON c.k = a.k WHERE a.x = 3 OR c.y = 2",
+    ),
+    (
+        "distinct_to_semi_join",
+        "SELECT DISTINCT a.id FROM a JOIN c ON c.k < a.k",
+    ),
+    (
+        "redundant_self_join",
+        "SELECT b.k, a.x FROM a JOIN a AS b ON b.id = a.id JOIN c ON c.k = b.k",
     ),
 ];
 
@@ -163,6 +171,7 @@ fn parameters_of_custom_and_generic_plans_reach_rewritten_statements() -> Result
         "SELECT a.id, (SELECT count(*) + $1 FROM c WHERE c.k = a.k AND c.y < $1) FROM a",
         "SELECT a.id FROM a WHERE a.x = $1 OR EXISTS (SELECT FROM c WHERE c.k = a.k AND c.y < $1)",
         "SELECT a.id FROM a WHERE a.x NOT IN (SELECT b.x FROM b WHERE b.id < $1)",
+        "SELECT DISTINCT a.x FROM a JOIN c ON c.k < a.k + $1",
     ];
     for mode in ["force_custom_plan", "force_generic_plan"] {
         for sql in statements {
@@ -191,7 +200,11 @@ fn cursors_with_hold_give_all_rows_after_their_transaction() -> Result<()> {
 }
 
 /// A kept plan that depends on what goes: the statement, what changes, and what is inserted then.
-const INVALIDATED: [(&str, &str); 5] = [
+const INVALIDATED: [(&str, &str); 6] = [
+    (
+        "SELECT count(*) FROM b AS one JOIN b AS two ON one.id = two.id",
+        "ALTER TABLE b DROP CONSTRAINT b_pkey; INSERT INTO b SELECT * FROM b",
+    ),
     (
         "SELECT count(*) FROM a WHERE a.x NOT IN (SELECT b.x FROM b WHERE b.id > 84)",
         "ALTER TABLE b ALTER x DROP NOT NULL; INSERT INTO b VALUES (1000, 1, NULL)",
@@ -263,9 +276,9 @@ fn security_barriers_and_rights_on_columns_hold() -> Result<()> {
          GRANT SELECT (id, k) ON b TO clerk;
          CREATE VIEW of_b AS SELECT k, hidden FROM b; GRANT SELECT ON of_b TO clerk",
     )?;
-    for (rule, sql) in OF_EACH_RULE {
+    for (_, sql) in OF_EACH_RULE {
         let sql = sql.replace(" c ", " guarded c ");
-        if rule.starts_with("eager") || rule == "or_to_union_all" {
+        if !sql.contains("(SELECT") {
             pair.is_left_alone(&sql);
         }
         pair.same(&sql);
@@ -277,7 +290,9 @@ fn security_barriers_and_rights_on_columns_hold() -> Result<()> {
         "SELECT a.x, count(b.id) FROM a LEFT JOIN b ON b.k = a.k GROUP BY a.x",
         "SELECT a.id, (SELECT count(*) FROM b WHERE b.k = a.k) FROM a",
         "SELECT a.id, (SELECT sum(hidden) FROM of_b WHERE of_b.k = a.k) FROM a",
+        "SELECT DISTINCT a.id FROM a JOIN b ON b.k < a.k",
         // Refused.
+        "SELECT DISTINCT a.id FROM a JOIN b ON b.k < a.k AND b.hidden > 2",
         "SELECT a.x, sum(b.hidden) FROM a LEFT JOIN b ON b.k = a.k GROUP BY a.x",
         "SELECT a.id, (SELECT max(b.hidden) FROM b WHERE b.k = a.k) FROM a",
         "SELECT a.id FROM a WHERE a.x = 3 OR EXISTS (SELECT FROM b WHERE b.k = a.k AND b.hidden > 2)",
@@ -299,6 +314,7 @@ fn what_has_effects_or_locks_is_left_alone() -> Result<()> {
     for sql in [
         "SELECT a.x, count(*) FROM a LEFT JOIN c ON c.k = a.k AND c.y < dice() GROUP BY a.x",
         "SELECT a.id, (SELECT count(*) FROM c WHERE c.k = a.k AND c.y < dice()) FROM a",
+        "SELECT DISTINCT a.id FROM a JOIN c ON c.k < a.k + dice()",
         "SELECT a.id, dice() FROM a WHERE a.x NOT IN (SELECT b.x FROM b)",
         "SELECT a.id FROM a WHERE a.x NOT IN (SELECT b.x FROM b WHERE b.id < 6) FOR UPDATE",
         "SELECT a.id, (SELECT count(*) FROM c WHERE c.k = a.k) FROM a FOR SHARE OF a",

@@ -1,6 +1,6 @@
 //! Builds what hangs on relations by left joins: their other sides as they are, or grouped.
 
-use super::super::{compat, list};
+use super::super::list;
 use super::Joins;
 use super::carried::Part;
 use super::classes::{Class, Column};
@@ -44,7 +44,7 @@ unsafe fn add_plain(
 ) -> (*mut pg_sys::Node, *mut pg_sys::Node) {
     // SAFETY: as of `item`; members are indexes of the statement's range table.
     unsafe {
-        let places = move_members(joins, attached, level.query);
+        let places = items::move_entries(joins.query, &attached.join.members, level.query);
         level.places.extend(&places);
         for entry in places.iter().map(|&(_, place)| make::entry(level.query, place)) {
             if (*entry).rtekind == RTEKind::RTE_JOIN {
@@ -57,17 +57,6 @@ unsafe fn add_plain(
         level.localise(on);
         (right, on)
     }
-}
-
-/// Copies the other side's entries; their old and new places.
-unsafe fn move_members(joins: &Joins, attached: &Attached, to: *mut pg_sys::Query) -> Vec<(c_int, c_int)> {
-    let members = attached.join.members.iter();
-    // SAFETY: as of `item`; range tables are far smaller than an integer.
-    let places = members.map(|&member| unsafe {
-        compat::move_entry(joins.query, member, to);
-        (member, list::length((*to).rtable) as c_int)
-    });
-    places.collect()
 }
 
 /// The other side as a subquery with a row per key, and the condition. Rows without partner stand for one.
@@ -127,7 +116,7 @@ unsafe fn group(
     // SAFETY: as of `item`; a node of its tag's struct.
     unsafe {
         let query = grouped::empty_aggregation();
-        let places = move_members(joins, attached, query);
+        let places = items::move_entries(joins.query, &attached.join.members, query);
         let own = make::all_of(grouping.own.iter().map(|&clause| make::copy(clause)));
         (*query).jointree = pg_sys::makeFromExpr(make::list_of([make::copy(attached.join.right)]), own);
         let mut targets = Vec::new();

@@ -65,14 +65,7 @@ pub(super) unsafe fn gather(query: *mut pg_sys::Query) -> Option<Gathered> {
     };
     // SAFETY: by the caller's promise.
     unsafe {
-        let is_join = |entry: *mut pg_sys::RangeTblEntry| (*entry).rtekind == pg_sys::RTEKind::RTE_JOIN;
-        if list::pointers((*query).rtable).any(is_join) {
-            let from = compat::flatten_join_alias_vars(query, (*query).jointree.cast());
-            (*query).jointree = from.cast();
-            let targets = compat::flatten_join_alias_vars(query, (*query).targetList.cast());
-            (*query).targetList = targets.cast();
-            (*query).havingQual = compat::flatten_join_alias_vars(query, (*query).havingQual);
-        }
+        flatten_joins(query);
         walk((*query).jointree.cast(), &mut gathered)?;
         if list::length((*query).rtable) != gathered.entries {
             return None;
@@ -83,6 +76,24 @@ pub(super) unsafe fn gather(query: *mut pg_sys::Query) -> Option<Gathered> {
     (least..=Set::CAPACITY)
         .contains(&gathered.relations.len())
         .then_some(gathered)
+}
+
+/// Puts the joined relations' columns in the place of the joins' own.
+///
+/// # Safety
+/// `query` is a valid statement of ours to change.
+pub(super) unsafe fn flatten_joins(query: *mut pg_sys::Query) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let is_join = |entry: *mut pg_sys::RangeTblEntry| (*entry).rtekind == pg_sys::RTEKind::RTE_JOIN;
+        if list::pointers((*query).rtable).any(is_join) {
+            let from = compat::flatten_join_alias_vars(query, (*query).jointree.cast());
+            (*query).jointree = from.cast();
+            let targets = compat::flatten_join_alias_vars(query, (*query).targetList.cast());
+            (*query).targetList = targets.cast();
+            (*query).havingQual = compat::flatten_join_alias_vars(query, (*query).havingQual);
+        }
+    }
 }
 
 /// Conditions with the relations they mention.

@@ -8,7 +8,7 @@ use super::{Joins, aggregates, attached, items};
 use core::ffi::{CStr, c_int};
 use engine::rewrite::{GroupedJoin, Set};
 use pgrx::pg_sys;
-use pgrx::pg_sys::{NodeTag, Oid};
+use pgrx::pg_sys::Oid;
 
 /// The name of the column that holds a group's number of rows.
 pub(super) const MULTIPLICITY: &CStr = c"rows";
@@ -96,15 +96,12 @@ unsafe fn grouped(joins: &Joins, node: &GroupedJoin) -> Option<*mut pg_sys::Quer
 
 /// A statement that aggregates nothing yet.
 pub(super) fn empty_aggregation() -> *mut pg_sys::Query {
-    // SAFETY: a node of its tag's struct.
+    let query = items::empty_query();
+    // SAFETY: just made.
     unsafe {
-        let query = make::node::<pg_sys::Query>(NodeTag::T_Query);
-        (*query).commandType = pg_sys::CmdType::CMD_SELECT;
-        (*query).canSetTag = true;
         (*query).hasAggs = true;
-        (*query).stmt_location = -1;
-        query
     }
+    query
 }
 
 /// What a node carries, in order: all parts of aggregates about relations in it or below.

@@ -6,6 +6,35 @@ use core::ffi::c_int;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
+/// A SELECT of nothing yet.
+pub(super) fn empty_query() -> *mut pg_sys::Query {
+    // SAFETY: a node of its tag's struct.
+    unsafe {
+        let query = make::node::<pg_sys::Query>(NodeTag::T_Query);
+        (*query).commandType = pg_sys::CmdType::CMD_SELECT;
+        (*query).canSetTag = true;
+        (*query).stmt_location = -1;
+        query
+    }
+}
+
+/// Copies entries of a range table into another; their old and new places. Columns of joins among them are as they were.
+///
+/// # Safety
+/// Both queries are valid, the first has entries of these indexes; range tables are far smaller than an integer.
+pub(super) unsafe fn move_entries(
+    from: *mut pg_sys::Query,
+    members: &[c_int],
+    to: *mut pg_sys::Query,
+) -> Vec<(c_int, c_int)> {
+    // SAFETY: by the caller's promise.
+    let places = members.iter().map(|&member| unsafe {
+        compat::move_entry(from, member, to);
+        (member, list::length((*to).rtable) as c_int)
+    });
+    places.collect()
+}
+
 /// A range-table entry of a subquery in FROM.
 ///
 /// # Safety

@@ -20,6 +20,9 @@ mod correlation;
 mod not_in;
 mod subqueries;
 mod union;
+mod inner_joins;
+mod semi_joins;
+mod self_joins;
 
 use carried::Carried;
 use classes::Class;
@@ -30,6 +33,8 @@ use outer::Attached;
 use pgrx::pg_sys;
 
 pub(crate) use grouped::build;
+pub(crate) use self_joins::{drop_self_joins, may_have_self_join};
+pub(crate) use semi_joins::introduce_semi_joins;
 pub(crate) use subqueries::{Subqueries, may_have_subqueries, unnest};
 pub(crate) use union::{may_have_disjunction, split_disjunction};
 

@@ -12,10 +12,18 @@ use pgrx::pg_sys::{NodeTag, RTEKind};
 /// `parse` is a valid statement.
 pub(super) unsafe fn is_candidate(parse: *mut pg_sys::Query) -> bool {
     // SAFETY: by the caller's promise.
+    unsafe { removes_duplicates(&*parse) && is_plain_join(parse) }
+}
+
+/// Whether a statement is a plain SELECT of several plain relations.
+///
+/// # Safety
+/// `parse` is a valid statement.
+pub(super) unsafe fn is_plain_join(parse: *mut pg_sys::Query) -> bool {
+    // SAFETY: by the caller's promise.
     unsafe {
         let query = &*parse;
         query.commandType == pg_sys::CmdType::CMD_SELECT
-            && removes_duplicates(query)
             && list::length(query.rtable) > 1
             && is_plain(query)
             && list::pointers::<pg_sys::RangeTblEntry>(query.rtable).all(|entry| is_plain_entry(&*entry))

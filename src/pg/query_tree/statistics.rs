@@ -196,6 +196,31 @@ unsafe fn is_distinct(entry: *mut pg_sys::RangeTblEntry, keys: &[(&Class, *const
     }
 }
 
+/// An equality of a column with the same one of another row.
+pub(super) struct Equality {
+    pub(super) attribute: pg_sys::AttrNumber,
+    pub(super) operator: Oid,
+    pub(super) collation: Oid,
+}
+
+/// The unique keys of a table of which each column is in an equality that compares as the key does: positions of these.
+///
+/// # Safety
+/// An entry of the statement, whose tables are locked.
+pub(super) unsafe fn keys_among(entry: *mut pg_sys::RangeTblEntry, equalities: &[Equality]) -> Vec<Set> {
+    // SAFETY: a catalog lookup.
+    let strategy = |operator, family| unsafe { pg_sys::get_op_opfamily_strategy(operator, family) };
+    let class = |compared: Compared| {
+        let is_equal = |equality: &Equality| {
+            (equality.attribute, equality.collation) == (compared.attribute, compared.collation)
+                && strategy(equality.operator, compared.family) == pg_sys::BTEqualStrategyNumber as i32
+        };
+        equalities.iter().position(is_equal)
+    };
+    // SAFETY: by the caller's promise.
+    unsafe { keys_of(&table(entry), &class) }
+}
+
 /// A column of an index and how it is compared there.
 struct Compared {
     attribute: pg_sys::AttrNumber,

@@ -43,11 +43,7 @@ pub(crate) fn split_disjunction(parse: *mut pg_sys::Query) -> Option<*mut pg_sys
             return None;
         }
         let query = make::copy(parse);
-        let from = compat::flatten_join_alias_vars(query, (*query).jointree.cast());
-        (*query).jointree = from.cast();
-        let targets = compat::flatten_join_alias_vars(query, (*query).targetList.cast());
-        (*query).targetList = targets.cast();
-        (*query).havingQual = compat::flatten_join_alias_vars(query, (*query).havingQual);
+        conditions::flatten_joins(query);
         let mut clauses = Vec::new();
         conditions::split((*(*query).jointree).quals, &mut clauses);
         let at = clauses.iter().position(|&clause| parts(clause).is_some())?;
@@ -122,10 +118,7 @@ unsafe fn over_parts(
     // SAFETY: a statement of ours to change; a node of its tag's struct.
     unsafe {
         let used = used_columns(query);
-        let union = make::node::<pg_sys::Query>(NodeTag::T_Query);
-        (*union).commandType = pg_sys::CmdType::CMD_SELECT;
-        (*union).canSetTag = true;
-        (*union).stmt_location = -1;
+        let union = items::empty_query();
         for (at, &part) in parts.iter().enumerate() {
             let before = parts
                 .iter()
@@ -195,10 +188,7 @@ unsafe fn part_of(
 ) -> *mut pg_sys::Query {
     // SAFETY: as of `over_parts`.
     unsafe {
-        let part = make::node::<pg_sys::Query>(NodeTag::T_Query);
-        (*part).commandType = pg_sys::CmdType::CMD_SELECT;
-        (*part).canSetTag = true;
-        (*part).stmt_location = -1;
+        let part = items::empty_query();
         for rtindex in 1..=list::length((*query).rtable) {
             compat::move_entry(query, rtindex as core::ffi::c_int, part);
         }

@@ -8,6 +8,8 @@ mod rules;
 mod subqueries;
 mod disjunctions;
 mod eager_aggregation;
+mod semi_joins;
+mod self_joins;
 mod judged;
 
 use crate::pg::query_tree;
@@ -42,6 +44,7 @@ pub(crate) fn is_possible(parse: *mut pg_sys::Query) -> bool {
     settings::rewrite_mode() != Mode::Off
         && (query_tree::may_have_subqueries(parse)
             || query_tree::may_have_disjunction(parse)
+            || query_tree::may_have_self_join(parse)
             || query_tree::is_candidate(parse))
 }
 
@@ -51,9 +54,13 @@ pub(crate) fn consider(parse: *mut pg_sys::Query, form: usize) -> Option<Rewritt
     let allowed = Rules::which(|rule| names.contains(rule.name()));
     // Those are forms of their own, after those that also aggregate before joining.
     let unnested = subqueries::apply(parse, allowed);
-    let others = [unnested, disjunctions::apply(parse, allowed)]
-        .into_iter()
-        .flatten();
+    let others = [
+        unnested,
+        disjunctions::apply(parse, allowed),
+        semi_joins::apply(parse, allowed),
+        self_joins::apply(parse, allowed),
+    ];
+    let others = others.into_iter().flatten();
     let most = FORMS - others.clone().count();
     let (joined, made) = unnested.unwrap_or((parse, Rules::NONE));
     let (query, rules) = match eager_aggregation::apply(joined, allowed, form, most) {

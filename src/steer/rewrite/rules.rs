@@ -9,17 +9,21 @@ pub(crate) enum Rule {
     ExistsToJoin,
     NotInToAntiJoin,
     OrToUnionAll,
+    DistinctToSemiJoin,
+    RedundantSelfJoin,
 }
 
 impl Rule {
     /// All rules.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::EagerAggregation,
         Self::EagerAggregationOverOuterJoins,
         Self::ScalarSubqueryToJoin,
         Self::ExistsToJoin,
         Self::NotInToAntiJoin,
         Self::OrToUnionAll,
+        Self::DistinctToSemiJoin,
+        Self::RedundantSelfJoin,
     ];
 
     /// As `ruvector.dag_rewrite_rules` and EXPLAIN name it.
@@ -31,6 +35,8 @@ impl Rule {
             Self::ExistsToJoin => "exists_to_join",
             Self::NotInToAntiJoin => "not_in_to_anti_join",
             Self::OrToUnionAll => "or_to_union_all",
+            Self::DistinctToSemiJoin => "distinct_to_semi_join",
+            Self::RedundantSelfJoin => "redundant_self_join",
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Random tables, and statements that aggregate joins of them: keys of several types and collations, NULLs, duplicates,
 //! empty tables, unique keys, partitions, every syntax of inner joins, and what rewrites have to leave alone.
 
+mod distinct;
+mod self_joins;
 mod subqueries;
 
 /// A seeded source of tables and statements (splitmix64).

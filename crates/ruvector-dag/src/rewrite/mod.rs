@@ -1,15 +1,17 @@
-//! Statements in another form with the same result: what may be aggregated before it is joined.
+//! Statements in another form with the same result: what may be aggregated before it is joined, and what need not be joined.
 //!
 //! Pure decisions on an abstract description; reading a statement into it and building the other form belong to the
 //! glue. [`JoinGraph`] describes the inner joins of one query level, [`JoinGraph::eager_aggregations`] answers with trees
-//! of grouped joins.
+//! of grouped joins, [`semi_joins`] with sides of joins that only have to be there.
 
 mod bits;
 mod join_tree;
 mod eager_aggregation;
+mod semi_joins;
 
 pub use bits::Set;
 pub use eager_aggregation::GroupedJoin;
+pub use semi_joins::{Link, semi_joins};
 
 /// A relation of the level, after its own filters.
 #[derive(Debug, Clone, PartialEq)]

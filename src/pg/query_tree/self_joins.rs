@@ -1,0 +1,181 @@
+//! `… FROM t AS a JOIN t AS b ON a.id = b.id`, the id being unique: `… FROM t AS a`, with `a` for `b`.
+//!
+//! Both are the same row, so that nothing is joined to it (Pirahesh, Hellerstein and Hasan, "Extensible/rule based query
+//! rewrite optimization in Starburst", SIGMOD 1992). The equality dropped rows whose key is null: where the table does not
+//! say that there are none, a condition does.
+
+use super::super::{compat, list, statement};
+use super::inner_joins::InnerJoins;
+use super::statistics::{self, Equality};
+use super::{aggregates, items, make, pattern};
+use core::ffi::c_int;
+use engine::rewrite::Set;
+use pgrx::pg_sys;
+use pgrx::pg_sys::{NodeTag, RTEKind};
+
+/// Whether a statement may join a table with itself: cheap, and false for most.
+pub(crate) fn may_have_self_join(parse: *mut pg_sys::Query) -> bool {
+    // SAFETY: the planner is given a valid statement.
+    unsafe {
+        let tables = || {
+            list::pointers::<pg_sys::RangeTblEntry>((*parse).rtable)
+                .filter(|&entry| (*entry).rtekind == RTEKind::RTE_RELATION)
+                .map(|entry| (*entry).relid)
+                .enumerate()
+        };
+        let is_again =
+            |(at, relid): (usize, pg_sys::Oid)| tables().take(at).any(|(_, before)| before == relid);
+        statement::only_reads(parse) && tables().any(is_again)
+    }
+}
+
+/// The statement without joins of a table with itself on a unique key; `None` where there are none.
+pub(crate) fn drop_self_joins(parse: *mut pg_sys::Query) -> Option<*mut pg_sys::Query> {
+    // SAFETY: the planner's statement, valid and not planned yet; only its copy is changed.
+    unsafe {
+        let is_candidate = may_have_self_join(parse)
+            && (*parse).limitCount.is_null()
+            && (*parse).limitOffset.is_null()
+            && pattern::is_plain_join(parse)
+            && aggregates::ignore_order(parse);
+        if !is_candidate {
+            return None;
+        }
+        let mut joins = InnerJoins::read(make::copy(parse))?;
+        let mut dropped = Vec::new();
+        while let Some(pair) = find(&joins) {
+            dropped.push(merge(&mut joins, &pair)?);
+        }
+        (!dropped.is_empty()).then(|| without(&joins, &dropped))
+    }
+}
+
+/// Two items that are always the same row.
+struct Pair {
+    /// Their positions.
+    kept: usize,
+    other: usize,
+    /// The conditions that say so, by position.
+    on: Vec<usize>,
+}
+
+unsafe fn find(joins: &InnerJoins) -> Option<Pair> {
+    let pairs = (0..joins.items.len()).flat_map(|other| (0..other).map(move |kept| (kept, other)));
+    for (kept, other) in pairs {
+        // SAFETY: as of `drop_self_joins`.
+        if let Some(on) = unsafe { same_row(joins, kept, other) } {
+            return Some(Pair { kept, other, on });
+        }
+    }
+    None
+}
+
+/// The conditions that make two items the same row of one table.
+unsafe fn same_row(joins: &InnerJoins, kept: usize, other: usize) -> Option<Vec<usize>> {
+    let relation = |at: usize| joins.items.get(at)?.relation();
+    let (kept, other) = (relation(kept)?, relation(other)?);
+    // SAFETY: as of `drop_self_joins`.
+    unsafe {
+        let (one, two) = (make::entry(joins.query, kept), make::entry(joins.query, other));
+        let is_same = (*one).rtekind == RTEKind::RTE_RELATION
+            && (*two).rtekind == RTEKind::RTE_RELATION
+            && (*one).relid == (*two).relid
+            && (*one).inh == (*two).inh;
+        if !is_same {
+            return None;
+        }
+        let clauses = joins.clauses.iter().enumerate();
+        let (places, equalities): (Vec<usize>, Vec<Equality>) = clauses
+            .filter_map(|(at, &clause)| Some((at, equality(clause, kept, other)?)))
+            .unzip();
+        let keys = statistics::keys_among(one, &equalities);
+        let key: Set = keys.into_iter().next()?;
+        Some(key.positions().filter_map(|at| places.get(at).copied()).collect())
+    }
+}
+
+/// `kept.column = other.column`, the same column of both.
+unsafe fn equality(clause: *mut pg_sys::Node, kept: c_int, other: c_int) -> Option<Equality> {
+    // SAFETY: each cast follows the node's tag.
+    unsafe {
+        if list::tag(clause) != NodeTag::T_OpExpr {
+            return None;
+        }
+        let clause = clause.cast::<pg_sys::OpExpr>();
+        let sides: Option<Vec<&pg_sys::Var>> = list::pointers::<pg_sys::Node>((*clause).args)
+            .map(|side| {
+                let bare = make::bare(side);
+                (list::tag(bare) == NodeTag::T_Var).then(|| &*bare.cast::<pg_sys::Var>())
+            })
+            .collect();
+        let &[left, right] = sides?.as_slice() else {
+            return None;
+        };
+        let relations = [left.varno as c_int, right.varno as c_int];
+        let is_between = relations == [kept, other] || relations == [other, kept];
+        let is_same = left.varattno == right.varattno && left.varattno > 0;
+        (is_between && is_same).then_some(Equality {
+            attribute: left.varattno,
+            operator: (*clause).opno,
+            collation: (*clause).inputcollid,
+        })
+    }
+}
+
+/// Takes one of the items out, with the conditions that made it the same row; its range-table index.
+unsafe fn merge(joins: &mut InnerJoins, pair: &Pair) -> Option<c_int> {
+    let relation = |at: usize| joins.items.get(at)?.relation();
+    let (kept, other) = (relation(pair.kept)?, relation(pair.other)?);
+    // SAFETY: the statement was copied when it was read.
+    unsafe {
+        let mut clauses = Vec::new();
+        for (at, &clause) in joins.clauses.iter().enumerate() {
+            match pair.on.contains(&at) {
+                true => clauses.extend(not_null(joins.query, clause, kept)),
+                false => clauses.push(clause),
+            }
+        }
+        let results = [(*joins.query).targetList.cast(), (*joins.query).havingQual];
+        for node in clauses.iter().copied().chain(results) {
+            pg_sys::ChangeVarNodes(node, other, kept, 0);
+        }
+        joins.clauses = clauses;
+    }
+    joins.items.remove(pair.other);
+    Some(other)
+}
+
+/// That a key's column is not null, unless its table says so.
+unsafe fn not_null(
+    query: *mut pg_sys::Query,
+    equality: *mut pg_sys::Node,
+    kept: c_int,
+) -> Option<*mut pg_sys::Node> {
+    // SAFETY: an equality of two columns.
+    unsafe {
+        let side = list::pointers::<pg_sys::Node>((*equality.cast::<pg_sys::OpExpr>()).args).next()?;
+        let column = make::bare(side).cast::<pg_sys::Var>();
+        let entry = make::entry(query, kept);
+        // Children may have dropped what their parent says.
+        let is_declared = !statistics::has_children(entry)
+            && compat::is_declared_not_null((*entry).relid, (*column).varattno);
+        (!is_declared).then(|| make::is_not_null(column.cast()).cast())
+    }
+}
+
+/// The statement with what is left in FROM. The entries of what is not stay in the range table, with the permissions to
+/// check.
+unsafe fn without(joins: &InnerJoins, dropped: &[c_int]) -> *mut pg_sys::Query {
+    // SAFETY: the statement was copied when it was read.
+    unsafe {
+        let query = joins.without_from();
+        let (places, from) = joins.move_items((0..joins.items.len()).collect(), query);
+        items::move_entries(joins.query, dropped, query);
+        let quals = make::all_of(joins.clauses.iter().map(|&clause| make::copy(clause)));
+        make::localise(quals, &places);
+        make::localise((*query).targetList.cast(), &places);
+        make::localise((*query).havingQual, &places);
+        (*query).jointree = pg_sys::makeFromExpr(make::list_of(from), quals);
+        query
+    }
+}
