@@ -52,7 +52,7 @@ INSERT INTO orders SELECT 100000 + c.id, c.id, 1 FROM customers c WHERE c.city =
 ROLLBACK;
 -- EXPLAIN and EXPLAIN ANALYZE.
 EXPLAIN (COSTS OFF) SELECT count(*) FROM parted WHERE region = 1;
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT count(*) FROM customers WHERE city = 3;
+EXPLAIN (ANALYZE, BUFFERS OFF, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT count(*) FROM customers WHERE city = 3;
 -- Temporary tables and catalogs are left alone.
 CREATE TEMP TABLE fleeting AS SELECT * FROM customers;
 SELECT count(*) FROM fleeting WHERE city = 8;

@@ -1,7 +1,8 @@
 //! What differs between PostgreSQL 14, 15, 16, 17 and 18: the only file with `cfg(feature = "pgNN")`.
 //!
-//! 15 is tested; 16 and 18 are compiled; 14 and 17 are written from the headers and untested.
+//! 15, 16 and 18 are tested; 14 and 17 are written from the headers and untested.
 
+use super::list;
 use super::raw::{Mutator, Walker};
 use core::ffi::{c_char, c_int, c_void};
 use pgrx::pg_sys;
@@ -393,14 +394,14 @@ pub(super) fn btree_strategy(operator: pg_sys::Oid) -> Option<u32> {
         #[cfg(not(feature = "pg18"))]
         {
             let found = pg_sys::get_op_btree_interpretation(operator);
-            super::list::pointers::<pg_sys::OpBtreeInterpretation>(found)
+            list::pointers::<pg_sys::OpBtreeInterpretation>(found)
                 .next()
                 .and_then(|meaning| u32::try_from((*meaning).strategy).ok())
         }
         #[cfg(feature = "pg18")]
         {
             let found = pg_sys::get_op_index_interpretation(operator);
-            super::list::pointers::<pg_sys::OpIndexInterpretation>(found)
+            list::pointers::<pg_sys::OpIndexInterpretation>(found)
                 .next()
                 .and_then(|meaning| u32::try_from((*meaning).cmptype).ok())
         }
@@ -484,57 +485,91 @@ pub(super) unsafe fn flatten_join_alias_vars(
     }
 }
 
-/// Whether columns don't say which outer joins may have made them null, as they do since 16.
-pub(super) const HAS_PLAIN_OUTER_JOINS: bool = cfg!(any(feature = "pg14", feature = "pg15"));
+/// Whether columns say which outer joins may have made them null, as they do since 16.
+pub(super) const MARKS_OUTER_JOINS: bool = cfg!(any(feature = "pg16", feature = "pg17", feature = "pg18"));
 
-/// The names and columns of a range-table entry; `None` since 16, where nothing asks for them.
+/// Writes on a column which outer joins may have made it null (16 and later).
+///
+/// # Safety
+/// Both are valid, the set possibly null.
+pub(super) unsafe fn set_nulling(var: *mut pg_sys::Var, joins: *const pg_sys::Bitmapset) {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    let _ = (var, joins);
+    #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        (*var).varnullingrels = pg_sys::bms_copy(joins);
+    }
+}
+
+/// The names and columns of a range-table entry.
 ///
 /// # Safety
 /// The entry is valid and has this index.
 pub(super) unsafe fn expand_entry(
     entry: *mut pg_sys::RangeTblEntry,
     rtindex: c_int,
-) -> Option<(*mut pg_sys::List, *mut pg_sys::List)> {
-    #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
-    {
-        let _ = (entry, rtindex);
-        None
-    }
-    #[cfg(any(feature = "pg14", feature = "pg15"))]
+) -> (*mut pg_sys::List, *mut pg_sys::List) {
+    let (mut names, mut columns) = (core::ptr::null_mut(), core::ptr::null_mut());
+    #[cfg(not(feature = "pg18"))]
     // SAFETY: by the caller's promise.
     unsafe {
-        let (mut names, mut columns) = (core::ptr::null_mut(), core::ptr::null_mut());
         pg_sys::expandRTE(entry, rtindex, 0, -1, false, &mut names, &mut columns);
-        Some((names, columns))
     }
+    #[cfg(feature = "pg18")]
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let returning = pg_sys::VarReturningType::VAR_RETURNING_DEFAULT;
+        pg_sys::expandRTE(entry, rtindex, 0, returning, -1, false, &mut names, &mut columns);
+    }
+    (names, columns)
 }
 
-/// Whether a condition is not met where a column is null; known up to 15.
+/// Whether a condition is not met where a column is null.
 ///
 /// # Safety
-/// Both are valid.
+/// Both are valid, and the column is of the condition's query level.
 pub(super) unsafe fn drops_nulls_of(clause: *mut pg_sys::Node, column: *const pg_sys::Var) -> bool {
+    // SAFETY: by the caller's promise.
+    let found = unsafe { pg_sys::find_nonnullable_vars(clause) };
     #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
-    {
-        let _ = (clause, column);
-        false
+    // SAFETY: by the caller's promise; a set of shifted column numbers per range-table index (multibitmapset.h).
+    unsafe {
+        let mut sets = list::pointers::<pg_sys::Bitmapset>(found);
+        let of_table = sets.nth(list::index((*column).varno));
+        let shifted = c_int::from((*column).varattno) - pg_sys::FirstLowInvalidHeapAttributeNumber;
+        (*column).varlevelsup == 0 && of_table.is_some_and(|set| pg_sys::bms_is_member(shifted, set))
     }
     #[cfg(any(feature = "pg14", feature = "pg15"))]
     // SAFETY: by the caller's promise.
     unsafe {
-        let found = pg_sys::find_nonnullable_vars(clause);
-        super::list::pointers::<pg_sys::Var>(found).any(|found| {
+        list::pointers::<pg_sys::Var>(found).any(|found| {
             ((*found).varno, (*found).varattno, (*found).varlevelsup)
                 == ((*column).varno, (*column).varattno, (*column).varlevelsup)
         })
     }
 }
 
-/// Whether a table's column is declared NOT NULL; not asked since 18, where rows may be exempt.
+/// Whether no row of a table has a null in a column, by its declaration. 18 knows constraints that hold for new rows only.
 pub(super) fn is_declared_not_null(table: pg_sys::Oid, attribute: pg_sys::AttrNumber) -> bool {
-    if cfg!(feature = "pg18") {
-        return false;
+    #[cfg(feature = "pg18")]
+    // SAFETY: a relcache entry, given back after it was read; the descriptor has an entry per column, counted from 1.
+    unsafe {
+        let relation = pg_sys::RelationIdGetRelation(table);
+        if relation.is_null() {
+            return false;
+        }
+        let descriptor = &*(*relation).rd_att;
+        let is_valid = usize::try_from(attribute).is_ok_and(|attribute| {
+            (1..=list::index(descriptor.natts)).contains(&attribute) && {
+                let columns = descriptor.compact_attrs.as_ptr();
+                (*columns.add(attribute - 1)).attnullability as u8 == pg_sys::ATTNULLABLE_VALID
+            }
+        });
+        pg_sys::RelationClose(relation);
+        is_valid
     }
+    #[cfg(not(feature = "pg18"))]
     // SAFETY: a syscache lookup, released after the tuple was read.
     unsafe {
         let cache = pg_sys::SysCacheIdentifier::ATTNUM as c_int;
@@ -547,6 +582,57 @@ pub(super) fn is_declared_not_null(table: pg_sys::Oid, attribute: pg_sys::AttrNu
         pg_sys::ReleaseSysCache(tuple);
         is_declared
     }
+}
+
+/// Whether a query's identifier is the same for tables of one name in different schemas, as it is since 18.
+pub(super) const QUERYIDS_KNOW_NAMES_ONLY: bool = cfg!(feature = "pg18");
+
+/// Whether a range-table entry stands for what a query groups by, as there is one since 18.
+pub(super) fn is_group_entry(entry: &pg_sys::RangeTblEntry) -> bool {
+    #[cfg(feature = "pg18")]
+    {
+        entry.rtekind == pg_sys::RTEKind::RTE_GROUP
+    }
+    #[cfg(not(feature = "pg18"))]
+    {
+        let _ = entry;
+        false
+    }
+}
+
+/// Puts what a query groups by in the place of references to it (18), as it was up to 17; `None` where it can't be done: grouping
+/// sets make nulls of it.
+///
+/// # Safety
+/// `query` is a valid one of ours to change.
+pub(super) unsafe fn flatten_groups(query: *mut pg_sys::Query) -> Option<()> {
+    #[cfg(not(feature = "pg18"))]
+    let _ = query;
+    #[cfg(feature = "pg18")]
+    // SAFETY: by the caller's promise; without a planner nothing is marked.
+    unsafe {
+        if !(*query).hasGroupRTE {
+            return Some(());
+        }
+        if !(*query).groupingSets.is_null() {
+            return None;
+        }
+        // The parser adds it when all others are there; in between it would have others' numbers change.
+        let last = list::length((*query).rtable).checked_sub(1)?;
+        let entry = (*(*(*query).rtable).elements.add(last))
+            .ptr_value
+            .cast::<pg_sys::RangeTblEntry>();
+        if !is_group_entry(&*entry) {
+            return None;
+        }
+        let no_root = core::ptr::null_mut();
+        let targets = pg_sys::flatten_group_exprs(no_root, query, (*query).targetList.cast());
+        (*query).havingQual = pg_sys::flatten_group_exprs(no_root, query, (*query).havingQual);
+        (*query).targetList = targets.cast();
+        (*query).rtable = pg_sys::list_truncate((*query).rtable, last as c_int);
+        (*query).hasGroupRTE = false;
+    }
+    Some(())
 }
 
 /// Runs a mutator over an expression; errors of PostgreSQL become Rust's, so that callers may hold what needs dropping.
@@ -584,7 +670,7 @@ pub(super) unsafe fn forget_permissions(query: *mut pg_sys::Query) {
 pub(super) unsafe fn move_entry(from: *mut pg_sys::Query, rtindex: c_int, to: *mut pg_sys::Query) {
     // SAFETY: by the caller's promise; range tables count from 1.
     unsafe {
-        let at = super::list::index(rtindex).saturating_sub(1);
+        let at = list::index(rtindex).saturating_sub(1);
         let entry = (*(*(*from).rtable).elements.add(at)).ptr_value;
         let entry = pg_sys::copyObjectImpl(entry).cast::<pg_sys::RangeTblEntry>();
         #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
@@ -593,7 +679,7 @@ pub(super) unsafe fn move_entry(from: *mut pg_sys::Query, rtindex: c_int, to: *m
             let permissions = (*(*(*from).rteperminfos).elements.add(at)).ptr_value;
             let permissions = pg_sys::copyObjectImpl(permissions);
             (*to).rteperminfos = pg_sys::lappend((*to).rteperminfos, permissions.cast());
-            (*entry).perminfoindex = super::list::length((*to).rteperminfos) as pg_sys::Index;
+            (*entry).perminfoindex = list::length((*to).rteperminfos) as pg_sys::Index;
         }
         (*to).rtable = pg_sys::lappend((*to).rtable, entry.cast());
     }

@@ -243,6 +243,8 @@ impl Reader {
                     [if is_once { reach } else { Reach::Unclear }, Reach::Part]
                 }
                 NodeTag::T_MergeJoinState => [Reach::Part, merged_reach((*state).righttree)],
+                // Since 18 it has two inputs, of which it need not read the second one to its end.
+                NodeTag::T_SetOpState => one(is_complete),
                 NodeTag::T_NestLoopState => {
                     let join = state.cast::<pg_sys::NestLoopState>();
                     [reach, Reach::whole_if(is_complete && !(*join).js.single_match)]

@@ -1,6 +1,6 @@
 //! The analysed statement before planning: its class, and whether it may be steered at all.
 
-use super::compat::{expression_tree_walker, query_tree_walker};
+use super::compat::{QUERYIDS_KNOW_NAMES_ONLY, expression_tree_walker, query_tree_walker};
 use super::list;
 use core::ffi::c_void;
 use engine::cardinality::{hash_bytes, hash_words};
@@ -9,6 +9,7 @@ use pgrx::pg_sys;
 
 /// What the walk over a statement gathers.
 struct Gathered {
+    /// Of constants, and of tables where `queryid` does not tell them apart.
     constants: u64,
     has_parameters: bool,
     tables: u32,
@@ -136,7 +137,12 @@ unsafe extern "C-unwind" fn gather(node: *mut pg_sys::Node, context: *mut c_void
             }
             pg_sys::NodeTag::T_RangeTblEntry => {
                 let entry = node.cast::<pg_sys::RangeTblEntry>();
-                (*gathered).tables += u32::from((*entry).rtekind == pg_sys::RTEKind::RTE_RELATION);
+                let is_table = (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION;
+                (*gathered).tables += u32::from(is_table);
+                if is_table && QUERYIDS_KNOW_NAMES_ONLY {
+                    let table = u64::from((*entry).relid.to_u32());
+                    (*gathered).constants = hash_words([(*gathered).constants, table]);
+                }
                 false
             }
             _ => expression_tree_walker(node, gather, context),

@@ -158,3 +158,21 @@ fn decisions_that_turn_slow_together_are_suspended_with_a_warning() -> Result<()
     }
     Ok(())
 }
+
+#[test]
+fn a_decision_for_one_table_is_not_taken_for_another_of_the_same_name() -> Result<()> {
+    let server = server()?;
+    let cluster = misled(&server)?;
+    let mut client = cluster.client("postgres")?;
+    client.batch_execute(
+        "CREATE SCHEMA other; CREATE TABLE other.big AS TABLE big; CREATE INDEX ON other.big (k); ANALYZE other.big",
+    )?;
+    let sql = lookup(100);
+    decide(&mut client, std::slice::from_ref(&sql))?;
+    // From 18 on both statements have one query identifier.
+    client.batch_execute("SET search_path = other, public")?;
+    assert!(!is_index_used(&mut client, &sql), "{:?}", decisions(&mut client));
+    client.batch_execute("RESET search_path")?;
+    assert!(is_index_used(&mut client, &sql));
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::{Client, SimpleQueryMessage};
-use ruvector_dag_tests::{learning, server};
+use ruvector_dag_tests::{learning, measure, server};
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
@@ -88,6 +88,30 @@ fn a_counted_join_is_planned_with_its_true_size() -> Result<()> {
     assert_eq!(join_rows(&plan(&mut other, STATEMENT)?), stock);
     other.batch_execute("SET ruvector.dag_mode = observe")?;
     assert_eq!(join_rows(&plan(&mut other, &unseen())?), stock);
+    Ok(())
+}
+
+#[test]
+fn a_table_joined_with_itself_by_its_key_is_learned_as_it_is_planned() -> Result<()> {
+    let server = server()?;
+    let cluster = cluster(&server)?;
+    let mut client = cluster.client("postgres")?;
+    // 18 can make one scan of it, and does by default.
+    client.batch_execute(
+        "SET ruvector.dag_row_model = off;
+         SELECT set_config(name, boot_val, false) FROM pg_settings WHERE name = 'enable_self_join_elimination'",
+    )?;
+    let statement =
+        "SELECT count(*) FROM customers x JOIN customers y USING (id) WHERE x.country = 2 AND y.language = 2";
+    for _ in 0..4 {
+        assert_eq!(value(&mut client, statement)?, "4000");
+    }
+    let scan = "SELECT id FROM customers WHERE country = 2 AND language = 2";
+    let joined = plan(&mut client, statement)?.to_string().contains("Join");
+    let rows = plan(&mut client, scan)?["Plan Rows"].as_f64().unwrap_or(0.0);
+    // What one scan counted holds for any other scan with these conditions.
+    assert_eq!(rows > 3900.0, !joined, "{rows} rows");
+    assert_eq!(measure(&mut client, "internal_errors")?, 0.0);
     Ok(())
 }
 

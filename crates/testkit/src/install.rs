@@ -44,9 +44,7 @@ impl Installed {
     pub fn find(major: u32) -> Result<Self> {
         let candidates = [
             std::env::var_os("PG_CONFIG").map(PathBuf::from),
-            Some(PathBuf::from(format!(
-                "/usr/lib/postgresql/{major}/bin/pg_config"
-            ))),
+            Some(Self::of_debian(major).pg_config),
             Some(PathBuf::from("pg_config")),
         ];
         for pg_config in candidates.into_iter().flatten() {
@@ -59,6 +57,12 @@ impl Installed {
             }
         }
         bail!("PostgreSQL {major} is not installed with its headers; run `make setup`, or set PG_CONFIG")
+    }
+
+    /// The server of a major where Debian has it, whether it is there or not.
+    pub fn of_debian(major: u32) -> Self {
+        let pg_config = PathBuf::from(format!("/usr/lib/postgresql/{major}/bin/pg_config"));
+        Self { major, pg_config }
     }
 
     /// An answer of pg_config.

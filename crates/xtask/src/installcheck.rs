@@ -3,7 +3,8 @@
 use crate::setup;
 use anyhow::{Context, Result, ensure};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use testkit::install::{Installed, private_folder};
 use testkit::{Cluster, Server, build};
 
@@ -28,9 +29,7 @@ pub(crate) fn regress(
     schedule: &str,
     accept: bool,
 ) -> Result<()> {
-    let runner = installed
-        .folder("--pkglibdir")?
-        .join("pgxs/src/test/regress/pg_regress");
+    let runner = runner(installed)?;
     let input = private_folder("ruvector-dag-regress-", server.user.as_ref())?;
     copy_folder(&build::root().join("pg_regress"), input.path())?;
     cluster
@@ -60,6 +59,21 @@ pub(crate) fn regress(
     }
     ensure!(accept || status.success(), "pg_regress found differences");
     Ok(())
+}
+
+/// The server's pg_regress, or that of the major that is always there: all do the same with the psql they are given, and that in
+/// the wheel's PostgreSQL 18 does not start.
+fn runner(installed: &Installed) -> Result<PathBuf> {
+    let of = |installed: &Installed| -> Result<PathBuf> {
+        let folder = installed.folder("--pkglibdir")?;
+        Ok(folder.join("pgxs/src/test/regress/pg_regress"))
+    };
+    let own = of(installed)?;
+    let version = Command::new(&own).arg("--version").output();
+    match version.is_ok_and(|version| version.status.success()) {
+        true => Ok(own),
+        false => of(&Installed::of_debian(build::DEFAULT_MAJOR)),
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {

@@ -162,7 +162,6 @@ pub(super) unsafe fn walk(node: *mut pg_sys::Node, gathered: &mut Gathered) -> O
                         split((*join).quals, &mut gathered.clauses);
                         return Some(());
                     }
-                    _ if !outer::are_known() => return None,
                     pg_sys::JoinType::JOIN_LEFT => ((*join).larg, (*join).rarg),
                     pg_sys::JoinType::JOIN_RIGHT => ((*join).rarg, (*join).larg),
                     _ => return None,

@@ -4,7 +4,7 @@ use super::super::{compat, list};
 use super::carried::Part;
 use super::classes::Class;
 use super::make::{self, Number};
-use super::{Joins, aggregates, attached, items};
+use super::{Joins, aggregates, attached, items, nulling};
 use core::ffi::{CStr, c_int};
 use engine::rewrite::{GroupedJoin, Set};
 use pgrx::pg_sys;
@@ -61,7 +61,7 @@ pub(crate) fn build(joins: &Joins, root: &GroupedJoin) -> Option<*mut pg_sys::Qu
                 None => aggregates::weighed(aggregate, multiplicity),
             }
         })?;
-        Some(query)
+        Some(nulling::marked(query))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::{compat, list};
 use super::conditions::{self, Positions};
-use super::{items, make, outer};
+use super::{items, make, nulling, outer};
 use core::ffi::c_int;
 use engine::rewrite::Set;
 use pgrx::pg_sys;
@@ -49,6 +49,8 @@ impl InnerJoins {
         };
         // SAFETY: by the caller's promise.
         unsafe {
+            nulling::forget(query);
+            compat::flatten_groups(query)?;
             conditions::flatten_joins(query);
             joins.walk((*query).jointree.cast())?;
             let entries = list::length((*query).rtable);

@@ -131,7 +131,7 @@ unsafe fn columns(
             NodeTag::T_JoinExpr => (*item.cast::<pg_sys::JoinExpr>()).rtindex,
             _ => return None,
         };
-        compat::expand_entry(make::entry(query, rtindex), rtindex)
+        Some(compat::expand_entry(make::entry(query, rtindex), rtindex))
     }
 }
 

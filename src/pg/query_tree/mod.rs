@@ -10,6 +10,7 @@ mod outer;
 mod classes;
 mod statistics;
 mod make;
+mod nulling;
 mod items;
 mod aggregates;
 mod carried;
@@ -24,6 +25,7 @@ mod inner_joins;
 mod semi_joins;
 mod self_joins;
 
+use super::compat;
 use carried::Carried;
 use classes::Class;
 use conditions::{Condition, Positions};
@@ -81,6 +83,8 @@ pub(crate) fn read(parse: *mut pg_sys::Query, with_outer_joins: bool) -> Option<
             return None;
         }
         let query = pg_sys::copyObjectImpl(parse.cast()).cast::<pg_sys::Query>();
+        nulling::forget(query);
+        compat::flatten_groups(query)?;
         let gathered = conditions::gather(query)?;
         let (relations, clauses) = (gathered.relations, gathered.clauses);
         let of_joins = gathered.outer.iter().flat_map(|join| join.on.iter().copied());

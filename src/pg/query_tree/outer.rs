@@ -9,7 +9,7 @@
 //! aggregates that don't see the nulls of rows without partner: then each row finds one group or none (Eich and Moerkotte,
 //! "Dynamic programming: the next step", ICDE 2015; the default of a row without partner is a number of one).
 
-use super::super::{compat, list};
+use super::super::list;
 use super::classes::{self, Class};
 use super::conditions::{self, Condition, Gathered, Positions};
 use super::{aggregates, carried, items, make, statistics};
@@ -298,9 +298,4 @@ unsafe fn is_only_counted(
         results.all(|node| list::pointers(aggregates::pull(node)).all(is_counted))
             && !clauses.iter().any(|&clause| join.is_mentioned(clause))
     }
-}
-
-/// Whether this server's expressions are known to move with outer joins: 16 marks what they make null.
-pub(super) fn are_known() -> bool {
-    compat::HAS_PLAIN_OUTER_JOINS
 }

@@ -1,8 +1,6 @@
 //! Which statements may be rewritten at all.
 
-use super::super::list;
-use super::super::statement;
-use super::outer;
+use super::super::{compat, list, statement};
 use pgrx::pg_sys;
 use pgrx::pg_sys::{NodeTag, RTEKind};
 
@@ -87,15 +85,15 @@ pub(super) fn is_plain_table(entry: &pg_sys::RangeTblEntry) -> bool {
     tables.contains(&(entry.relkind as u8))
 }
 
-/// Whether an entry of the range table is a table, rows that depend on no other entry, or a name for joins.
+/// Whether an entry of the range table is a table, rows that depend on no other entry, or a name for joins or groups.
 fn is_plain_entry(entry: &pg_sys::RangeTblEntry) -> bool {
     let is_plain = entry.tablesample.is_null() && entry.securityQuals.is_null() && !entry.lateral;
     match entry.rtekind {
         RTEKind::RTE_RELATION => is_plain && is_plain_table(entry),
         RTEKind::RTE_SUBQUERY => is_plain && !entry.security_barrier,
         RTEKind::RTE_FUNCTION | RTEKind::RTE_VALUES => is_plain,
-        RTEKind::RTE_JOIN => entry.jointype == pg_sys::JoinType::JOIN_INNER || outer::are_known(),
-        _ => false,
+        RTEKind::RTE_JOIN => true,
+        _ => compat::is_group_entry(entry),
     }
 }
 

@@ -7,7 +7,7 @@
 use super::super::{compat, list, statement};
 use super::inner_joins::InnerJoins;
 use super::statistics::{self, Equality};
-use super::{aggregates, items, make, pattern};
+use super::{aggregates, items, make, nulling, pattern};
 use core::ffi::c_int;
 use engine::rewrite::Set;
 use pgrx::pg_sys;
@@ -46,7 +46,7 @@ pub(crate) fn drop_self_joins(parse: *mut pg_sys::Query) -> Option<*mut pg_sys::
         while let Some(pair) = find(&joins) {
             dropped.push(merge(&mut joins, &pair)?);
         }
-        (!dropped.is_empty()).then(|| without(&joins, &dropped))
+        (!dropped.is_empty()).then(|| nulling::marked(without(&joins, &dropped)))
     }
 }
 

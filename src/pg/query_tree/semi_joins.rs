@@ -10,7 +10,7 @@
 
 use super::super::list;
 use super::inner_joins::{InnerJoins, Places};
-use super::{items, make, pattern};
+use super::{items, make, nulling, pattern};
 use engine::rewrite::{Link, Set, semi_joins};
 use pgrx::pg_sys;
 use pgrx::pg_sys::{NodeTag, SubLinkType};
@@ -38,7 +38,7 @@ pub(crate) fn introduce_semi_joins(parse: *mut pg_sys::Query) -> Option<*mut pg_
             .map(|(at, _)| at);
         let needed = joins.mentioned((*joins.query).targetList.cast()) | outer.collect();
         let sides = semi_joins(joins.items.len(), &links, needed);
-        (!sides.is_empty()).then(|| over_sides(&joins, &links, &sides))
+        (!sides.is_empty()).then(|| nulling::marked(over_sides(&joins, &links, &sides)))
     }
 }
 

@@ -1,9 +1,8 @@
 //! Subqueries of expressions that become joins.
 
-use super::super::statement;
-use super::super::{compat, list};
+use super::super::{list, statement};
 use super::correlation::{self, Correlated};
-use super::{aggregates, conditions, items, make, not_in, outer, replace};
+use super::{aggregates, conditions, items, make, not_in, nulling, outer, replace};
 use core::ffi::c_int;
 use pgrx::pg_sys;
 use pgrx::pg_sys::{BoolExprType, NodeTag, RTEKind, SubLinkType};
@@ -48,9 +47,11 @@ pub(crate) fn unnest(
             return None;
         }
         let query = make::copy(parse);
+        nulling::forget(query);
         let mut made = Subqueries::default();
         unnest_level(query, allowed, &mut made);
-        (made.scalar || made.exists || made.not_in).then_some((query, made))
+        let is_changed = made.scalar || made.exists || made.not_in;
+        is_changed.then(|| (nulling::marked(query), made))
     }
 }
 
@@ -74,7 +75,7 @@ unsafe fn unnest_level(query: *mut pg_sys::Query, allowed: Subqueries, made: &mu
         if allowed.not_in {
             made.not_in |= replace_not_in(query);
         }
-        if compat::HAS_PLAIN_OUTER_JOINS && (allowed.scalar || allowed.exists) {
+        if allowed.scalar || allowed.exists {
             replace_correlated(query, allowed, made);
         }
     }

@@ -5,7 +5,7 @@
 //! (Ahmed et al., "Cost-based query transformation in Oracle", VLDB 2006).
 
 use super::super::{compat, list, statement};
-use super::{aggregates, conditions, items, make, pattern, replace};
+use super::{aggregates, conditions, items, make, nulling, pattern, replace};
 use pgrx::pg_sys;
 use pgrx::pg_sys::{BoolExprType, NodeTag, RTEKind};
 
@@ -39,10 +39,12 @@ unsafe fn is_disjunction(clause: *mut pg_sys::Node) -> bool {
 pub(crate) fn split_disjunction(parse: *mut pg_sys::Query) -> Option<*mut pg_sys::Query> {
     // SAFETY: the planner's statement, valid and not planned yet; only its copy is changed.
     unsafe {
-        if !compat::HAS_PLAIN_OUTER_JOINS || !is_candidate(parse) {
+        if !is_candidate(parse) {
             return None;
         }
         let query = make::copy(parse);
+        nulling::forget(query);
+        compat::flatten_groups(query)?;
         conditions::flatten_joins(query);
         let mut clauses = Vec::new();
         conditions::split((*(*query).jointree).quals, &mut clauses);
@@ -51,7 +53,7 @@ pub(crate) fn split_disjunction(parse: *mut pg_sys::Query) -> Option<*mut pg_sys
         if !pattern::has_plain_columns(query, &[]) || !aggregates::ignore_order(query) {
             return None;
         }
-        Some(over_parts(query, &clauses, &parts))
+        Some(nulling::marked(over_parts(query, &clauses, &parts)))
     }
 }
 
@@ -67,7 +69,7 @@ unsafe fn is_candidate(parse: *mut pg_sys::Query) -> bool {
                     && (*entry).tablesample.is_null()
             }
             RTEKind::RTE_JOIN => true,
-            _ => false,
+            _ => compat::is_group_entry(&*entry),
         };
         may_have_disjunction(parse)
             && !(query.hasWindowFuncs || query.hasRowSecurity || query.hasForUpdate)
