@@ -101,12 +101,24 @@ pub(crate) fn set_loaded(database: u32) {
     update(database, |known| known.is_loaded = 1);
 }
 
-/// The database has no extension.
-pub(crate) fn set_absent(database: u32) {
+/// The extension that was announced last; 0 before the first was.
+pub(crate) fn announced(database: u32) -> u32 {
+    shared()
+        .and_then(|shared| shared.databases.get(u64::from(database)))
+        .map_or(0, |known| known.extension)
+}
+
+/// The database has no extension. False when another one than `announced` was announced meanwhile: then it has.
+pub(crate) fn set_absent(database: u32, announced: u32) -> bool {
+    let mut is_absent = false;
     update(database, |known| {
-        known.is_absent = 1;
-        known.is_loaded = 0;
+        is_absent = known.extension == announced;
+        if is_absent {
+            known.is_absent = 1;
+            known.is_loaded = 0;
+        }
     });
+    is_absent
 }
 
 /// A cycle ended.

@@ -38,6 +38,7 @@ impl Cycle {
 
 /// Runs in a worker process connected to `database`.
 pub(super) fn run(database: u32) {
+    let announced = databases::announced(database);
     // Asked first: it announces which extension it is.
     if !background_worker::transaction(|| catalog::has_extension() && catalog::lock_extension()) {
         if background_worker::transaction(catalog::extension) == Presence::OfOtherVersion {
@@ -46,8 +47,9 @@ pub(super) fn run(database: u32) {
                  run ALTER EXTENSION ruvector_dag UPDATE there"
             );
         }
-        databases::set_absent(database);
-        super::forget_shared(database);
+        if databases::set_absent(database, announced) {
+            super::forget_shared(database);
+        }
     } else {
         background_worker::transaction(|| load::earlier_knowledge(database));
         background_worker::transaction(|| locked(|| sona::publish(database)));
