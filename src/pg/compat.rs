@@ -1,6 +1,6 @@
 //! What differs between PostgreSQL 14, 15, 16, 17 and 18: the only file with `cfg(feature = "pgNN")`.
 //!
-//! 15, 16 and 18 are tested; 14 and 17 are written from the headers and untested.
+//! 15 and 18 are tested, 16 was in parts; 14 and 17 are written from the headers and untested.
 
 use super::list;
 use super::raw::{Mutator, Walker};

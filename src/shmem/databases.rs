@@ -11,27 +11,22 @@ fn change(database: u32, change: impl FnOnce(Option<Database>) -> Update<Databas
 /// dropped and made anew, and what is known belongs to the old one.
 pub(crate) fn announce(database: u32, extension: u32) -> bool {
     let mut is_another = false;
-    change(database, |known| match known {
-        Some(known) if known.is_absent == 0 && known.extension == extension => Update::Keep,
-        Some(known) => {
-            is_another = known.extension != 0 && known.extension != extension;
-            let is_loaded = if is_another || known.is_absent != 0 {
-                0
-            } else {
-                known.is_loaded
-            };
-            Update::Put(Database {
-                extension,
-                is_absent: 0,
-                is_loaded,
-                not_before: 0,
-                ..known
-            })
-        }
-        None => Update::Put(Database {
+    change(database, |known| {
+        let known = known.unwrap_or_else(|| unknown(database));
+        is_another = known.extension != 0 && known.extension != extension;
+        let is_same = known.is_absent == 0 && !is_another;
+        Update::Put(Database {
             extension,
-            ..unknown(database)
-        }),
+            is_absent: 0,
+            is_loaded: if is_same { known.is_loaded } else { 0 },
+            not_before: if is_same && known.extension == extension {
+                known.not_before
+            } else {
+                0
+            },
+            announcements: known.announcements.wrapping_add(1),
+            ..known
+        })
     });
     is_another
 }
@@ -54,6 +49,7 @@ fn unknown(database: u32) -> Database {
         learned_at: 0,
         dreamt_at: 0,
         not_before: 0,
+        announcements: 0,
     }
 }
 
@@ -101,18 +97,19 @@ pub(crate) fn set_loaded(database: u32) {
     update(database, |known| known.is_loaded = 1);
 }
 
-/// The extension that was announced last; 0 before the first was.
-pub(crate) fn announced(database: u32) -> u32 {
+/// How often the extension was announced in a database.
+pub(crate) fn announcements(database: u32) -> u64 {
     shared()
         .and_then(|shared| shared.databases.get(u64::from(database)))
-        .map_or(0, |known| known.extension)
+        .map_or(0, |known| known.announcements)
 }
 
-/// The database has no extension. False when another one than `announced` was announced meanwhile: then it has.
-pub(crate) fn set_absent(database: u32, announced: u32) -> bool {
+/// The database had no extension when it had been announced so often. False when it was announced since: its creation was
+/// committed just after somebody looked.
+pub(crate) fn set_absent(database: u32, announcements: u64) -> bool {
     let mut is_absent = false;
     update(database, |known| {
-        is_absent = known.extension == announced;
+        is_absent = known.announcements == announcements;
         if is_absent {
             known.is_absent = 1;
             known.is_loaded = 0;

@@ -349,4 +349,6 @@ pub(crate) struct Database {
     pub(crate) dreamt_at: i64,
     /// Not before this time may a worker be started again.
     pub(crate) not_before: i64,
+    /// How often the extension was announced.
+    pub(crate) announcements: u64,
 }

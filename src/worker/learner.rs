@@ -38,7 +38,7 @@ impl Cycle {
 
 /// Runs in a worker process connected to `database`.
 pub(super) fn run(database: u32) {
-    let announced = databases::announced(database);
+    let announcements = databases::announcements(database);
     // Asked first: it announces which extension it is.
     if !background_worker::transaction(|| catalog::has_extension() && catalog::lock_extension()) {
         if background_worker::transaction(catalog::extension) == Presence::OfOtherVersion {
@@ -47,7 +47,7 @@ pub(super) fn run(database: u32) {
                  run ALTER EXTENSION ruvector_dag UPDATE there"
             );
         }
-        if databases::set_absent(database, announced) {
+        if databases::set_absent(database, announcements) {
             super::forget_shared(database);
         }
     } else {
