@@ -81,7 +81,7 @@ CREATE FUNCTION @extschema@.dag_latency_breakdown(time_range tstzrange DEFAULT N
     OUT max_us double precision, OUT mean_us double precision, OUT count bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'dag_latency_breakdown_wrapper'
-LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 1000 ROWS 15;
+LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 1000 ROWS 18;
 COMMENT ON FUNCTION @extschema@.dag_latency_breakdown(tstzrange) IS
     'How long each part of the extension''s work took in this database within the last hour';
 
@@ -97,7 +97,7 @@ CREATE FUNCTION @extschema@.dag_throughput("window" interval DEFAULT '1 minute',
     OUT metric text, OUT count bigint, OUT per_second double precision)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'dag_throughput_wrapper'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 15;
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 18;
 COMMENT ON FUNCTION @extschema@.dag_throughput(interval) IS
     'How often each part of the extension''s work was done in this database lately';
 

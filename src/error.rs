@@ -1,6 +1,7 @@
 //! Errors of the SQL surface: each kind's SQLSTATE, message and hint.
 
 use crate::pg::ereport::{Report, raise, sqlstate};
+use crate::pg::turns::Gone;
 
 /// Raises the error a SQL function ended with; call it with nothing left to drop.
 pub(crate) fn or_raise<T>(result: Result<T, Report>) -> T {
@@ -118,6 +119,12 @@ pub(crate) fn learning_failed(reason: String) -> Report {
         message: format!("learning failed: {reason}"),
         detail: None,
         hint: None,
+    }
+}
+
+impl From<Gone> for Report {
+    fn from(Gone: Gone) -> Self {
+        learning_failed("the extension is dropped".to_owned())
     }
 }
 

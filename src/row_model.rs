@@ -37,6 +37,8 @@ pub(crate) fn predict(sub_join: &SubJoin) -> Option<RowPrediction> {
             .as_ref()
             .map_or((database, 0), |session| (session.database, session.version));
         if known != (database, version) {
+            // First: the allocator would keep the room of two.
+            *session = None;
             *session = copy(database);
         }
         let prediction = session.as_ref()?.model.predict(sub_join);

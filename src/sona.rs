@@ -174,17 +174,20 @@ fn renew(session: &mut Option<Session>, database: u32) {
     };
     let published = snapshots::read(database);
     let version = published.as_ref().map_or(0, |(version, _)| *version);
+    // What this session learned itself is worth more than nothing.
+    if version == 0 && session.is_some() {
+        return;
+    }
+    // First: the allocator would keep the room of two.
+    *session = None;
     // Nothing is what there is after it was forgotten.
     let engine = match published {
         Some((_, state)) if !state.is_empty() => DagSonaEngine::from_state(config, &state),
         _ => DagSonaEngine::new(config),
     };
-    // What this session learned itself is worth more than nothing.
-    if let Some(engine) = engine.ok().filter(|_| version > 0 || session.is_none()) {
-        *session = Some(Session {
-            database,
-            version,
-            engine,
-        });
-    }
+    *session = engine.ok().map(|engine| Session {
+        database,
+        version,
+        engine,
+    });
 }

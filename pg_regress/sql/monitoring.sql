@@ -7,7 +7,7 @@ SELECT count(*) FROM orders WHERE customer_id = 4711;
 SELECT component, count > 0 AS is_counted, 0 < p50_us AND p50_us <= p95_us AND p95_us <= p99_us
     AND p99_us <= max_us AND mean_us <= max_us AS is_sound
 FROM ruvector.dag_latency_breakdown()
-WHERE component NOT IN ('worker_cycle', 'learning_cycle', 'trial', 'deep_cycle');
+WHERE component NOT IN ('worker_cycle', 'learning_cycle', 'trial', 'deep_cycle', 'lock_wait', 'turn_wait');
 SELECT b.component, sum(h.count) = max(b.count) AS is_complete
 FROM ruvector.dag_latency_breakdown() AS b JOIN ruvector.dag_latency_buckets() AS h USING (component)
 WHERE b.component IN ('execution', 'planning') GROUP BY 1 ORDER BY 1;

@@ -53,7 +53,7 @@ fn measured(text: &str, planned: &Planned, evidence: &StatementEvidence) -> Opti
 /// plan rather than what plan it is.
 fn category(decision: Decision) -> &'static str {
     let hints = decision.hints;
-    if decision.cutoff > 0 || hints.plan_methods() != HintSet::NONE {
+    if decision.cutoff > 0 || hints.plan_methods() != HintSet::NONE || hints.has_costs() {
         "join_order"
     } else if hints.memory_doublings() > 0 {
         "memory"

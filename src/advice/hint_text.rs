@@ -77,6 +77,8 @@ pub(crate) fn settings(hints: HintSet) -> Vec<Setting> {
     if hints.memory_doublings() > 0 {
         all.push(set("work_mem", &hint_set::memory_kb(hints).to_string()));
     }
+    let costs = hint_set::costs(hints);
+    all.extend(costs.filter_map(|(name, cost)| Some(set(name.to_str().ok()?, &cost.to_string()))));
     all
 }
 

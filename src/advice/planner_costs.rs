@@ -6,7 +6,7 @@ use crate::pg::{interrupts, own_settings};
 use crate::settings;
 use engine::QueryDag;
 use engine::cost::PostgresCostModel;
-use engine::decision::{CostSetting, ExecutedPlan, PlannerCosts, SpentCosts};
+use engine::decision::{CostSetting, ExecutedPlan, HintSet, PlannerCosts, SpentCosts};
 use pgrx::Spi;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
@@ -15,20 +15,21 @@ const PRICES: &str = "SELECT name, reset_val::float8 FROM pg_settings \
      WHERE name IN ('seq_page_cost', 'random_page_cost', 'cpu_tuple_cost', 'cpu_index_tuple_cost', 'cpu_operator_cost')";
 
 /// Executions since the settings were read that ran to their end on plans whose row counts were right. Trials run at low
-/// priority, or not to their end.
+/// priority, or not to their end; what a decision planned with fitted costs was made at other prices.
 const EXECUTED: &str = "SELECT queryid, class, plan_shape, execution_ms, plan FROM ruvector.dag_trajectories \
      WHERE plan IS NOT NULL AND NOT is_cut_off AND NOT is_trial AND max_q_error <= 2 AND ended_at > pg_conf_load_time() \
-     ORDER BY trajectory_id DESC LIMIT 5000";
+     AND hints & $1 = 0 ORDER BY trajectory_id DESC LIMIT 5000";
 
-/// What executions say of the settings.
-pub(crate) fn on_all() -> Result<PlannerCosts, Report> {
+/// What executions say of the settings, and what these are.
+pub(crate) fn on_all() -> Result<(PlannerCosts, PostgresCostModel), Report> {
     settings::paused(|| {
         own_settings::within(|| {
             let prices = prices().map_err(internal)?;
             let executed = executed(&prices).map_err(internal)?;
             let costs =
                 engine::decision::planner_costs(&executed, &prices, &mut interrupts::is_asked_to_stop);
-            interrupts::finished(costs).map_err(from_engine)
+            let costs = interrupts::finished(costs).map_err(from_engine)?;
+            Ok((costs, prices))
         })
     })
 }
@@ -62,7 +63,7 @@ fn prices() -> SpiResult<PostgresCostModel> {
 
 fn executed(prices: &PostgresCostModel) -> SpiResult<Vec<ExecutedPlan>> {
     Spi::connect(|client| {
-        let rows = client.select(EXECUTED, None, &[])?;
+        let rows = client.select(EXECUTED, None, &[(HintSet::ALL_COSTS.bits() as i32).into()])?;
         rows.filter_map(|row| plan(&row, prices).transpose()).collect()
     })
 }

@@ -20,7 +20,7 @@ pub(crate) fn correct(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptIn
 }
 
 fn enter_level(frame: &mut Frame, root: *mut pg_sys::PlannerInfo) -> Vec<usize> {
-    let mut level = Level::read(root);
+    let mut level = Level::read(root, &frame.levels);
     let knowledge = frame.knowledge(frame.levels.len());
     let corrected = if knowledge.cutoff > 0 && level.is_describable() {
         level.correct_bases(&knowledge)

@@ -35,9 +35,7 @@ thread_local! {
 
 /// Before ExecutorStart: asks for row counts. True when the execution is to be watched.
 pub(crate) fn before_start(query: *mut pg_sys::QueryDesc, flags: i32) -> bool {
-    if settings::is_active() && catalog::is_ordinary_backend() {
-        counters::note_user_statement();
-    }
+    counters::note_user_statement(|| settings::is_active() && catalog::is_ordinary_backend());
     // The token first: most statements of a busy server have none.
     let Some(token) = plan_state::planned(query).and_then(plan_tree::token) else {
         return false;

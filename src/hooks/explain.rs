@@ -33,12 +33,16 @@ pub(crate) fn end(around: Explained) {
     EXPLAINED.set(around);
 }
 
+/// Whether EXPLAIN asks about this statement: nothing is tried beside the plan that it shows.
+pub(crate) fn is_about(query: *const pg_sys::Query) -> bool {
+    EXPLAINED.get().query == query
+}
+
 /// A statement was planned.
 pub(crate) fn note(query: *const pg_sys::Query, planned: *const pg_sys::PlannedStmt) {
-    let explained = EXPLAINED.get();
-    if explained.query == query && !planned.is_null() {
+    if is_about(query) && !planned.is_null() {
         let token = plan_tree::token(planned);
-        EXPLAINED.set(Explained { token, ..explained });
+        EXPLAINED.set(Explained { query, token });
     }
 }
 

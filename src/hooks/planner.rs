@@ -4,7 +4,7 @@
 //! read and remembered for its execution; when something else is to be tried, a copy of the statement is planned with that,
 //! too. Each planning has a frame; the innermost one is on top.
 
-use super::trial;
+use super::{explain, trial};
 use crate::observe::knowledge::{self, Region, Remembered};
 use crate::observe::{learn, scope, session};
 use crate::pg::catalog;
@@ -14,11 +14,12 @@ use crate::pg::statement::{self, Statement};
 use crate::pg::threads;
 use crate::settings::{self, Mode};
 use crate::shmem;
+use crate::shmem::corrections;
 use crate::shmem::events::{self, Kind};
 use crate::shmem::latencies::{self, Component};
 use crate::shmem::planned_rows::{self, KeptRows};
 use crate::steer::choice::{self, Chosen};
-use crate::steer::rewrite::{self, Rules, Spending};
+use crate::steer::rewrite::{self, Forms, Rules, Spending};
 use crate::steer::rows::{KeptLevel, Knowledge, are_much_the_same};
 use engine::cardinality::hash_words;
 use engine::decision::{Decision, HintSet, RegionChoice, Regions, StatementEvidence, TIE, Trial};
@@ -64,12 +65,14 @@ pub(crate) struct Frame {
     decision: Decision,
     /// This plan is a trial of its own, without a way back.
     is_unprotected: bool,
+    /// Something may be tried beside this plan.
+    may_try: bool,
     /// What is to be tried beside this plan.
     trial: Option<Trial>,
     /// The statement's other forms are planned, too.
     compares_forms: bool,
-    /// Hint sets under which it may be planned where that costs about as much.
-    ties: Vec<HintSet>,
+    /// It is planned under what was faster on statements with plans like its own, too.
+    asks_similar: bool,
     /// What is known of the statement with other constants, when that may decide.
     regions: Option<Box<Regions>>,
     /// Where the statement stands among its own with other constants.
@@ -78,6 +81,8 @@ pub(crate) struct Frame {
     tried_for: Option<u32>,
     /// What rewrote the statement.
     rules: Rules,
+    /// What its own form was estimated to cost, where this one was taken for being cheaper.
+    own_cost: Option<f64>,
     /// When its planning began.
     begun: Instant,
     /// The query levels met so far.
@@ -99,13 +104,15 @@ impl Frame {
             evidence,
             decision: chosen.decision,
             is_unprotected: chosen.is_unprotected,
+            may_try: true,
             trial: chosen.trial,
             compares_forms: chosen.compares_forms,
-            ties: chosen.ties,
+            asks_similar: chosen.asks_similar,
             regions: chosen.regions,
             region: None,
             tried_for: None,
             rules: Rules::NONE,
+            own_cost: None,
             begun: Instant::now(),
             levels: Vec::new(),
             corrected: 0,
@@ -113,7 +120,6 @@ impl Frame {
             kept: None,
             correcting: Duration::ZERO,
         }
-        .with_kept_rows()
     }
 
     /// Whether it may have to be planned a second time.
@@ -121,7 +127,7 @@ impl Frame {
         self.is_unprotected
             || self.trial.is_some()
             || self.compares_forms
-            || !self.ties.is_empty()
+            || self.asks_similar
             || self.regions.is_some()
             || (!self.decision.is_stock() && FORCED.get().is_none())
     }
@@ -212,6 +218,7 @@ impl Frame {
         self.decision = decision;
         self.is_unprotected = false;
         self.rules = Rules::NONE;
+        self.own_cost = None;
         self.levels.clear();
         self.corrected = 0;
         self.correcting = Duration::ZERO;
@@ -225,15 +232,22 @@ struct Compared {
     evidence: StatementEvidence,
     region: Option<Region>,
     compares_forms: bool,
-    /// Hint sets for plans of about equal cost.
-    ties: Vec<HintSet>,
+    /// Its forms, once the first one was asked for.
+    forms: Option<Forms>,
+    /// Row counts that all forms are planned with, where the statement's own plan was made with others; 0 is as that was.
+    cutoff: u64,
+    /// What the statement's own form costs, and what the best one so far does.
+    own_cost: f64,
+    best_cost: f64,
+    /// Hint sets that were faster where plans were like its own.
+    similar: Vec<HintSet>,
     /// What planning took so far.
     spending: Spending,
 }
 
 impl Compared {
-    fn frame(&self, hints: HintSet) -> Frame {
-        let decision = Decision { cutoff: 0, hints };
+    fn frame(&self, cutoff: u64, hints: HintSet) -> Frame {
+        let decision = Decision { cutoff, hints };
         Frame {
             region: self.region,
             ..Frame::new(self.statement, self.evidence, Chosen::forced(decision))
@@ -314,16 +328,22 @@ fn consider(
         return None;
     }
     let evidence = shmem::statements::evidence(statement.class).unwrap_or_default();
+    let is_looked_at = IS_INSPECTING.get() || explain::is_about(parse);
+    let may_try = settings::may_steer() && !is_looked_at;
     let chosen = match forced {
         Some(decision) => Chosen::forced(decision),
         None => {
             let advises = IS_INSPECTING.get() && settings::mode() == Mode::Advise;
             let may_steer = settings::may_steer() || advises;
-            let may_try = settings::may_steer() && !IS_INSPECTING.get();
             choice::choose(&statement, &evidence, parse, options, (may_steer, may_try))
         }
     };
-    Some((Frame::new(statement, evidence, chosen), begun))
+    let frame = Frame {
+        may_try,
+        ..Frame::new(statement, evidence, chosen)
+    };
+    let frame = frame.with_kept_rows();
+    Some((frame, begun))
 }
 
 /// Runs `work`, which corrects estimates, with the innermost planning's frame, if it is one of ours.
@@ -370,7 +390,8 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
         .or_else(|| choice::region_of(&frame.evidence, frame.decision, &facts));
     if let (Some(regions), Some(region)) = (frame.regions.take(), frame.region) {
         match choice::in_region(&regions, (region, facts.methods), &frame.evidence) {
-            RegionChoice::Stock => {}
+            // What was measured of the statement itself says more than what was of others.
+            RegionChoice::Stock => frame.asks_similar &= regions.get(region.shape).is_none(),
             RegionChoice::Use(decision) => {
                 let stock_ms = regions
                     .get(region.shape)
@@ -378,17 +399,22 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
                 frame.region = Some(Region { stock_ms, ..region });
                 return plan_instead(frame, decision);
             }
+            RegionChoice::Try(_) if !frame.may_try => {}
             RegionChoice::Try(trial) => {
                 shmem::regions::note_planned(frame.statement.queryid, region.shape, trial.decision);
                 frame.trial = Some(trial);
             }
         }
     }
-    let ties = std::mem::take(&mut frame.ties);
-    let is_compared = frame.compares_forms || !ties.is_empty();
+    let similar = match frame.asks_similar && frame.trial.is_none() {
+        true => choice::similar(&facts),
+        false => Vec::new(),
+    };
+    let is_compared = frame.compares_forms || !similar.is_empty();
     let compares_forms = frame.compares_forms;
     let (trial, statement, evidence, region) = (frame.trial, frame.statement, frame.evidence, frame.region);
-    let began = frame.begun;
+    let (began, decision, cost) = (frame.begun, frame.decision, facts.total_cost);
+    let is_contradicted = compares_forms && settings::corrects_rows() && rewrite::contradicts(&facts);
     let token = remember(planned, frame, facts);
     if is_compared {
         COMPARED.set(Some(Compared {
@@ -396,7 +422,14 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
             evidence,
             region,
             compares_forms,
-            ties,
+            forms: None,
+            cutoff: match is_contradicted && decision.cutoff == 0 {
+                true => corrections::newest(),
+                false => 0,
+            },
+            own_cost: cost,
+            best_cost: cost,
+            similar,
             spending: Spending::of_first(began.elapsed()),
         }));
         return Next::Compare;
@@ -437,51 +470,70 @@ pub(crate) fn in_another_form(parse: *mut pg_sys::Query, form: usize) -> *mut pg
     rewritten.map_or(parse, |rewritten| rewritten.query)
 }
 
+/// Opens the frame of another planning of the statement as it is, with the row counts that were learned: a copy to plan; `None`
+/// where its own plan says what it costs.
+pub(crate) fn enter_own(spare: *mut pg_sys::Query) -> Option<*mut pg_sys::Query> {
+    COMPARED.with_borrow_mut(|compared| {
+        let compared = compared.as_mut().filter(|compared| compared.cutoff > 0)?;
+        compared.spending.begin_another();
+        let own = statement::copy(spare);
+        push(compared.frame(compared.cutoff, HintSet::NONE));
+        Some(own)
+    })
+}
+
+/// After it: what the other forms are compared with.
+pub(crate) fn leave_own(planned: *mut pg_sys::PlannedStmt) {
+    FRAMES.with_borrow_mut(Vec::pop);
+    COMPARED.with_borrow_mut(|compared| {
+        if let Some(compared) = compared {
+            compared.own_cost = plan_tree::total_cost(planned);
+            compared.best_cost = compared.own_cost;
+        }
+    });
+}
+
 /// Opens the frame of the next form of the statement whose forms are compared; `None` when there is none, or the best plan
 /// so far costs too little to be worth it.
-pub(crate) fn enter_form(
-    spare: *mut pg_sys::Query,
-    best: *mut pg_sys::PlannedStmt,
-    form: usize,
-) -> Option<*mut pg_sys::Query> {
+pub(crate) fn enter_form(spare: *mut pg_sys::Query, number: usize) -> Option<*mut pg_sys::Query> {
     // Taken out meanwhile: an error ends the comparison.
     let mut compared = COMPARED.take()?;
-    let known = (compared.statement.queryid, plan_tree::total_cost(best));
-    let rewritten = match compared.compares_forms {
-        true => rewrite::consider_after(spare, known, form, &compared.spending),
-        false => None,
-    };
-    if let Some(rewritten) = &rewritten {
+    let known = (compared.statement.queryid, compared.best_cost);
+    let is_worth_it =
+        compared.compares_forms && rewrite::is_worth_planning(known, number, &compared.spending);
+    let form = is_worth_it.then(|| {
         compared.spending.begin_another();
+        compared.forms.get_or_insert_with(|| Forms::of(spare)).get(number)
+    });
+    let form = form.flatten();
+    if let Some(form) = &form {
         push(Frame {
-            rules: rewritten.rules,
-            ..compared.frame(HintSet::NONE.with_form(form))
+            rules: form.rules,
+            ..compared.frame(compared.cutoff, HintSet::NONE.with_form(number))
         });
     }
     COMPARED.set(Some(compared));
-    rewritten.map(|rewritten| rewritten.query)
+    form.map(|form| form.query)
 }
 
-/// Opens the frame of the next tie of the statement whose plan is `original`: a copy to plan and its hints. `None` when there
-/// is none, or the plan costs too little for another planning.
-pub(crate) fn enter_tie(
+/// Opens the frame of the statement's next planning under hints that were faster where plans were like its own: a copy to plan
+/// and the hints; `None` when there are no more.
+pub(crate) fn enter_similar(
     spare: *mut pg_sys::Query,
-    original: *mut pg_sys::PlannedStmt,
     number: usize,
 ) -> Option<(*mut pg_sys::Query, HintSet)> {
     let compared = COMPARED.take()?;
-    let hints = compared.ties.get(number).copied();
-    let hints = hints.filter(|_| plan_tree::total_cost(original) >= choice::LEAST_COST);
+    let hints = compared.similar.get(number).copied();
     let next = hints.map(|hints| (statement::copy(spare), hints));
     if let Some((_, hints)) = next {
-        push(compared.frame(hints));
+        push(compared.frame(0, hints));
     }
     COMPARED.set(Some(compared));
     next
 }
 
-/// After planning a tie: whether its plan is taken instead of the original one.
-pub(crate) fn leave_tie(original: *mut pg_sys::PlannedStmt, planned: *mut pg_sys::PlannedStmt) -> bool {
+/// After such a planning: whether its plan is taken instead of the original one, being another one that costs about as much.
+pub(crate) fn leave_similar(original: *mut pg_sys::PlannedStmt, planned: *mut pg_sys::PlannedStmt) -> bool {
     let Some(Some(frame)) = FRAMES.with_borrow_mut(Vec::pop) else {
         return false;
     };
@@ -521,18 +573,23 @@ fn push(frame: Frame) {
 }
 
 /// After planning a form: whether its plan is taken instead of the best one so far.
-pub(crate) fn leave_form(
-    original: *mut pg_sys::PlannedStmt,
-    best: *mut pg_sys::PlannedStmt,
-    planned: *mut pg_sys::PlannedStmt,
-) -> bool {
-    let Some(Some(frame)) = FRAMES.with_borrow_mut(Vec::pop) else {
+pub(crate) fn leave_form(planned: *mut pg_sys::PlannedStmt) -> bool {
+    let Some(Some(mut frame)) = FRAMES.with_borrow_mut(Vec::pop) else {
         return false;
     };
-    let [of_original, of_best, cost] = [original, best, planned].map(|plan| plan_tree::total_cost(plan));
-    let is_gain = rewrite::is_clear_gain(of_original, cost.min(of_best));
-    rewrite::note_judged(frame.statement.queryid, of_original, is_gain);
-    let is_taken = is_gain && cost < of_best;
+    let cost = plan_tree::total_cost(planned);
+    let is_taken = COMPARED.with_borrow_mut(|compared| {
+        let Some(compared) = compared else { return false };
+        let (own_cost, best_cost) = (compared.own_cost, compared.best_cost);
+        let is_gain = rewrite::is_clear_gain(own_cost, cost.min(best_cost));
+        rewrite::note_judged(compared.statement.queryid, own_cost, is_gain);
+        let is_taken = is_gain && cost < best_cost;
+        if is_taken {
+            compared.best_cost = cost;
+            frame.own_cost = Some(own_cost);
+        }
+        is_taken
+    });
     if is_taken {
         let facts = read(planned, &frame, learn::wants_sub_joins(frame.evidence.calls));
         remember(planned, frame, facts);
@@ -571,6 +628,7 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
         decision,
         planning_ms: 0.0,
         rules: frame.rules,
+        own_cost: frame.own_cost,
         corrected: frame.corrected,
         planned_rows: frame.planned_rows(),
         region: frame.region,
@@ -609,6 +667,7 @@ fn remember(planned: *mut pg_sys::PlannedStmt, frame: Frame, facts: PlanFacts) -
         planning_ms: frame.begun.elapsed().as_secs_f64() * 1000.0,
         statement: frame.statement,
         rules: frame.rules,
+        own_cost: frame.own_cost,
         corrected: frame.corrected,
         planned_rows: frame.planned_rows(),
         region: frame.region,

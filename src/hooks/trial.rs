@@ -11,8 +11,8 @@ use crate::settings;
 use crate::shmem::events::{self, Kind};
 use crate::shmem::guards::{self, TrialCost};
 use crate::shmem::latencies::{self, Component};
-use crate::shmem::{counters, statements};
-use engine::decision::{CLEAR_GAIN, HintSet, StatementEvidence, TIE};
+use crate::shmem::{counters, experiences, statements};
+use engine::decision::{CLEAR_GAIN, HintSet, Measured, StatementEvidence};
 use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -137,16 +137,20 @@ pub(crate) fn started(query: *mut pg_sys::QueryDesc) {
     }
 }
 
-/// Notes how a plan under hints did that costs about as much as stock's: it took so long, or was given up.
-pub(crate) fn note_tie(evidence: &StatementEvidence, plan: &Remembered, outcome: Result<f64, f64>) {
+/// Notes how a plan under hints did beside stock's: it took so long, or was given up.
+pub(crate) fn note_experience(evidence: &StatementEvidence, plan: &Remembered, outcome: Result<f64, f64>) {
     let Some(stock) = evidence.stock().filter(|_| plan.decision.cutoff == 0) else {
         return;
     };
-    let is_tie = plan.facts.total_cost <= TIE * f64::from(stock.total_cost);
-    if let (true, Some(stock_ms)) = (is_tie && plan.facts.shape != stock.shape, stock.typical_ms()) {
+    if let (true, Some(stock_ms)) = (plan.facts.shape != stock.shape, stock.typical_ms()) {
         let (Ok(ms) | Err(ms)) = outcome;
-        let hints = plan.decision.hints;
-        guards::note_tie(catalog::database(), hints, ms / stock_ms, outcome.is_err());
+        let measured = Measured {
+            hints: plan.decision.hints,
+            methods: plan.facts.methods,
+            ratio: ms / stock_ms,
+            is_given_up: outcome.is_err(),
+        };
+        experiences::record(plan.statement.class, stock.shape, &measured);
     }
 }
 
@@ -167,10 +171,10 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
     let best_ms = limit_ms / CLEAR_GAIN;
     let evidence = statements::evidence(remembered.statement.class);
     let known_best_ms = evidence.and_then(|evidence| evidence.best_ms());
-    let tie = |plan: &Remembered, outcome: Result<f64, f64>| {
+    let experience = |plan: &Remembered, outcome: Result<f64, f64>| {
         if let (Some(evidence), Some(known_best_ms)) = (&evidence, known_best_ms) {
             let quiet = |ms: f64| ms / best_ms * known_best_ms;
-            note_tie(evidence, plan, outcome.map(quiet).map_err(quiet));
+            note_experience(evidence, plan, outcome.map(quiet).map_err(quiet));
         }
     };
     let statement = (remembered.statement.queryid, remembered.statement.class);
@@ -181,7 +185,7 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
     let mut watch = Watch::new(remembered);
     match ended {
         Ended::Completed(took_ms) => {
-            tie(&watch.remembered, Ok(took_ms));
+            experience(&watch.remembered, Ok(took_ms));
             note(Kind::TrialCompleted, took_ms);
             watch.elapsed_ms = took_ms;
             learn::from_execution(query, &watch, true);
@@ -189,7 +193,7 @@ pub(crate) fn ended(query: *mut pg_sys::QueryDesc, ended: Ended) {
             guards::note_trial(database, decision, (took_ms / best_ms, false), cost);
         }
         Ended::CutOff(took_ms) => {
-            tie(&watch.remembered, Err(took_ms));
+            experience(&watch.remembered, Err(took_ms));
             note(Kind::TrialCutOff, took_ms);
             counters::add_trials_cut_off(1);
             watch.elapsed_ms = took_ms;

@@ -33,6 +33,8 @@ pub(crate) struct Remembered {
     pub(crate) planning_ms: f64,
     /// What rewrote the statement.
     pub(crate) rules: Rules,
+    /// What the statement's own form was estimated to cost, where this one was taken for being cheaper.
+    pub(crate) own_cost: Option<f64>,
     /// Corrections applied.
     pub(crate) corrected: u32,
     /// What its corrected parts were planned with.

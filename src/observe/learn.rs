@@ -13,7 +13,9 @@ use crate::pg::sub_join::Sketched;
 use crate::settings;
 use crate::shmem::events::{self, Kind};
 use crate::shmem::latencies::{self, Component};
-use crate::shmem::{corrections, counters, guards, planned_rows, regions, statements};
+use crate::shmem::planned_rows::{self, KeptRows};
+use crate::shmem::{corrections, counters, experiences, guards, regions, statements};
+use crate::steer::choice;
 use crate::steer::rewrite::Rules;
 use crate::steer::rows;
 use engine::cardinality::{CountedSketch, SetCount, is_material};
@@ -163,6 +165,7 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         evidence = record(watch, Ok(quiet_ms), is_to_be_tried, lesson.partial());
         note_change(statement, before.as_ref(), evidence.as_ref());
         keep_planned_rows(remembered, before.as_ref(), evidence.as_ref());
+        note_stock_plan(remembered);
         let of_kind = kind_of(remembered, (remembered.planning_ms + watch.elapsed_ms) / slowdown);
         regions::record(statement.queryid, in_region(remembered, Ok(quiet_ms)), of_kind);
         note_rules(remembered, evidence.as_ref(), quiet_ms);
@@ -251,9 +254,18 @@ fn keep_planned_rows(
             .is_some_and(|best| best.shape == shape)
     };
     if remembered.decision.cutoff > 0 && is_best(after) && !is_best(before) {
-        let class = remembered.statement.class;
         let tables = rows::tables_of(remembered.facts.counted.iter().map(|node| &node.subject));
-        planned_rows::keep(class, remembered.decision, &remembered.planned_rows, tables);
+        let parts = remembered.planned_rows.clone();
+        let class = remembered.statement.class;
+        planned_rows::keep(&KeptRows::new(class, remembered.decision, tables, parts));
+    }
+}
+
+/// Keeps what the stock plan is like, beside which others will be measured.
+fn note_stock_plan(remembered: &Remembered) {
+    let facts = &remembered.facts;
+    if remembered.decision.is_stock() && facts.total_cost >= choice::LEAST_COST {
+        experiences::note_stock(remembered.statement.class, facts.shape, facts.operators);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Background workers: registering the launcher, starting a worker for a database and following it, naps, transactions.
 
-use super::{compat, own_settings};
+use super::{catalog, compat, own_settings};
 use core::ffi::{CStr, c_char, c_int};
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags};
 use pgrx::pg_sys;
@@ -37,7 +37,8 @@ pub extern "C-unwind" fn ruvector_dag_launcher_main(_argument: pg_sys::Datum) {
 #[pgrx::pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn ruvector_dag_worker_main(argument: pg_sys::Datum) {
-    let database = argument.value() as u32;
+    let argument = argument.value() as u64;
+    let database = argument as u32;
     // SIGTERM gets PostgreSQL's own handler in a worker that runs SQL: it ends a statement at once. Signals come before
     // the connection: connecting waits for a DROP DATABASE under way, and that waits until we answer its signal.
     // SAFETY: the first things a connected worker does.
@@ -47,8 +48,15 @@ pub extern "C-unwind" fn ruvector_dag_worker_main(argument: pg_sys::Datum) {
         pg_sys::BackgroundWorkerInitializeConnectionByOid(pg_sys::Oid::from(database), pg_sys::InvalidOid, 0);
     }
     own_settings::pin_in_worker();
-    crate::worker::run_worker(database);
+    if argument & LEARNS_ONLY == 0 {
+        crate::worker::run_worker(database);
+    } else {
+        crate::worker::run_learner();
+    }
 }
+
+/// In a worker's argument, beside its database: a session waits until it has learned, and it does nothing else.
+const LEARNS_ONLY: u64 = 1 << 32;
 
 /// A worker that was asked for.
 pub(crate) struct Started(*mut pg_sys::BackgroundWorkerHandle);
@@ -68,7 +76,7 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // SAFETY: allocated by RegisterDynamicBackgroundWorker in the launcher's lasting context, freed once.
+        // SAFETY: allocated by RegisterDynamicBackgroundWorker in a lasting context, freed once.
         unsafe { pg_sys::pfree(self.0.cast()) };
     }
 }
@@ -76,11 +84,26 @@ impl Drop for Started {
 /// Starts a worker for a database; `None` when `max_worker_processes` is used up. The process's latch is set when the
 /// worker starts and ends.
 pub(crate) fn start(database: u32) -> Option<Started> {
+    register(u64::from(database))
+}
+
+/// Has a worker write down and learn in the session's database, in a transaction of its own, and waits for its end; false when
+/// `max_worker_processes` is used up.
+pub(crate) fn learn() -> bool {
+    let Some(worker) = register(u64::from(catalog::database()) | LEARNS_ONLY) else {
+        return false;
+    };
+    // SAFETY: the handle is ours until dropped, also by an error: that the statement is cancelled.
+    unsafe { pg_sys::WaitForBackgroundWorkerShutdown(worker.0) };
+    true
+}
+
+fn register(argument: u64) -> Option<Started> {
     let mut worker = pg_sys::BackgroundWorker {
         bgw_flags: (pg_sys::BGWORKER_SHMEM_ACCESS | pg_sys::BGWORKER_BACKEND_DATABASE_CONNECTION) as i32,
         bgw_start_time: pg_sys::BgWorkerStartTime::BgWorkerStart_ConsistentState,
         bgw_restart_time: pg_sys::BGW_NEVER_RESTART,
-        bgw_main_arg: pg_sys::Datum::from(database),
+        bgw_main_arg: pg_sys::Datum::from(argument),
         // SAFETY: a global of this process.
         bgw_notify_pid: unsafe { pg_sys::MyProcPid },
         ..Default::default()
@@ -91,9 +114,11 @@ pub(crate) fn start(database: u32) -> Option<Started> {
     write_name(&mut worker.bgw_function_name, c"ruvector_dag_worker_main");
     // SAFETY: the description is complete; the handle is allocated where it lasts, and only when there was a slot.
     unsafe {
-        pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
+        let before = pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
         let mut handle = core::ptr::null_mut();
-        pg_sys::RegisterDynamicBackgroundWorker(&mut worker, &mut handle).then(|| Started(handle))
+        let is_registered = pg_sys::RegisterDynamicBackgroundWorker(&mut worker, &mut handle);
+        pg_sys::MemoryContextSwitchTo(before);
+        is_registered.then(|| Started(handle))
     }
 }
 

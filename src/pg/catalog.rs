@@ -1,6 +1,7 @@
 //! What the catalog and the statistics system know of tables, databases and our own extension.
 
 use super::extension::{self, Presence};
+use super::raw;
 use crate::settings;
 use engine::cardinality::{hash_bytes, hash_words};
 use pgrx::pg_sys;
@@ -61,11 +62,11 @@ pub(crate) fn seconds() -> i64 {
 
 /// Whether statements can be learned from at all here: in a normal backend, connected, in a transaction.
 pub(crate) fn is_ordinary_backend() -> bool {
-    // SAFETY: backend globals and a function without arguments.
+    // SAFETY: backend globals and a function without arguments that raises nothing; without a guard, since every statement asks.
     unsafe {
         pg_sys::ParallelWorkerNumber < 0
             && pg_sys::MyDatabaseId != pg_sys::InvalidOid
-            && pg_sys::IsTransactionState()
+            && raw::IsTransactionState()
     }
 }
 
@@ -109,8 +110,7 @@ pub(crate) fn extension() -> Presence {
             );
         }
     }
-    // SAFETY: a C string; reads the catalog inside the current transaction.
-    let extension = unsafe { pg_sys::get_extension_oid(c"ruvector_dag".as_ptr(), true) };
+    let extension = extension_oid().unwrap_or(pg_sys::InvalidOid);
     let presence = extension::presence(extension);
     EXTENSION.set(Some(presence));
     if presence == Presence::Ready {
@@ -119,35 +119,43 @@ pub(crate) fn extension() -> Presence {
     presence
 }
 
-/// Holds the extension in place until the end of the transaction; false when it is not there. DROP EXTENSION locks it
-/// before it locks its tables, so whoever writes to several of them asks here first.
+/// The extension of this database.
+pub(super) fn extension_oid() -> Option<pg_sys::Oid> {
+    // SAFETY: a C string; a catalog lookup inside the current transaction.
+    let extension = unsafe { pg_sys::get_extension_oid(c"ruvector_dag".as_ptr(), true) };
+    (extension != pg_sys::InvalidOid).then_some(extension)
+}
+
+/// Holds the extension in place until the end of the transaction; false when it is not there.
 pub(crate) fn lock_extension() -> bool {
+    extension_oid().is_some_and(hold_extension)
+}
+
+/// The same of an extension that was there a moment ago. DROP EXTENSION locks it before it locks its tables.
+pub(super) fn hold_extension(extension: pg_sys::Oid) -> bool {
     // A standby takes no lock stronger than its readers'; this one is allowed there.
-    lock_extension_in(pg_sys::AccessShareLock as pg_sys::LOCKMODE)
-}
-
-/// The same against everybody who holds it: waits until nobody is writing what was learned any more, and lets nobody begin.
-pub(crate) fn lock_extension_alone() -> bool {
-    lock_extension_in(pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE)
-}
-
-fn lock_extension_in(mode: pg_sys::LOCKMODE) -> bool {
-    // SAFETY: catalog lookups and a lock inside the current transaction.
-    unsafe {
-        let name = c"ruvector_dag".as_ptr();
-        let extension = pg_sys::get_extension_oid(name, true);
-        if extension == pg_sys::InvalidOid {
-            return false;
-        }
-        pg_sys::LockDatabaseObject(pg_sys::ExtensionRelationId, extension, 0, mode);
-        pg_sys::get_extension_oid(name, true) == extension && has_extension()
-    }
+    let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    // SAFETY: a lock inside the current transaction.
+    unsafe { pg_sys::LockDatabaseObject(pg_sys::ExtensionRelationId, extension, 0, mode) };
+    extension_oid() == Some(extension) && has_extension()
 }
 
 /// Whether the transaction must not write.
 pub(crate) fn is_read_only() -> bool {
     // SAFETY: a backend global.
     unsafe { pg_sys::XactReadOnly }
+}
+
+/// Whether the transaction changed something already.
+pub(crate) fn has_written() -> bool {
+    // SAFETY: no arguments.
+    unsafe { pg_sys::GetCurrentTransactionIdIfAny() != pg_sys::InvalidTransactionId }
+}
+
+/// Makes the transaction one that writes: what it reads from here on it reads with new snapshots.
+pub(crate) fn begin_to_write() {
+    // SAFETY: no arguments; on a standby an error.
+    unsafe { pg_sys::GetCurrentTransactionId() };
 }
 
 /// The databases that can be connected to, but templates. Needs a transaction, in any database or in none.

@@ -107,6 +107,7 @@ unsafe fn node_term(node: *mut pg_sys::Node, positions: &Positions) -> Option<Te
                 (*node.cast::<pg_sys::ArrayExpr>()).elements,
                 positions,
             ),
+            NodeTag::T_Aggref => aggregate(node.cast(), positions),
             NodeTag::T_CaseExpr => case(node.cast(), positions),
             NodeTag::T_CaseWhen => {
                 let when = node.cast::<pg_sys::CaseWhen>();
@@ -150,6 +151,7 @@ fn kind(tag: NodeTag) -> u64 {
         NodeTag::T_CaseExpr => 14,
         NodeTag::T_CaseWhen => 15,
         NodeTag::T_CaseTestExpr => 16,
+        NodeTag::T_Aggref => 17,
         _ => 0,
     }
 }
@@ -185,6 +187,25 @@ unsafe fn operator(tag: NodeTag, call: *const pg_sys::OpExpr, positions: &Positi
             Ok(operands) => Some(Term::Call(word((*call).opno), operands.into())),
             Err(operands) => Some(Term::Call(word((*call).opno), operands)),
         }
+    }
+}
+
+/// An aggregate of the rows of a group, in whatever order.
+unsafe fn aggregate(call: *const pg_sys::Aggref, positions: &Positions) -> Option<Term> {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        if !(*call).aggorder.is_null() || !(*call).aggdirectargs.is_null() || (*call).agglevelsup > 0 {
+            return None;
+        }
+        let words = [
+            (*call).aggfnoid.to_u32(),
+            (*call).inputcollid.to_u32(),
+            u32::from(!(*call).aggdistinct.is_null()),
+        ];
+        let arguments = list::pointers::<pg_sys::TargetEntry>((*call).args).map(|argument| (*argument).expr);
+        let parts = arguments.chain([(*call).aggfilter]);
+        let parts: Option<Vec<Term>> = parts.map(|part| node_term(part.cast(), positions)).collect();
+        Some(Term::Call(hash(NodeTag::T_Aggref, words), parts?))
     }
 }
 

@@ -6,12 +6,12 @@
 use super::raw;
 use crate::settings;
 use core::ffi::{CStr, c_char, c_int};
-use engine::decision::HintSet;
+use engine::decision::{HintSet, SessionCosts};
 use pgrx::pg_sys;
 use std::io::Write;
 
-/// Digits of a number, and the end of a C string.
-const DIGITS: usize = 24;
+/// Digits of a number with its exponent, and the end of a C string.
+const DIGITS: usize = 32;
 
 /// Sets what a hint set asks for while a statement is planned. Returns the level to close; 0 when there is nothing to do.
 ///
@@ -34,6 +34,7 @@ pub(super) unsafe fn open_for_planning(hints: HintSet) -> c_int {
             set(c"jit", c"off");
         }
         set_memory(hints);
+        set_costs(hints);
         level
     }
 }
@@ -77,6 +78,32 @@ pub(crate) fn memory_kb(hints: HintSet) -> i64 {
     let doublings = hints.memory_doublings().min(memory_doublings());
     // SAFETY: PostgreSQL's own setting, in kilobytes.
     i64::from(unsafe { pg_sys::work_mem }) << doublings
+}
+
+/// What a hint set sets of the planner's costs in this session, by name: nothing where they are as it wants them.
+pub(crate) fn costs(hints: HintSet) -> impl Iterator<Item = (&'static CStr, f64)> {
+    // SAFETY: PostgreSQL's own settings.
+    let own = unsafe {
+        SessionCosts {
+            seq_page: pg_sys::seq_page_cost,
+            random_page: pg_sys::random_page_cost,
+            cpu_tuple: pg_sys::cpu_tuple_cost,
+            cpu_index_tuple: pg_sys::cpu_index_tuple_cost,
+            cpu_operator: pg_sys::cpu_operator_cost,
+        }
+    };
+    hints.costs().settings(&own)
+}
+
+unsafe fn set_costs(hints: HintSet) {
+    for (name, cost) in costs(hints) {
+        // Without a heap, as below.
+        let mut text = [0u8; DIGITS];
+        if write!(&mut text[..], "{cost:e}\0").is_ok() {
+            // SAFETY: the text ends with a zero.
+            unsafe { set_raw(name, text.as_ptr().cast()) };
+        }
+    }
 }
 
 unsafe fn set_memory(hints: HintSet) {

@@ -20,6 +20,7 @@ use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel, pgrx_e
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 /// What was installed before us, set once in `_PG_init`.
@@ -35,27 +36,34 @@ struct Previous {
     explain: pg_sys::ExplainOneQuery_hook_type,
 }
 
+const NOTHING: Previous = Previous {
+    planner: None,
+    base_relation: None,
+    join_search: None,
+    executor_start: None,
+    executor_run: None,
+    executor_finish: None,
+    executor_end: None,
+    explain: None,
+};
+
+/// Not thread-local: that would cost a call at each reading, several times per statement.
+static PREVIOUS: OnceLock<Previous> = OnceLock::new();
+
 thread_local! {
-    static PREVIOUS: Cell<Previous> = const {
-        Cell::new(Previous {
-            planner: None,
-            base_relation: None,
-            join_search: None,
-            executor_start: None,
-            executor_run: None,
-            executor_finish: None,
-            executor_end: None,
-            explain: None,
-        })
-    };
     static LOGGED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Nothing is called before [`install`]: by then there is something.
+fn previous() -> &'static Previous {
+    PREVIOUS.get().unwrap_or(&NOTHING)
 }
 
 /// Installs all hooks, each in front of the one before it.
 pub(crate) fn install() {
     // SAFETY: called once from _PG_init on the main thread, where the hook variables may be set.
     unsafe {
-        PREVIOUS.set(Previous {
+        let previous = Previous {
             planner: pg_sys::planner_hook,
             base_relation: pg_sys::set_rel_pathlist_hook,
             join_search: pg_sys::join_search_hook,
@@ -64,7 +72,10 @@ pub(crate) fn install() {
             executor_finish: pg_sys::ExecutorFinish_hook,
             executor_end: pg_sys::ExecutorEnd_hook,
             explain: pg_sys::ExplainOneQuery_hook,
-        });
+        };
+        if PREVIOUS.set(previous).is_err() {
+            return;
+        }
         pg_sys::planner_hook = Some(planner);
         pg_sys::set_rel_pathlist_hook = Some(base_relation);
         pg_sys::join_search_hook = Some(join_search);
@@ -167,7 +178,7 @@ unsafe fn plan(
     options: c_int,
     params: pg_sys::ParamListInfo,
 ) -> *mut pg_sys::PlannedStmt {
-    let chain = PREVIOUS.get().planner.unwrap_or(raw::standard_planner);
+    let chain = previous().planner.unwrap_or(raw::standard_planner);
     let entry = guarded(hooks::planner::Entry::PassOn, || {
         hooks::planner::enter(parse, options, params)
     });
@@ -209,7 +220,7 @@ unsafe fn plan(
             Next::Compare => {
                 let best = cheapest_form(planned, spare, |form| plan(form, HintSet::NONE));
                 let best = match best == planned {
-                    true => first_tie(planned, spare, plan),
+                    true => first_similar(planned, spare, plan),
                     false => best,
                 };
                 guarded((), hooks::planner::stop_comparing);
@@ -233,12 +244,19 @@ unsafe fn cheapest_form(
     plan: impl Fn(*mut pg_sys::Query) -> *mut pg_sys::PlannedStmt,
 ) -> *mut pg_sys::PlannedStmt {
     let mut best = original;
+    if let Some(own) = guarded(None, || hooks::planner::enter_own(spare)) {
+        // SAFETY: by the caller's promise.
+        let planned = unsafe { trial::plan(|| plan(own), hooks::planner::abandon) };
+        if let Some(planned) = planned {
+            guarded((), || hooks::planner::leave_own(planned));
+        }
+    }
     let mut number = 0;
-    while let Some(form) = guarded(None, || hooks::planner::enter_form(spare, best, number)) {
+    while let Some(form) = guarded(None, || hooks::planner::enter_form(spare, number)) {
         // SAFETY: by the caller's promise.
         let planned = unsafe { trial::plan(|| plan(form), hooks::planner::abandon) };
         if let Some(planned) = planned
-            && guarded(false, || hooks::planner::leave_form(original, best, planned))
+            && guarded(false, || hooks::planner::leave_form(planned))
         {
             best = planned;
         }
@@ -247,22 +265,22 @@ unsafe fn cheapest_form(
     best
 }
 
-/// Plans a statement under the hint sets that did well where they cost as much as stock, and returns the first such plan, or the
-/// original one.
+/// Plans a statement under the hint sets that were faster where plans were like its own, and returns the first plan that is
+/// taken, or the original one.
 ///
 /// # Safety
 /// As of [`trial::plan`]; `spare` is a copy of the statement.
-unsafe fn first_tie(
+unsafe fn first_similar(
     original: *mut pg_sys::PlannedStmt,
     spare: *mut pg_sys::Query,
     plan: impl Fn(*mut pg_sys::Query, HintSet) -> *mut pg_sys::PlannedStmt,
 ) -> *mut pg_sys::PlannedStmt {
     let mut number = 0;
-    while let Some((query, hints)) = guarded(None, || hooks::planner::enter_tie(spare, original, number)) {
+    while let Some((query, hints)) = guarded(None, || hooks::planner::enter_similar(spare, number)) {
         // SAFETY: by the caller's promise.
         let planned = unsafe { trial::plan(|| plan(query, hints), hooks::planner::abandon) };
         if let Some(planned) = planned
-            && guarded(false, || hooks::planner::leave_tie(original, planned))
+            && guarded(false, || hooks::planner::leave_similar(original, planned))
         {
             return planned;
         }
@@ -292,7 +310,7 @@ unsafe extern "C-unwind" fn explain_one_query(
     let around = hooks::explain::begin(query);
     // SAFETY: only plain values are alive here; the request is PostgreSQL's.
     unsafe {
-        let previous = PREVIOUS.get().explain;
+        let previous = previous().explain;
         protected(|| request.pass_on(previous), || hooks::explain::end(around));
         let decision = guarded(core::ptr::null(), hooks::explain::decision);
         hooks::explain::end(around);
@@ -312,7 +330,7 @@ unsafe extern "C-unwind" fn base_relation(
         // SAFETY: PostgreSQL's arguments; the relation was just corrected and its paths are made anew.
         unsafe { super::join_search::rebuild_base_paths(root, rel) };
     }
-    if let Some(previous) = PREVIOUS.get().base_relation {
+    if let Some(previous) = previous().base_relation {
         // SAFETY: the arguments are PostgreSQL's.
         unsafe { previous(root, rel, rtindex, entry) }
     }
@@ -323,7 +341,7 @@ unsafe extern "C-unwind" fn join_search(
     levels: c_int,
     initial: *mut pg_sys::List,
 ) -> *mut pg_sys::RelOptInfo {
-    if let Some(previous) = PREVIOUS.get().join_search {
+    if let Some(previous) = previous().join_search {
         // SAFETY: the arguments are PostgreSQL's. Two join searches can't both run; the one before us keeps its right.
         return unsafe { previous(root, levels, initial) };
     }
@@ -343,8 +361,7 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
     let watched = guarded(false, || hooks::executor::before_start(query, flags));
     // Reading the clock costs something, too.
     let started = watched.then(Instant::now);
-    let chain = PREVIOUS
-        .get()
+    let chain = previous()
         .executor_start
         .unwrap_or(compat::standard_ExecutorStart);
     // SAFETY: the arguments are PostgreSQL's; nothing to drop is alive.
@@ -359,13 +376,13 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
 /// # Safety
 /// Called by the trampoline with PostgreSQL's arguments.
 pub(super) unsafe fn run(request: RunRequest) {
-    let previous = PREVIOUS.get().executor_run;
+    let previous = previous().executor_run;
     let query = request.query;
-    let started = Instant::now();
     match guarded(Follow::No, || hooks::executor::follow(query)) {
         // SAFETY: by the caller's promise.
         Follow::No => unsafe { request.pass_on(previous) },
         Follow::Time => {
+            let started = Instant::now();
             // SAFETY: by the caller's promise.
             unsafe { request.pass_on(previous) };
             guarded((), || hooks::executor::note_time(query, started));
@@ -396,10 +413,7 @@ pub(super) unsafe fn run(request: RunRequest) {
 }
 
 unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
-    let chain = PREVIOUS
-        .get()
-        .executor_finish
-        .unwrap_or(raw::standard_ExecutorFinish);
+    let chain = previous().executor_finish.unwrap_or(raw::standard_ExecutorFinish);
     if !guarded(false, || crate::observe::watch::is_watched(query)) {
         // SAFETY: the arguments are PostgreSQL's.
         return unsafe { chain(query) };
@@ -413,7 +427,7 @@ unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
 
 unsafe extern "C-unwind" fn executor_end(query: *mut pg_sys::QueryDesc) {
     guarded((), || hooks::executor::before_end(query));
-    let chain = PREVIOUS.get().executor_end.unwrap_or(raw::standard_ExecutorEnd);
+    let chain = previous().executor_end.unwrap_or(raw::standard_ExecutorEnd);
     // SAFETY: the arguments are PostgreSQL's.
     unsafe { chain(query) }
 }

@@ -77,6 +77,26 @@ pub(super) unsafe fn rebuild_base_paths(root: *mut pg_sys::PlannerInfo, rel: *mu
     }
 }
 
+/// Gives a subquery, whose paths were made with its size, so many times its rows. They cost what they did: that is what its own plan
+/// costs. Other relations are left alone.
+///
+/// # Safety
+/// A base relation of the planning under way.
+pub(super) unsafe fn scale_subquery_paths(rel: &mut pg_sys::RelOptInfo, factor: f64) {
+    if rel.rtekind != pg_sys::RTEKind::RTE_SUBQUERY || rel.reloptkind != pg_sys::RelOptKind::RELOPT_BASEREL {
+        return;
+    }
+    rel.tuples = (rel.tuples * factor).round().max(1.0);
+    // SAFETY: by the caller's promise.
+    unsafe {
+        for path in list::pointers::<pg_sys::Path>(rel.pathlist)
+            .chain(list::pointers::<pg_sys::Path>(rel.partial_pathlist))
+        {
+            (*path).rows = ((*path).rows * factor).round().max(1.0);
+        }
+    }
+}
+
 /// Whether a relation is a plain table whose paths [`rebuild_base_paths`] can make.
 pub(crate) fn is_rebuildable(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> bool {
     // SAFETY: the hook's arguments; a base relation's index is within the arrays.

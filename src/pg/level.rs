@@ -2,10 +2,11 @@
 //!
 //! Read when the first base relation of the level gets its paths: at that moment every base relation has its size, all
 //! clauses are distributed and equivalences are complete. What can't be described has no key and is left alone: system
-//! catalogs, temporary and foreign tables, subqueries planned on their own, functions, CTEs, TABLESAMPLE, LATERAL.
+//! catalogs, temporary and foreign tables, functions, CTEs, TABLESAMPLE, LATERAL, and subqueries planned on their own unless they
+//! group (`groups.rs`).
 
 use super::level_rows::LevelRows;
-use super::{catalog, compat, expression, list};
+use super::{catalog, compat, expression, groups, list};
 use engine::cardinality::{OuterJoin, Relation, RelationGraph, RelationKey, RelationSet, Term, hash_words};
 use pgrx::pg_sys;
 use pgrx::pg_sys::RelOptKind::{RELOPT_BASEREL, RELOPT_OTHER_MEMBER_REL};
@@ -48,8 +49,10 @@ pub(crate) struct Subject {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Storage {
     pub(super) rtindex: usize,
-    tables: Vec<u32>,
+    pub(super) tables: Vec<u32>,
     pub(super) table_rows: f64,
+    /// The level below whose groups it is.
+    pub(super) groups: Option<*mut pg_sys::PlannerInfo>,
 }
 
 /// A query level.
@@ -58,7 +61,7 @@ pub(crate) struct Level {
     pub(super) root: *mut pg_sys::PlannerInfo,
     role: u32,
     pub(super) graph: RelationGraph,
-    positions: Vec<u8>,
+    pub(super) positions: Vec<u8>,
     pub(super) bases: Vec<Storage>,
     pub(super) children: HashMap<usize, (Subject, usize)>,
     pub(super) rows: LevelRows,
@@ -76,8 +79,15 @@ impl Level {
         planned.map(move |(part, rows)| (part.number(number), rows))
     }
 
-    /// Reads the level of `root`.
-    pub(crate) fn read(root: *mut pg_sys::PlannerInfo) -> Self {
+    /// The base relations of a set.
+    pub(super) fn members(&self, set: RelationSet) -> impl Iterator<Item = &Storage> {
+        let bases = self.bases.iter().enumerate();
+        let members = bases.filter(move |(position, _)| set >> position & 1 == 1);
+        members.map(|(_, base)| base)
+    }
+
+    /// Reads the level of `root`; `below` are the levels that were planned before.
+    pub(crate) fn read(root: *mut pg_sys::PlannerInfo, below: &[Level]) -> Self {
         let mut level = Self {
             root,
             role: catalog::scope(),
@@ -90,7 +100,7 @@ impl Level {
         // SAFETY: called from the planner's hook with its root; everything reachable from it is valid now.
         unsafe {
             level.number_relations();
-            level.read_relations();
+            level.read_relations(below);
             level.read_children();
             level.read_join_clauses();
             level.read_equivalences();
@@ -141,7 +151,7 @@ impl Level {
         }
     }
 
-    unsafe fn read_relations(&mut self) {
+    unsafe fn read_relations(&mut self, below: &[Level]) {
         for position in 0..self.bases.len() {
             let rtindex = self.bases[position].rtindex;
             // SAFETY: numbered above, so the relation exists.
@@ -149,7 +159,11 @@ impl Level {
                 let Some(rel) = self.relation(rtindex) else {
                     continue;
                 };
-                let source = self.source(rtindex, rel);
+                let grouped = groups::below(rel, below);
+                let source = match &grouped {
+                    Some((_, source)) => Some(*source),
+                    None => self.source(rtindex, rel),
+                };
                 let clauses = restrictions(rel, &self.positions);
                 let opaque = source.is_none() || clauses.is_none();
                 let relation = Relation {
@@ -157,8 +171,15 @@ impl Level {
                     clauses: clauses.unwrap_or_default(),
                 };
                 self.graph.add_relation(relation);
-                self.bases[position].table_rows = rel.tuples.max(0.0);
-                self.bases[position].tables = vec![self.range_table_entry(rtindex).relid.to_u32()];
+                self.bases[position] = match grouped {
+                    Some((level, _)) => level.groups_as_base(rtindex),
+                    None => Storage {
+                        rtindex,
+                        tables: vec![self.range_table_entry(rtindex).relid.to_u32()],
+                        table_rows: rel.tuples.max(0.0),
+                        groups: None,
+                    },
+                };
             }
         }
     }

@@ -78,6 +78,8 @@ impl LevelRows {
         let estimated = rel.rows;
         self.corrected.insert(part, Corrected { estimated, planned });
         rel.rows = planned;
+        // SAFETY: a relation of the planning under way.
+        unsafe { super::join_search::scale_subquery_paths(rel, planned / estimated) };
     }
 
     fn predict(&mut self, set: RelationSet, estimate: f64) -> Option<RowPrediction> {
@@ -195,23 +197,26 @@ impl Level {
             };
         }
         let subject = self.subject(Part::Set(set));
+        // The row model knows tables.
+        let has_groups = self.has_groups(set);
         let prospect = Prospect {
             subject: subject.as_ref(),
             log_estimate: log_own,
             propagated: self.rows.propagation.expected(set),
         };
         let expected = knowledge.expect(&prospect, || {
-            subject
-                .as_ref()
-                .and_then(|_| self.rows.predict(set, log_own.exp()))
+            let subject = subject.as_ref().filter(|_| !has_groups);
+            subject.and_then(|_| self.rows.predict(set, log_own.exp()))
         });
         self.rows.propagation.insert(set, expected.0);
         let is_join = set.count_ones() > 1;
         let caution = if is_join { knowledge.caution } else { 0.0 };
-        let members = self.bases.iter().enumerate();
+        let members = self.members(set);
         let log_most: f64 = members
-            .filter(|(position, _)| set >> position & 1 == 1)
-            .map(|(_, base)| base.table_rows.max(1.0).ln())
+            .map(|base| match base.groups {
+                Some(_) => f64::INFINITY,
+                None => base.table_rows.max(1.0).ln(),
+            })
             .sum();
         Correction {
             rows: to_plan_with(estimated, log_own, expected, (caution, log_most)),

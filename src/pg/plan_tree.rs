@@ -5,10 +5,10 @@
 //! entry they were copied from, so sub-levels need no offsets.
 
 use super::level::{Level, Part, Subject};
-use super::list;
 use super::sub_join::{Sketched, SketchedSet};
+use super::{groups, list};
 use engine::cardinality::hash_words;
-use engine::decision::METHODS;
+use engine::decision::{METHODS, PlanSketch};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 use std::collections::HashMap;
@@ -42,6 +42,8 @@ pub(crate) struct PlanFacts {
     pub(crate) uses_jit: bool,
     /// The join and scan methods it uses, as bits of [`METHODS`](engine::decision::METHODS).
     pub(crate) methods: u32,
+    /// Its operators and what they read, to compare plans by.
+    pub(crate) operators: PlanSketch,
     pub(crate) counted: Vec<Counted>,
     /// The query levels of what is counted; empty when nobody asks.
     pub(crate) sketches: Vec<Sketched>,
@@ -53,9 +55,11 @@ pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level], with_sketch
     unsafe {
         let mut reader = Reader {
             levels,
+            is_parallel: (*stmt).parallelModeNeeded,
             entries: entries(stmt, levels),
             counted: Vec::new(),
             methods: 0,
+            operators: Vec::new(),
             with_sketches,
             sketches: Vec::new(),
             sketched: HashMap::new(),
@@ -75,6 +79,7 @@ pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level], with_sketch
             total_cost: (*(*stmt).planTree).total_cost,
             is_parallel: (*stmt).parallelModeNeeded,
             methods: reader.methods,
+            operators: PlanSketch::of(reader.operators),
             counted: reader.counted,
             sketches: reader.sketches,
         }
@@ -99,9 +104,11 @@ unsafe fn entries(stmt: *mut pg_sys::PlannedStmt, levels: &[Level]) -> Vec<(u32,
 
 struct Reader<'l> {
     levels: &'l [Level],
+    is_parallel: bool,
     entries: Vec<(u32, Option<Place>)>,
     counted: Vec<Counted>,
     methods: u32,
+    operators: Vec<u64>,
     with_sketches: bool,
     sketches: Vec<Sketched>,
     /// Where the sketch of a level, or of a child in it, is.
@@ -121,13 +128,19 @@ impl Reader<'_> {
             let (left, outer) = self.node((*plan).lefttree);
             let (right, inner) = self.node((*plan).righttree);
             let (others, appended) = self.others(tag, plan);
+            let groups = groups::made_by(plan, outer, self.levels, self.is_parallel);
             let place = match tag {
-                _ if is_relation_scan(tag) => self.entry((*plan.cast::<pg_sys::Scan>()).scanrelid).1,
+                _ if is_relation_scan(tag) || tag == NodeTag::T_SubqueryScan => {
+                    self.entry((*plan.cast::<pg_sys::Scan>()).scanrelid).1
+                }
                 NodeTag::T_NestLoop | NodeTag::T_HashJoin | NodeTag::T_MergeJoin => union(outer, inner),
                 NodeTag::T_Append | NodeTag::T_MergeAppend => appended,
-                _ => outer,
+                _ => groups.or(outer),
             };
-            if counts_a_relation(tag) {
+            let read = is_relation_scan(tag).then(|| self.entry((*plan.cast::<pg_sys::Scan>()).scanrelid).0);
+            self.operators
+                .push(hash_words([tag_number(tag), u64::from(read.unwrap_or(0))]));
+            if counts_a_relation(tag) || groups.is_some() {
                 self.count(plan, place);
             }
             let words = [
@@ -232,6 +245,10 @@ impl Reader<'_> {
 
     fn sketch(&mut self, number: usize, part: Part) -> Option<SketchedSet> {
         let level = self.levels.get(number).filter(|_| self.with_sketches)?;
+        // The row model knows tables.
+        if matches!(part, Part::Set(set) if level.has_groups(set)) {
+            return None;
+        }
         let (child, set) = match part {
             Part::Set(set) => (None, set),
             Part::Child(rtindex) => (Some(rtindex), 1),
@@ -283,6 +300,7 @@ fn counts_a_relation(tag: NodeTag) -> bool {
         NodeTag::T_MergeJoin,
         NodeTag::T_Append,
         NodeTag::T_MergeAppend,
+        NodeTag::T_SubqueryScan,
     ];
     (is_relation_scan(tag) && tag != NodeTag::T_BitmapIndexScan) || joins_or_appends.contains(&tag)
 }

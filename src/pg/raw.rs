@@ -20,6 +20,7 @@ pub(super) type Mutator = unsafe extern "C-unwind" fn(*mut Node, *mut c_void) ->
 unsafe extern "C-unwind" {
     // storage/lwlock.h
     pub(super) fn LWLockAcquire(lock: *mut LWLock, mode: LWLockMode::Type) -> bool;
+    pub(super) fn LWLockConditionalAcquire(lock: *mut LWLock, mode: LWLockMode::Type) -> bool;
     pub(super) fn LWLockRelease(lock: *mut LWLock);
 
     // optimizer/planner.h
@@ -101,6 +102,7 @@ unsafe extern "C-unwind" {
     pub(super) fn ExecutorStart(query: *mut QueryDesc, flags: c_int);
 
     // access/xact.h, utils/snapmgr.h, executor/execdesc.h
+    pub(super) fn IsTransactionState() -> bool;
     pub(super) fn BeginInternalSubTransaction(name: *const c_char);
     pub(super) fn ReleaseCurrentSubTransaction();
     pub(super) fn RollbackAndReleaseCurrentSubTransaction();

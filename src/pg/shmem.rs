@@ -4,12 +4,13 @@
 //! recently used one makes room. A partition of buckets has one LWLock; values are copied in and out under it, so nothing
 //! unwinds, allocates or raises an error while it is held.
 
+use super::lock_times::{self, Work};
 use super::ring::Ring;
 use super::snapshots::Snapshots;
 use super::{compat, raw};
 use crate::shmem::counters::{Counters, Peaks};
 use crate::shmem::layout::{
-    Arms, Correction, Database, Guard, PlannedRows, Statement, Template, Trajectory, Use,
+    Arms, ClassExperience, Correction, Database, Guard, PlannedRows, Statement, Template, Trajectory, Use,
 };
 use crate::shmem::{events, latencies};
 use core::ffi::CStr;
@@ -23,7 +24,7 @@ const WAYS: usize = 8;
 /// Locks per table.
 const PARTITIONS: usize = 32;
 /// Locks of all tables.
-const LOCKS: usize = 8 * PARTITIONS;
+const LOCKS: usize = 9 * PARTITIONS;
 const TRANCHE: &CStr = c"ruvector_dag";
 
 /// Data that may lie in shared memory.
@@ -49,6 +50,8 @@ unsafe impl Plain for Template {}
 unsafe impl Plain for Guard {}
 // SAFETY: numbers and arrays of numbers.
 unsafe impl Plain for PlannedRows {}
+// SAFETY: numbers and arrays of numbers.
+unsafe impl Plain for ClassExperience {}
 
 /// Data that lies in shared memory as it is, and that everybody may change at any time.
 ///
@@ -59,6 +62,8 @@ pub(crate) unsafe trait Atomics: Sync + 'static {}
 unsafe impl Atomics for latencies::Slot {}
 // SAFETY: atomic numbers.
 unsafe impl Atomics for events::Slot {}
+// SAFETY: an atomic number.
+unsafe impl Atomics for AtomicU64 {}
 
 /// How many of each, decided once from the settings.
 #[derive(Clone, Copy)]
@@ -72,6 +77,7 @@ pub(crate) struct Sizes {
     pub(crate) guards: usize,
     pub(crate) templates: usize,
     pub(crate) planned_rows: usize,
+    pub(crate) experiences: usize,
     /// Bytes of a snapshot of either kind.
     pub(crate) snapshot: usize,
     pub(crate) latencies: usize,
@@ -89,10 +95,12 @@ impl Sizes {
             + Table::<Guard>::bytes(self.guards)
             + Table::<Template>::bytes(self.templates)
             + Table::<PlannedRows>::bytes(self.planned_rows)
+            + Table::<ClassExperience>::bytes(self.experiences)
             + 2 * Snapshots::bytes(self.snapshot)
             + size_of::<Counters>()
             + self.latencies * size_of::<latencies::Slot>()
             + self.events * size_of::<events::Slot>()
+            + LOCK_WORK_BYTES
     }
 }
 
@@ -122,6 +130,9 @@ pub(crate) fn lock_bytes() -> usize {
     LOCKS * size_of::<pg_sys::LWLockPadded>()
 }
 
+/// Bytes of what was done under each.
+pub(crate) const LOCK_WORK_BYTES: usize = LOCKS * size_of::<AtomicU64>();
+
 /// Everything shared.
 #[derive(Clone, Copy)]
 pub(crate) struct Shared {
@@ -134,6 +145,7 @@ pub(crate) struct Shared {
     pub(crate) guards: Table<Guard>,
     pub(crate) templates: Table<Template>,
     pub(crate) planned_rows: Table<PlannedRows>,
+    pub(crate) experiences: Table<ClassExperience>,
     pub(crate) snapshots: Snapshots,
     pub(crate) row_models: Snapshots,
     pub(crate) counters: &'static Counters,
@@ -203,7 +215,11 @@ unsafe extern "C-unwind" fn startup() {
             .fetch_max(u64::try_from(clock).unwrap_or(0), Ordering::Relaxed);
         crate::shmem::counters::begin(&*counters, pg_sys::GetCurrentTimestamp());
         let peaks: &'static Peaks = &(*counters).peaks;
-        let of = |table: usize| locks.add(table * PARTITIONS);
+        let work = atomics(c"ruvector_dag lock work", LOCKS);
+        let of = |table: usize| Locks {
+            locks: locks.add(table * PARTITIONS),
+            work: &work[table * PARTITIONS..(table + 1) * PARTITIONS],
+        };
         SHARED.set(Some(Shared {
             corrections: Table::create(
                 c"ruvector_dag corrections",
@@ -237,6 +253,12 @@ unsafe extern "C-unwind" fn startup() {
                 sizes.planned_rows,
                 of(7),
                 &peaks.planned_rows,
+            ),
+            experiences: Table::create(
+                c"ruvector_dag experiences",
+                sizes.experiences,
+                of(8),
+                &peaks.experiences,
             ),
             ring: Ring::create(c"ruvector_dag ring", sizes.trajectories, &peaks.ring),
             snapshots: Snapshots::create(c"ruvector_dag snapshots", sizes.snapshot, &peaks.snapshots),
@@ -282,11 +304,19 @@ struct Entry<V> {
     value: V,
 }
 
+/// The locks of a table, one per partition.
+#[derive(Clone, Copy)]
+struct Locks {
+    locks: *mut pg_sys::LWLockPadded,
+    /// What was done under each, in nanoseconds, as far as it was timed.
+    work: &'static [AtomicU64],
+}
+
 /// A fixed-size table keyed by 64 bits.
 pub(crate) struct Table<V> {
     entries: *mut Entry<V>,
     buckets: usize,
-    locks: *mut pg_sys::LWLockPadded,
+    locks: Locks,
     /// The most entries there were, as far as it was noted.
     peak: &'static AtomicU64,
     values: PhantomData<V>,
@@ -313,12 +343,7 @@ impl<V: Plain> Table<V> {
         capacity.div_ceil(WAYS) * WAYS * size_of::<Entry<V>>()
     }
 
-    unsafe fn create(
-        name: &CStr,
-        capacity: usize,
-        locks: *mut pg_sys::LWLockPadded,
-        peak: &'static AtomicU64,
-    ) -> Self {
+    unsafe fn create(name: &CStr, capacity: usize, locks: Locks, peak: &'static AtomicU64) -> Self {
         // SAFETY: by the caller's promise; shared memory is aligned to cache lines.
         let entries = unsafe { structure(name, Self::bytes(capacity)) }.cast();
         Self {
@@ -346,18 +371,28 @@ impl<V: Plain> Table<V> {
         mode: pg_sys::LWLockMode::Type,
         work: impl FnOnce(&mut [Entry<V>]) -> R,
     ) -> R {
+        let partition = bucket % PARTITIONS;
+        let sum = &self.locks.work[partition];
         // SAFETY: the lock guards the bucket; `bucket` is within the table, whose memory lives as long as the server.
         // Under a shared lock callers only read, except for the atomic tick.
-        unsafe {
-            let lock = &raw mut (*self.locks.add(bucket % PARTITIONS)).lock;
-            raw::LWLockAcquire(lock, mode);
+        let (result, waited) = unsafe {
+            let lock = &raw mut (*self.locks.locks.add(partition)).lock;
+            let waited = lock_times::acquire(lock, mode, sum);
+            let timed = Work::begin();
             let result = work(core::slice::from_raw_parts_mut(
                 self.entries.add(bucket * WAYS),
                 WAYS,
             ));
+            if let Some(timed) = timed {
+                timed.end(sum);
+            }
             raw::LWLockRelease(lock);
-            result
+            (result, waited)
+        };
+        if let Some(waited) = waited {
+            waited.note();
         }
+        result
     }
 
     /// A copy of the value of `key`.
@@ -386,6 +421,14 @@ impl<V: Plain> Table<V> {
                 }
             }
         })
+    }
+
+    /// Puts a value where there is none.
+    pub(crate) fn put_if_absent(&self, key: u64, value: V) {
+        self.update(key, |known| match known {
+            Some(_) => Update::Keep,
+            None => Update::Put(value),
+        });
     }
 
     /// Changes the value of `key` where it lies, if there is one. `change` must not raise, allocate or wait.

@@ -69,6 +69,20 @@ unsafe extern "C-unwind" fn find_locks(node: *mut pg_sys::Node, context: *mut c_
     }
 }
 
+/// Whether the statement is a cursor's whose rows `WHERE CURRENT OF` may name, of the one table in its FROM: PostgreSQL looks for a scan
+/// of it below nothing that joins (`search_plan_tree` in execCurrent.c).
+pub(crate) fn may_be_current_of(parse: *const pg_sys::Query, options: i32) -> bool {
+    // SAFETY: the planner is given a valid query; every declared cursor has this option.
+    unsafe {
+        options & pg_sys::CURSOR_OPT_FAST_PLAN as i32 != 0
+            && (*parse).jointree.as_ref().is_some_and(|from| {
+                let mut items = list::pointers::<pg_sys::Node>(from.fromlist);
+                let is_relation = |item: *mut pg_sys::Node| list::tag(item) == pg_sys::NodeTag::T_RangeTblRef;
+                items.next().is_some_and(is_relation) && items.next().is_none()
+            })
+    }
+}
+
 /// Whether the statement changes nothing.
 pub(crate) fn only_reads(parse: *const pg_sys::Query) -> bool {
     // SAFETY: the planner is given a valid query.

@@ -23,15 +23,15 @@ pub(crate) enum FirstSight {
     /// Nothing.
     #[name = c"off"]
     Off,
-    /// What was faster on other statements among plans of about equal cost.
-    #[name = c"ties"]
-    Ties,
+    /// What was faster on statements with plans like its own.
+    #[name = c"similar"]
+    Similar,
     /// The row counts that others taught.
     #[name = c"rows"]
     Rows,
 }
 
-static FIRST_SIGHT: GucSetting<FirstSight> = GucSetting::<FirstSight>::new(FirstSight::Ties);
+static FIRST_SIGHT: GucSetting<FirstSight> = GucSetting::<FirstSight>::new(FirstSight::Similar);
 static PLAN_REGIONS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static PLAN_KINDS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static DREAM_EXECUTE: GucSetting<bool> = GucSetting::<bool>::new(false);
@@ -68,8 +68,8 @@ fn define_trials() {
     let (name, short, long): Text = (
         c"ruvector.dag_first_sight",
         c"Sets with what other statements taught a statement never seen is planned.",
-        c"ties takes the methods that were faster on others where their plan is estimated to cost at most a tenth more, rows the row \
-          counts that others taught, off nothing: the stock plan is measured first.",
+        c"similar takes the methods that were faster where stock plans were like its own and their plan is estimated to cost at most a \
+          tenth more, rows the row counts that others taught, off nothing: the stock plan is measured first.",
     );
     let (context, flags) = (GucContext::Userset, GucFlags::default());
     GucRegistry::define_enum_guc(name, short, long, &FIRST_SIGHT, context, flags);
@@ -155,8 +155,9 @@ fn define_means() {
         (
             (
                 c"ruvector.dag_statement_settings",
-                c"Tries work_mem, parallel workers and JIT for single statements.",
-                c"work_mem is raised up to ruvector.dag_max_work_mem, and only where a statement wrote temporary files.",
+                c"Tries work_mem, parallel workers, JIT and fitted planner costs for single statements.",
+                c"work_mem is raised up to ruvector.dag_max_work_mem, and only where a statement wrote temporary files; costs are tried \
+                  where executions say that the settings are clearly off.",
             ),
             &STATEMENT_SETTINGS,
         ),

@@ -12,7 +12,7 @@ pub(crate) use decisions::{
     stores_literals, uses_regions,
 };
 
-pub(crate) use monitoring::debugs;
+pub(crate) use monitoring::{debugs, times_locks};
 
 use core::ffi::CStr;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};

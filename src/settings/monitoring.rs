@@ -1,9 +1,10 @@
-//! Settings of the log.
+//! Settings of the log, and of what is measured.
 
-use super::{Names, Text};
+use super::{Names, Text, define_switch};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::ffi::CString;
 
+static TIME_LOCKS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static DEBUG: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
 /// Defines them.
@@ -15,6 +16,17 @@ pub(super) fn define() {
     );
     let (context, flags) = (GucContext::Suset, GucFlags::default());
     GucRegistry::define_string_guc(name, short, long, &DEBUG, context, flags);
+    let time_locks: Text = (
+        c"ruvector.dag_time_locks",
+        c"Times what is done under the locks of shared memory, for each of them.",
+        c"It costs each lock a few microseconds; waits for locks are timed without it, too.",
+    );
+    define_switch(time_locks, &TIME_LOCKS, GucContext::Sighup);
+}
+
+/// Whether it is timed what is done under locks.
+pub(crate) fn times_locks() -> bool {
+    TIME_LOCKS.get()
 }
 
 /// Whether `ruvector.dag_debug` names a component.

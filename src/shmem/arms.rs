@@ -42,10 +42,7 @@ pub(crate) fn restore(database: u32, arms: PatternArms) {
     if let Some(shared) = shared() {
         shared
             .arms
-            .update(place(database, arms.pattern), |known| match known {
-                Some(_) => Update::Keep,
-                None => Update::Put(Arms { database, arms }),
-            });
+            .put_if_absent(place(database, arms.pattern), Arms { database, arms });
     }
 }
 

@@ -64,6 +64,7 @@ pub(crate) struct Peaks {
     pub(crate) guards: AtomicU64,
     pub(crate) templates: AtomicU64,
     pub(crate) planned_rows: AtomicU64,
+    pub(crate) experiences: AtomicU64,
     pub(crate) ring: AtomicU64,
     pub(crate) snapshots: AtomicU64,
     pub(crate) row_models: AtomicU64,
@@ -167,10 +168,12 @@ pub(crate) fn count(name: &str) -> u64 {
     known.map_or(0, |(_, count)| count)
 }
 
-/// A user's statement begins. Counted only while somebody watches: all sessions would write to the same cache line.
-pub(crate) fn note_user_statement() {
+/// A user's statement begins, if `is_user_statement` says so. Counted only while somebody watches: all sessions would write to
+/// the same cache line.
+pub(crate) fn note_user_statement(is_user_statement: impl FnOnce() -> bool) {
     if let Some(shared) = shared()
         && shared.counters.watched_trials.load(Ordering::Relaxed) > 0
+        && is_user_statement()
     {
         shared.counters.user_statements.fetch_add(1, Ordering::Relaxed);
     }

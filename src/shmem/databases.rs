@@ -10,25 +10,25 @@ fn change(database: u32, change: impl FnOnce(Option<Database>) -> Update<Databas
 /// A session or worker found the extension in its database. True when it is another one than was known: it was
 /// dropped and made anew, and what is known belongs to the old one.
 pub(crate) fn announce(database: u32, extension: u32) -> bool {
-    let mut is_another = false;
-    change(database, |known| {
-        let known = known.unwrap_or_else(|| unknown(database));
-        is_another = known.extension != 0 && known.extension != extension;
-        let is_same = known.is_absent == 0 && !is_another;
-        Update::Put(Database {
-            extension,
-            is_absent: 0,
-            is_loaded: if is_same { known.is_loaded } else { 0 },
-            not_before: if is_same && known.extension == extension {
-                known.not_before
-            } else {
-                0
-            },
-            announcements: known.announcements.wrapping_add(1),
-            ..known
-        })
-    });
-    is_another
+    let Some(shared) = shared() else { return false };
+    let databases = shared.databases;
+    databases.change_or_begin(
+        u64::from(database),
+        || unknown(database),
+        |known| {
+            let is_another = known.extension != 0 && known.extension != extension;
+            if is_another || known.is_absent != 0 {
+                known.is_loaded = 0;
+            }
+            if known.extension != extension || known.is_absent != 0 {
+                known.not_before = 0;
+            }
+            known.extension = extension;
+            known.is_absent = 0;
+            known.announcements = known.announcements.wrapping_add(1);
+            is_another
+        },
+    )
 }
 
 /// The launcher found a database: whether it has the extension is to be seen.

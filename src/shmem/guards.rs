@@ -5,7 +5,7 @@ use super::layout::Guard;
 use crate::pg::catalog;
 use crate::pg::shmem::shared;
 use crate::steer::rewrite::Rules;
-use engine::decision::{ArmStatistics, BreakerState, Decision, HintSet, TieStatistics, TrialBudget};
+use engine::decision::{ArmStatistics, BreakerState, Decision, HintSet, TrialBudget};
 use std::time::Duration;
 
 fn place(database: u32) -> u64 {
@@ -51,10 +51,9 @@ pub(crate) fn note_execution(database: u32, execution: &Execution) -> f64 {
     let now_ms = clock_ms();
     let (slowdown, is_suspended) = change(database, |guard| guard.note(execution, now_ms));
     if is_suspended {
-        events::note(Kind::BreakerOpened, [0.0; 2]);
-        pgrx::warning!(
-            "ruvector_dag: applied decisions were slower than stock PostgreSQL lately; all are suspended for ten minutes"
-        );
+        let numbers = [get(database).breaker.open_minutes() as f64, 0.0];
+        events::note(Kind::BreakerOpened, numbers);
+        pgrx::warning!("ruvector_dag: {}", Kind::BreakerOpened.text(numbers));
     }
     // 0 without shared memory.
     if slowdown > 0.0 { slowdown } else { 1.0 }
@@ -171,18 +170,35 @@ fn hour() -> i64 {
 }
 
 /// Puts back what was known before the server started, unless something is known since.
-pub(crate) fn restore(database: u32, arms: ArmStatistics, ties: TieStatistics) {
+pub(crate) fn restore(database: u32, arms: ArmStatistics, costs: HintSet) {
     change(database, |guard| {
         if guard.arms.trials() == 0.0 {
             guard.arms = arms;
-            guard.ties = ties;
+        }
+        if guard.fitted_at == 0 {
+            guard.costs = costs.bits();
         }
     });
 }
 
-/// A plan with these hints cost about as much as stock's and was measured, see [`TieStatistics::record`].
-pub(crate) fn note_tie(database: u32, hints: HintSet, ratio: f64, is_given_up: bool) {
-    change(database, |guard| guard.ties.record(hints, ratio, is_given_up));
+/// Whether the planner's costs were not fitted for so many seconds; they count as fitted from now on.
+pub(crate) fn begins_fitting(database: u32, after: i64) -> bool {
+    let now = catalog::seconds();
+    change(database, |guard| {
+        let is_due = now - guard.fitted_at >= after;
+        if is_due {
+            guard.fitted_at = now;
+        }
+        is_due
+    })
+}
+
+/// A hint set with the planner costs that fit this server: what is tried from now on.
+pub(crate) fn set_costs(database: u32, costs: HintSet) {
+    change(database, |guard| {
+        guard.has_dreams |= u32::from(guard.costs != costs.bits());
+        guard.costs = costs.bits();
+    });
 }
 
 /// Forgets a database's.

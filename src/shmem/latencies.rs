@@ -55,11 +55,17 @@ pub(crate) enum Component {
     LearningCycle,
     /// Loop C.
     DeepCycle,
+    /// Waiting for a lock in shared memory that another process had.
+    LockWait,
+    /// Of that, what others did under the lock meanwhile; only while it is timed.
+    LockWork,
+    /// Waiting for one's turn to change what is learned.
+    TurnWait,
 }
 
 impl Component {
     /// All, in the order in which a statement meets them.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Lookup,
         Self::RowCorrections,
         Self::PlanReading,
@@ -75,6 +81,9 @@ impl Component {
         Self::WorkerCycle,
         Self::LearningCycle,
         Self::DeepCycle,
+        Self::LockWait,
+        Self::LockWork,
+        Self::TurnWait,
     ];
 
     /// As users see it.
@@ -95,6 +104,9 @@ impl Component {
             Self::WorkerCycle => "worker_cycle",
             Self::LearningCycle => "learning_cycle",
             Self::DeepCycle => "deep_cycle",
+            Self::LockWait => "lock_wait",
+            Self::LockWork => "lock_work",
+            Self::TurnWait => "turn_wait",
         }
     }
 }

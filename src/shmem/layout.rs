@@ -7,7 +7,7 @@
 use crate::steer::rewrite::Rule;
 use engine::attention::PatternArms;
 use engine::decision::{
-    ArmStatistics, Breaker, Decision, LoadGauge, PreparedEvidence, Regions, StatementEvidence, TieStatistics,
+    ArmStatistics, Breaker, Experience, LoadGauge, PreparedEvidence, Regions, StatementEvidence,
 };
 use engine::embedding::DIMENSIONS;
 use serde::{Deserialize, Serialize};
@@ -90,8 +90,8 @@ pub(crate) struct Template {
     pub(crate) prepared: PreparedEvidence,
 }
 
-/// Parts of a statement whose row counts are kept; of a plan with more nothing is.
-const PLANNED_PARTS: usize = 128;
+/// Parts of a statement in one piece of its kept row counts.
+pub(super) const PLANNED_PARTS: usize = 128;
 
 /// Tables as they were when something was learned of them.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -105,12 +105,14 @@ pub(crate) struct Tables {
     pub(crate) relations: [u32; MAX_RELATIONS],
 }
 
-/// The row counts that the best plan of a class was planned with.
+/// A piece of the row counts that the best plan of a class was planned with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C)]
 pub(crate) struct PlannedRows {
     /// The statement class.
     pub(crate) class: u64,
+    /// The same in all pieces that were kept together.
+    pub(crate) stamp: u64,
     /// Knowledge cutoff of the decision.
     pub(crate) cutoff: u64,
     /// OID of the database.
@@ -119,8 +121,12 @@ pub(crate) struct PlannedRows {
     pub(crate) user: u32,
     /// 1 when it was planned cautiously.
     pub(crate) is_cautious: u32,
-    /// Parts that follow.
+    /// Parts in this piece.
     pub(crate) count: u32,
+    /// Which piece it is, from 0.
+    pub(crate) piece: u32,
+    /// How many pieces there are.
+    pub(crate) pieces: u32,
     /// What was there to count.
     pub(crate) tables: Tables,
     /// What the parts are, see [`crate::pg::level::Part`].
@@ -129,39 +135,18 @@ pub(crate) struct PlannedRows {
     pub(crate) rows: [f64; PLANNED_PARTS],
 }
 
-impl PlannedRows {
-    /// Of no part.
-    pub(crate) fn new(database: u32, user: u32, class: u64) -> Self {
-        Self {
-            class,
-            cutoff: 0,
-            database,
-            user,
-            is_cautious: 0,
-            count: 0,
-            tables: Tables::default(),
-            parts: [0; PLANNED_PARTS],
-            rows: [0.0; PLANNED_PARTS],
-        }
-    }
-
-    /// The parts and their row counts.
-    pub(crate) fn planned(&self) -> Vec<(u64, f64)> {
-        let known = self.parts.into_iter().zip(self.rows);
-        known.take(self.count as usize).collect()
-    }
-
-    /// Of these parts, planned with a decision; none when there are too many.
-    pub(crate) fn with(mut self, decision: Decision, planned: &[(u64, f64)]) -> Option<Self> {
-        self.cutoff = decision.cutoff;
-        self.is_cautious = u32::from(decision.hints.is_cautious());
-        self.count = u32::try_from(planned.len()).ok()?;
-        for (at, &(part, rows)) in planned.iter().enumerate() {
-            *self.parts.get_mut(at)? = part;
-            *self.rows.get_mut(at)? = rows;
-        }
-        Some(self)
-    }
+/// What hint sets did to a class, for statements never seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
+pub(crate) struct ClassExperience {
+    /// The statement class.
+    pub(crate) class: u64,
+    /// OID of the database.
+    pub(crate) database: u32,
+    /// OID of the user who runs it.
+    pub(crate) user: u32,
+    /// Its stock plan and what was measured beside it.
+    pub(crate) experience: Experience,
 }
 
 /// What attention mechanisms earned for a plan shape.
@@ -194,15 +179,16 @@ pub(crate) struct Guard {
     pub(crate) idle_ms: f64,
     /// 1 while there is something promising to try.
     pub(crate) has_dreams: u32,
-    reserved: u32,
+    /// A hint set with the planner costs that fit this server, as bits; 0 where the settings do, or that is not known.
+    pub(crate) costs: u32,
+    /// Seconds of the server's clock when the planner costs were fitted last.
+    pub(crate) fitted_at: i64,
     /// Suspends all decisions when they are slower than stock.
     pub(crate) breaker: Breaker,
     /// How busy the server is.
     pub(crate) load: LoadGauge,
     /// What hint sets brought.
     pub(crate) arms: ArmStatistics,
-    /// The same where they cost about as much as stock.
-    pub(crate) ties: TieStatistics,
     /// What each rule for rewrites brought.
     pub(crate) rewrites: [Rewrites; Rule::ALL.len()],
 }
@@ -231,11 +217,11 @@ impl Guard {
             dreamt_ms: 0.0,
             idle_ms: 0.0,
             has_dreams: 1,
-            reserved: 0,
+            costs: 0,
+            fitted_at: 0,
             breaker: Breaker::default(),
             load: LoadGauge::default(),
             arms: ArmStatistics::default(),
-            ties: TieStatistics::default(),
             rewrites: Default::default(),
         }
     }

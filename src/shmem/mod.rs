@@ -5,6 +5,7 @@ pub(crate) mod layout;
 pub(crate) mod corrections;
 pub(crate) mod statements;
 pub(crate) mod regions;
+pub(crate) mod experiences;
 pub(crate) mod planned_rows;
 pub(crate) mod guards;
 pub(crate) mod arms;
@@ -18,9 +19,9 @@ pub(crate) mod latencies;
 pub(crate) mod events;
 
 pub(crate) use crate::pg::shmem::is_preloading;
-use crate::pg::shmem::{Sizes, Usage, lock_bytes, request, shared};
+use crate::pg::shmem::{LOCK_WORK_BYTES, Sizes, Usage, lock_bytes, request, shared};
 use crate::settings;
-use layout::{Arms, Correction, PlannedRows, Statement, Template, Trajectory};
+use layout::{Arms, ClassExperience, Correction, PlannedRows, Statement, Template, Trajectory};
 use std::sync::atomic::Ordering;
 
 /// Databases that can have the extension at a time.
@@ -48,8 +49,8 @@ pub(crate) fn is_available() -> bool {
 }
 
 /// A quarter of the setting each for the ring, row counts, statement classes, of whose part a sixteenth each is for the arms of
-/// attention, for regions and for the row counts of plans in use, and snapshots of what the worker learned, half of them row models. A sixteenth more is for what is measured
-/// of our own work, a quarter of that for the log.
+/// attention, for regions, for the row counts of plans in use and for what hint sets did, and snapshots of what the worker
+/// learned, half of them row models. A sixteenth more is for what is measured of our own work, a quarter of that for the log.
 fn sizes() -> Sizes {
     let bytes = settings::shared_memory_bytes();
     Sizes {
@@ -57,12 +58,13 @@ fn sizes() -> Sizes {
             .min(settings::max_trajectories())
             .max(1),
         corrections: bytes / 4 / (size_of::<Correction>() + 16),
-        statements: bytes / 4 / 16 * 13 / (size_of::<Statement>() + 16),
+        statements: bytes / 4 / 16 * 12 / (size_of::<Statement>() + 16),
         arms: bytes / 4 / 16 / (size_of::<Arms>() + 16),
         uses: USES,
         guards: GUARDS,
         templates: bytes / 4 / 16 / (size_of::<Template>() + 16),
         planned_rows: bytes / 4 / 16 / (size_of::<PlannedRows>() + 16),
+        experiences: bytes / 4 / 16 / (size_of::<ClassExperience>() + 16),
         databases: DATABASES,
         snapshot: bytes / 8 / crate::pg::snapshots::SLOTS,
         latencies: bytes / 64 * 3 / size_of::<latencies::Slot>(),
@@ -87,6 +89,7 @@ pub(crate) fn usage() -> Vec<(&'static str, Usage)> {
         ("decision_guards", shared.guards.usage()),
         ("plan_regions", shared.templates.usage()),
         ("planned_rows", shared.planned_rows.usage()),
+        ("experiences", shared.experiences.usage()),
         ("snapshots", shared.snapshots.usage()),
         ("row_models", shared.row_models.usage()),
         ("databases", shared.databases.usage()),
@@ -97,5 +100,6 @@ pub(crate) fn usage() -> Vec<(&'static str, Usage)> {
         ),
         ("counters", fixed(size_of::<counters::Counters>())),
         ("locks", fixed(lock_bytes())),
+        ("lock_work", fixed(LOCK_WORK_BYTES)),
     ]
 }

@@ -3,7 +3,7 @@
 use super::layout::Template;
 use crate::observe::knowledge::Region;
 use crate::pg::catalog;
-use crate::pg::shmem::{Update, shared};
+use crate::pg::shmem::shared;
 use engine::cardinality::hash_words;
 use engine::decision::{Decision, PlanKind, PreparedEvidence, RegionRun, Regions};
 
@@ -75,10 +75,7 @@ pub(crate) fn of_database(database: u32) -> Vec<Template> {
 pub(crate) fn restore(template: Template) {
     let Some(shared) = shared() else { return };
     let place = place_of(template.database, template.user, template.queryid);
-    shared.templates.update(place, |known| match known {
-        Some(_) => Update::Keep,
-        None => Update::Put(template),
-    });
+    shared.templates.put_if_absent(place, template);
 }
 
 /// Forgets a database's, or those of one of its roles.

@@ -148,7 +148,7 @@ fn dag_planner_costs() -> TableIterator<
 
 fn cost_rows() -> Result<Vec<CostRow>, Report> {
     is_readable()?;
-    let costs = planner_costs::on_all()?;
+    let (costs, _) = planner_costs::on_all()?;
     let row = |setting: &CostSetting| {
         (
             setting.name,

@@ -8,6 +8,7 @@ use crate::pg::node_runs::NodeRun;
 use crate::pg::operators::OperatorView;
 use crate::pg::plan_tree::Counted;
 use crate::plan::read;
+use crate::steer::rewrite::{self, Rules};
 use crate::steer::rows::{self, Learned};
 use crate::{settings, shmem};
 use engine::attention::{AttentionScores, Choice};
@@ -309,8 +310,17 @@ fn decision(planned: &Planned) -> String {
     };
     let known = shmem::statements::evidence(remembered.statement.class).unwrap_or_default();
     let choice = known.choose();
-    let (state, reason) = (choice.state.name(), choice.reason.text());
-    format!("{} ({state}: {reason})", remembered.describe())
+    let why = match remembered.own_cost {
+        Some(own_cost) => format!(
+            "at first sight: it is estimated to cost {:.0}, as it was written {own_cost:.0}",
+            remembered.facts.total_cost
+        ),
+        None if remembered.rules != Rules::NONE && rewrite::is_forced() => {
+            "ruvector.dag_rewrite = force".to_owned()
+        }
+        None => format!("{}: {}", choice.state.name(), choice.reason.text()),
+    };
+    format!("{} ({why})", remembered.describe())
 }
 
 fn as_text(planned: &Planned) -> String {

@@ -5,7 +5,7 @@ use crate::error::{disabled, learning_failed, or_raise};
 use crate::pg::catalog;
 use crate::pg::ereport::Report;
 use crate::shmem::events::{self, Kind};
-use crate::shmem::{arms, corrections, planned_rows, regions, ring, statements};
+use crate::shmem::{arms, corrections, experiences, planned_rows, regions, ring, statements};
 use crate::{settings, worker};
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern, pg_sys};
@@ -36,7 +36,7 @@ fn dag_learn_now() -> TableIterator<
 
 fn learn_now() -> Result<worker::Lesson, Report> {
     may_learn()?;
-    Ok(settings::paused(worker::learn_now))
+    Ok(settings::paused(worker::learn_now)?)
 }
 
 /// Whether anything can be learned here and now.
@@ -72,10 +72,11 @@ fn dag_reset_role(role: pg_sys::Oid, preserve_patterns: bool, preserve_trajector
 fn reset(role: Option<u32>, preserve_patterns: bool, preserve_trajectories: bool) -> Result<(), Report> {
     is_writable()?;
     let database = catalog::database();
-    settings::paused(|| worker::forget(role, !preserve_patterns, !preserve_trajectories));
+    settings::paused(|| worker::forget(role, !preserve_patterns, !preserve_trajectories))?;
     statements::reset(database, role);
     regions::reset(database, role);
     planned_rows::reset(database, role);
+    experiences::reset(database, role);
     if role.is_none() {
         arms::reset(database);
     }

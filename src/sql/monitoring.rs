@@ -169,7 +169,10 @@ fn severity_named(name: &str) -> Result<Severity, Report> {
 /// What `ruvector.dag_debug` is to be so that these components log debug entries, too, or don't any more.
 #[pg_extern]
 fn dag_debug_components(enabled: bool, components: Vec<Option<String>>) -> String {
-    or_raise(debug_components(enabled, &components))
+    let names = debug_components(enabled, &components);
+    // An error would jump over it.
+    drop(components);
+    or_raise(names)
 }
 
 fn debug_components(enabled: bool, components: &[Option<String>]) -> Result<String, Report> {

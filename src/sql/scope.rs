@@ -6,6 +6,7 @@ use crate::pg::ereport::Report;
 use crate::pg::own_settings;
 use crate::pg::scope::{self, Kind};
 use crate::settings;
+use crate::worker::patterns::begin_change;
 use pgrx::spi::SpiResult;
 use pgrx::{Spi, pg_extern, pg_sys};
 
@@ -73,6 +74,7 @@ fn reset(relations: Option<Vec<Option<pg_sys::Oid>>>) -> Result<i32, Report> {
 }
 
 fn change<R>(work: impl FnOnce() -> SpiResult<R>) -> Result<R, Report> {
+    begin_change()?;
     let result = settings::paused(|| own_settings::within(work));
     scope::announce_change();
     result.map_err(|error| learning_failed(error.to_string()))

@@ -7,14 +7,16 @@ use crate::error::{
 use crate::pg::catalog;
 use crate::pg::ereport::Report;
 use crate::pg::extension::Presence;
-use crate::pg::{own_settings, threads};
+use crate::pg::turns::Gone;
+use crate::pg::{background_worker, own_settings, threads};
 use crate::settings;
 use crate::shmem::{self, statements};
-use crate::worker::patterns::{change, parameter_name};
-use crate::worker::sona::{Learned, OwnSettings, with_known};
+use crate::worker::patterns::{begin_change, change, parameter_name};
+use crate::worker::sona::{self, OwnSettings, with_known};
 use crate::worker::trials::Candidates;
 use crate::worker::{self, Dreamt, rows};
 use engine::bundle::StateBundle;
+use engine::cardinality::RowModel;
 use engine::learning::Execution;
 use engine::learning::dream::Dream;
 use pgrx::datum::{Interval, TimestampWithTimeZone};
@@ -219,18 +221,27 @@ fn import(state: &[u8]) -> Result<(i64, i64, i64), Report> {
         Some(bundle) => (bundle.state(SONA).unwrap_or_default(), bundle.state(ROWS)),
         None => (state, None),
     };
-    let replace = |learned: &mut Learned| {
-        learned.replace(state).map_err(not_understood)?;
-        if let Some(rows) = rows {
-            rows::replace(rows).map_err(not_understood)?;
-        }
-        let bank = learned.engine.bank();
-        // A pattern of one execution was stored, not found.
-        let clusters = bank.patterns().iter().filter(|pattern| pattern.size > 1);
-        let executions = learned.engine.executions().len();
-        Ok((bank.len() as i64, executions as i64, clusters.count() as i64))
-    };
-    settings::paused(|| change(replace))
+    settings::paused(|| own_settings::within(|| replace(state, rows)))
+}
+
+fn replace(state: &[u8], rows: Option<&[u8]>) -> Result<(i64, i64, i64), Report> {
+    let engine = sona::read_exported(state).map_err(not_understood)?;
+    let rows = rows
+        .map(RowModel::from_state)
+        .transpose()
+        .map_err(not_understood)?;
+    let bank = engine.bank();
+    // A pattern of one execution was stored, not found.
+    let clusters = bank.patterns().iter().filter(|pattern| pattern.size > 1).count();
+    let imported = (
+        bank.len() as i64,
+        engine.executions().len() as i64,
+        clusters as i64,
+    );
+    begin_change()?;
+    sona::replace(engine);
+    rows.into_iter().for_each(rows::replace);
+    Ok(imported)
 }
 
 fn not_understood(error: engine::Error) -> Report {
@@ -262,20 +273,33 @@ fn dag_dream(
     TableIterator::new(or_raise(dream(&budget)))
 }
 
-/// Plans what to try, and tries for the rest of the time if that is allowed.
-fn dream_and_try(budget: Duration) -> Dreamt {
+/// Tries if that is allowed, and plans what to try next. In this order, since what was planned is saved, and the turn to learn
+/// is kept from then on.
+fn try_and_dream(budget: Duration) -> Dreamt {
     if !settings::runs_trials() {
         return worker::dream(budget);
     }
     let begun = Instant::now();
-    // What ran a moment ago is known, too.
-    worker::learn_now();
-    let dreamt = worker::dream(budget.div_f64(PLANNING_SHARE).min(MOST_PLANNING));
+    let planning = budget.div_f64(PLANNING_SHARE).min(MOST_PLANNING);
     match Candidates::read() {
-        Ok(mut candidates) => _ = candidates.run(budget.saturating_sub(begun.elapsed()), usize::MAX, false),
+        Ok(mut candidates) => {
+            let left = budget.saturating_sub(planning).saturating_sub(begun.elapsed());
+            candidates.run(left, usize::MAX, false);
+        }
         Err(error) => pgrx::error!("ruvector_dag could not read the statements to try: {error}"),
     }
-    dreamt
+    worker::dream(planning)
+}
+
+/// Has what ran a moment ago written down and learned by another process, where that can be: a dream is long, and nobody should
+/// have to wait for its end to change what is known.
+fn learn_before() -> Result<(), Gone> {
+    if catalog::has_written() || !background_worker::learn() {
+        worker::learn_now()?;
+    } else {
+        catalog::begin_to_write();
+    }
+    Ok(())
 }
 
 /// Of a dream's time, this part plans when trials run, too …
@@ -303,9 +327,16 @@ fn dream(budget: &Interval) -> Result<Vec<DreamRow>, Report> {
         executions,
         is_kept,
     } = settings::paused(|| {
-        own_settings::within_as_owner(|| catalog::lock_extension().then(|| dream_and_try(budget)))
-    })
-    .unwrap_or_default();
+        own_settings::within_as_owner(|| {
+            if settings::runs_trials() {
+                learn_before()?;
+            }
+            match catalog::lock_extension() {
+                true => Ok(try_and_dream(budget)),
+                false => Err(Gone),
+            }
+        })
+    })?;
     if !is_kept {
         pgrx::notice!("what the dream trained is dropped, since something else was learned meanwhile");
     }

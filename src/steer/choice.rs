@@ -8,7 +8,7 @@ use crate::pg::statement::Statement;
 use crate::pg::{hint_set, statement, trial};
 use crate::settings::{self, FirstSight};
 use crate::shmem::layout::Guard;
-use crate::shmem::{corrections, guards, regions};
+use crate::shmem::{corrections, experiences, guards, regions};
 use crate::steer::rewrite;
 use engine::decision::{
     CLEAR_GAIN, Decision, HintSet, Possibilities, RegionChoice, Regions, StatementEvidence, Trial,
@@ -32,14 +32,14 @@ pub(crate) struct Chosen {
     pub(crate) compares_forms: bool,
     /// What is known of the statement with other constants, when that may decide.
     pub(crate) regions: Option<Box<Regions>>,
-    /// Hint sets under which it may be planned where that costs about as much.
-    pub(crate) ties: Vec<HintSet>,
+    /// It is planned under what was faster on statements with plans like its own, too, where that costs about as much.
+    pub(crate) asks_similar: bool,
 }
 
 impl Chosen {
     /// Whether nothing but the stock plan was thought of.
     fn is_plain(&self) -> bool {
-        self.decision.is_stock() && self.trial.is_none() && !self.compares_forms && self.ties.is_empty()
+        self.decision.is_stock() && self.trial.is_none() && !self.compares_forms
     }
 
     /// This decision and nothing else.
@@ -50,7 +50,7 @@ impl Chosen {
             trial: None,
             compares_forms: false,
             regions: None,
-            ties: Vec::new(),
+            asks_similar: false,
         }
     }
 }
@@ -115,7 +115,7 @@ pub(crate) fn in_region(
     let gains = guard.arms.gains_per_time(CLEAR_GAIN);
     let possible = Possibilities {
         methods,
-        ..possibilities(evidence)
+        ..possibilities(evidence, &guard)
     };
     match known.choose(region.cost, corrections::newest(), &gains, &possible) {
         RegionChoice::Try(mut trial) => {
@@ -137,17 +137,17 @@ fn by_evidence(
     if !may_steer || options & pg_sys::CURSOR_OPT_SCROLL as i32 != 0 {
         return stock;
     }
-    let has_forms = rewrite::is_possible(parse);
-    if has_forms && rewrite::is_forced() {
+    let has_forms = || rewrite::is_possible(parse) && !statement::may_be_current_of(parse, options);
+    if rewrite::is_forced() && has_forms() {
         return Chosen::forced(in_first_form());
     }
     if evidence.calls == 0 {
-        return first_sight(parse, has_forms, settings::first_sight());
+        return first_sight(parse, has_forms(), settings::first_sight());
     }
     let chosen = evidence.choose();
     let guard = guards::get(catalog::database());
-    let trial = match may_try {
-        true => next_trial(evidence, has_forms, &guard),
+    let trial = match may_try && evidence.is_trial_due() {
+        true => next_trial(evidence, has_forms(), &guard),
         false => None,
     };
     let last_resort = evidence
@@ -177,16 +177,16 @@ fn by_evidence(
     chosen
 }
 
-/// A statement never seen is planned in the form that is far cheaper, and with what others taught: among plans of about equal
-/// cost the methods that were faster, or the counts of its tables and joins.
+/// A statement never seen is planned in the form that is far cheaper, and with what others taught: the methods that were faster
+/// where plans were like its own, or the counts of its tables and joins.
 fn first_sight(parse: *mut pg_sys::Query, has_forms: bool, with: FirstSight) -> Chosen {
     let stock = Chosen::forced(Decision::STOCK);
     let cutoff = corrections::newest();
     let corrects = with == FirstSight::Rows && cutoff > 0;
     // Other plans are made with a way back, too.
     let has_forms = has_forms && trial::is_possible();
-    let has_ties = with == FirstSight::Ties && settings::gives_hints() && trial::is_possible();
-    if !(has_forms || corrects || has_ties) {
+    let asks_similar = with == FirstSight::Similar && trial::is_possible();
+    if !(has_forms || corrects || asks_similar) {
         return stock;
     }
     let guard = guards::get(catalog::database());
@@ -200,11 +200,8 @@ fn first_sight(parse: *mut pg_sys::Query, has_forms: bool, with: FirstSight) -> 
     Chosen {
         is_unprotected: corrects,
         compares_forms: has_forms,
-        ties: if has_ties {
-            guard.ties.preferred()
-        } else {
-            Vec::new()
-        },
+        // Without a trial nothing is known of other statements, and the copy for further plannings is saved.
+        asks_similar: asks_similar && guard.arms.trials() > 0.0,
         ..Chosen::forced(if corrects { known } else { Decision::STOCK })
     }
 }
@@ -226,7 +223,7 @@ fn in_first_form() -> Decision {
 fn next_trial(evidence: &StatementEvidence, has_forms: bool, guard: &Guard) -> Option<Trial> {
     let possible = Possibilities {
         has_forms,
-        ..possibilities(evidence)
+        ..possibilities(evidence, guard)
     };
     let mut trial = evidence.next_trial(corrections::newest(), &guard.arms, &possible)?;
     trial.limit_ms *= guard.load.slowdown();
@@ -238,20 +235,47 @@ fn is_affordable(trial: &Trial, guard: &Guard) -> Option<Trial> {
     (budget.allows(trial.limit_ms) && is_in_time(trial.limit_ms)).then_some(*trial)
 }
 
-/// What may be tried with a class.
-pub(crate) fn possibilities(evidence: &StatementEvidence) -> Possibilities {
+/// The hint sets under which a statement never seen is planned, too, whose stock plan this is.
+pub(crate) fn similar(facts: &PlanFacts) -> Vec<HintSet> {
+    if facts.total_cost < LEAST_COST {
+        return Vec::new();
+    }
+    let possible = Possibilities {
+        is_without_rows: true,
+        ..allowed(facts.uses_jit, facts.is_parallel, facts.methods)
+    };
+    experiences::promising_for(&facts.operators, &possible)
+}
+
+/// What settings allow beside a stock plan that is compiled just in time, is parallel and uses these methods.
+fn allowed(uses_jit: bool, is_parallel: bool, methods: u32) -> Possibilities {
     let sets_parameters = settings::sets_parameters();
     Possibilities {
-        uses_jit: sets_parameters && evidence.uses_jit(),
-        is_parallel: sets_parameters && evidence.is_parallel(),
+        uses_jit: sets_parameters && uses_jit,
+        is_parallel: sets_parameters && is_parallel,
+        is_without_rows: !settings::corrects_rows(),
+        is_without_methods: !settings::gives_hints(),
+        methods,
+        ..Possibilities::default()
+    }
+}
+
+/// What may be tried with a class.
+pub(crate) fn possibilities(evidence: &StatementEvidence, guard: &Guard) -> Possibilities {
+    let sets_parameters = settings::sets_parameters();
+    let costs = HintSet::from_bits(guard.costs);
+    let are_other_costs = hint_set::costs(costs).next().is_some();
+    Possibilities {
         memory_doublings: match sets_parameters && evidence.spilled_mb > 0 {
             true => hint_set::memory_doublings(),
             false => 0,
         },
         has_forms: settings::rewrite_mode() == rewrite::Mode::Auto,
-        is_without_rows: !settings::corrects_rows(),
-        is_without_methods: !settings::gives_hints(),
-        methods: evidence.methods(),
+        costs: match sets_parameters && are_other_costs {
+            true => costs,
+            false => HintSet::NONE,
+        },
+        ..allowed(evidence.uses_jit(), evidence.is_parallel(), evidence.methods())
     }
 }
 

@@ -2,10 +2,12 @@
 
 use super::persist;
 use crate::shmem::events::{self, Kind};
-use crate::shmem::layout::{PlannedRows, Tables, Template};
-use crate::shmem::{arms, guards, planned_rows, regions};
+use crate::shmem::experiences::{self, KeptExperience};
+use crate::shmem::layout::Template;
+use crate::shmem::planned_rows::{self, KeptRows};
+use crate::shmem::{arms, guards, regions};
 use engine::attention::PatternArms;
-use engine::decision::{ArmStatistics, Decision, GAINS, HintSet, TieStatistics};
+use engine::decision::{ArmStatistics, GAINS, HintSet};
 use pgrx::spi::SpiResult;
 use serde::{Deserialize, Serialize};
 
@@ -21,56 +23,18 @@ struct Earned {
     /// What hint sets brought; what another version wrote has none.
     #[serde(default)]
     hint_sets: Vec<[f32; GAINS.len()]>,
-    /// The same where they cost about as much as stock.
-    #[serde(default)]
-    ties: Vec<[f32; 3]>,
     /// Statements whatever their constants.
     #[serde(default)]
     templates: Vec<Template>,
     /// Row counts that plans in use were planned with.
     #[serde(default)]
-    planned_rows: Vec<Planned>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Planned {
-    class: u64,
-    user: u32,
-    cutoff: u64,
-    is_cautious: bool,
-    tables: Tables,
-    parts: Vec<(u64, f64)>,
-}
-
-impl Planned {
-    fn of(kept: &PlannedRows) -> Self {
-        Self {
-            class: kept.class,
-            user: kept.user,
-            cutoff: kept.cutoff,
-            is_cautious: kept.is_cautious != 0,
-            tables: kept.tables,
-            parts: kept.planned(),
-        }
-    }
-
-    fn restore(&self, database: u32) {
-        let fresh = PlannedRows {
-            tables: self.tables,
-            ..PlannedRows::new(database, self.user, self.class)
-        };
-        let decision = Decision {
-            cutoff: self.cutoff,
-            hints: if self.is_cautious {
-                HintSet::NONE.cautious()
-            } else {
-                HintSet::NONE
-            },
-        };
-        if let Some(kept) = fresh.with(decision, &self.parts) {
-            planned_rows::restore(kept);
-        }
-    }
+    planned_rows: Vec<KeptRows>,
+    /// What hint sets did to statement classes.
+    #[serde(default)]
+    experiences: Vec<KeptExperience>,
+    /// The planner costs that fit this server, as bits of a hint set.
+    #[serde(default)]
+    costs: u32,
 }
 
 /// Writes down what mechanisms earned in a database, in the transaction under way.
@@ -80,12 +44,10 @@ pub(super) fn save(database: u32) {
         version: VERSION,
         patterns: arms::all(database),
         hint_sets: guard.arms.counts().to_vec(),
-        ties: guard.ties.counts(),
         templates: regions::of_database(database),
-        planned_rows: planned_rows::of_database(database)
-            .iter()
-            .map(Planned::of)
-            .collect(),
+        planned_rows: planned_rows::of_database(database),
+        experiences: experiences::of_database(database),
+        costs: guard.costs,
     };
     let Ok(bytes) = serde_json::to_vec(&earned) else {
         return;
@@ -105,18 +67,21 @@ pub(super) fn load(database: u32) -> SpiResult<()> {
     };
     match read(&bytes) {
         Ok(earned) => {
-            let (arms, ties) = (&earned.hint_sets, &earned.ties);
             guards::restore(
                 database,
-                ArmStatistics::from_counts(arms),
-                TieStatistics::from_counts(ties),
+                ArmStatistics::from_counts(&earned.hint_sets),
+                HintSet::from_bits(earned.costs),
             );
             let templates = earned.templates.into_iter();
             templates.for_each(|template| regions::restore(Template { database, ..template }));
             earned
                 .planned_rows
                 .iter()
-                .for_each(|planned| planned.restore(database));
+                .for_each(|kept| planned_rows::restore(database, kept));
+            earned
+                .experiences
+                .iter()
+                .for_each(|kept| experiences::restore(database, kept));
             let patterns = earned.patterns.into_iter();
             patterns.for_each(|pattern| arms::restore(database, pattern));
         }

@@ -1,7 +1,9 @@
 //! One worker's life, and the same cycle inside a session that asks for it.
 
-use super::{earned, load, loops, persist, rewards, rows, sona, trials};
+use super::learning_cycle::{self, Learning};
+use super::{costs, earned, load, loops, persist, rewards, rows, sona, trials};
 use crate::pg::extension::Presence;
+use crate::pg::turns::{self, Gone, NoTurn, Turn};
 use crate::pg::{background_worker, catalog, own_settings};
 use crate::shmem::events::{self, Kind};
 use crate::shmem::latencies::{self, Component};
@@ -27,7 +29,7 @@ pub(crate) struct Cycle {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lesson {
     pub(crate) cycle: Cycle,
-    pub(crate) learning: sona::Learning,
+    pub(crate) learning: Learning,
 }
 
 impl Cycle {
@@ -66,24 +68,38 @@ pub(super) fn run(database: u32) {
     databases::set_cycled(database, catalog::seconds());
 }
 
+/// Writes down what waits, until nothing does. A session that has the turn may keep it for as long as its transaction lasts.
 fn drain(database: u32) {
     let begun = Instant::now();
     let mut has_written = false;
-    while !background_worker::transaction(|| locked(|| write_down(database))).is_empty() {
-        has_written = true;
-        let has_more = ring::has_waiting(database);
+    loop {
+        let written = background_worker::transaction(|| in_turn(Turn::Write, || write_down(database)));
+        has_written |= written.is_ok_and(|cycle| !cycle.is_empty());
+        let has_more = match written {
+            Ok(cycle) if cycle.is_empty() => break,
+            Ok(_) => ring::has_waiting(database),
+            Err(NoTurn::Taken) => false,
+            Err(NoTurn::Gone) => break,
+        };
         if begun.elapsed() > STAY || !(has_more || background_worker::nap(LINGER)) {
             break;
         }
     }
     if has_written {
-        background_worker::transaction(|| {
-            locked(|| {
-                persist::tidy();
+        // What does not get its turn is done after the next executions, or by who has it.
+        _ = background_worker::transaction(|| in_turn(Turn::Write, persist::tidy));
+        _ = background_worker::transaction(|| {
+            in_turn(Turn::Learn, || {
+                costs::fit_when_due(database);
                 earned::save(database);
             })
         });
     }
+}
+
+/// Runs `work` in the worker's turn, which it does not wait for.
+fn in_turn<R>(turn: Turn, work: impl FnOnce() -> R) -> Result<R, NoTurn> {
+    turns::try_for(turn).map(|()| work())
 }
 
 /// Runs `work` unless the extension was dropped meanwhile.
@@ -96,20 +112,21 @@ fn locked<R: Default>(work: impl FnOnce() -> R) -> R {
 }
 
 /// Writes down what was learned in the current database, and learns from it, inside the caller's transaction.
-pub(crate) fn learn_now() -> Lesson {
+pub(crate) fn learn_now() -> Result<Lesson, Gone> {
     let database = catalog::database();
-    if !catalog::lock_extension() {
-        return Lesson::default();
-    }
-    own_settings::within(|| {
+    turns::wait_for_both()?;
+    Ok(own_settings::within(|| {
         let begun = Instant::now();
         load::earlier_knowledge(database);
         let mut cycle = write_down(database);
+        costs::fit(database);
+        // The worker may never get a turn to while sessions take one after the other.
+        persist::tidy();
         earned::save(database);
-        let learning = sona::learn();
+        let learning = learning_cycle::learn();
         cycle.took_ms = begun.elapsed().as_secs_f64() * 1000.0;
         Lesson { cycle, learning }
-    })
+    }))
 }
 
 /// What was taken is given back when the transaction fails.

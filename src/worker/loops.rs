@@ -1,6 +1,7 @@
 //! When loops B and C run in the background, and loop C.
 
-use super::sona;
+use super::{learning_cycle, sona};
+use crate::pg::turns::{self, Turn};
 use crate::pg::{catalog, interrupts};
 use crate::settings;
 use crate::shmem::databases;
@@ -23,7 +24,8 @@ pub(super) fn run_due(database: u32) {
         return;
     };
     match coordinator.due(&situation()) {
-        Due::Background { .. } if is_free() => drop(sona::learn()),
+        // An open transaction may have the turn for long, and there is a next time.
+        Due::Background { .. } if turns::try_for(Turn::Learn).is_ok() => drop(learning_cycle::learn()),
         Due::Deep { budget_us } => drop(dream(Duration::from_micros(budget_us))),
         _ => (),
     }
@@ -50,16 +52,6 @@ const ACTIVE: &str = "SELECT count(*) FROM pg_catalog.pg_stat_activity \
      WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
 const WAITING: &str = "SELECT count(*) FROM ruvector.dag_trajectories WHERE trajectory_id > \
      coalesce((SELECT learned_up_to FROM ruvector.dag_state WHERE part = 'sona'), 0)";
-
-/// Whether no session holds the row: an open transaction may hold it for long, and there is a next time.
-fn is_free() -> bool {
-    let free = Spi::get_one_with_args::<bool>(
-        "SELECT (SELECT count(*) FROM (SELECT FROM ruvector.dag_state WHERE part = $1 FOR UPDATE SKIP LOCKED) AS free) \
-         = (SELECT count(*) FROM ruvector.dag_state WHERE part = $1)",
-        &[sona::PART.into()],
-    );
-    matches!(free, Ok(Some(true)))
-}
 
 /// What a run of loop C found.
 #[derive(Debug, Clone, Default)]

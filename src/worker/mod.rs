@@ -3,10 +3,11 @@
 //! Workers come and go like autovacuum's: one that stayed connected would make DROP DATABASE fail. A worker writes down
 //! what backends learned and loads it after a restart; on a standby it only reads.
 
-use crate::pg::threads;
+use crate::pg::{background_worker, threads};
 use crate::settings;
 use crate::shmem::{
-    corrections, databases, guards, planned_rows, regions, ring, row_models, snapshots, statements, uses,
+    corrections, databases, experiences, guards, planned_rows, regions, ring, row_models, snapshots,
+    statements, uses,
 };
 
 mod launcher;
@@ -16,11 +17,13 @@ mod decisions_log;
 mod rewards;
 mod load;
 mod earned;
+mod costs;
 pub(crate) mod executions;
 pub(crate) mod known;
 pub(crate) mod recording;
 pub(crate) mod sona;
 pub(crate) mod rows;
+mod learning_cycle;
 mod loops;
 pub(crate) mod patterns;
 pub(crate) mod trials;
@@ -55,11 +58,21 @@ pub(crate) fn forget_shared(database: u32) {
     guards::reset(database);
     regions::reset(database, None);
     planned_rows::reset(database, None);
+    experiences::reset(database, None);
 }
 
 /// The launcher's process.
 pub(crate) fn run_launcher() {
     launcher::run();
+}
+
+/// A worker's process that a session waits for, connected to its database.
+pub(crate) fn run_learner() {
+    threads::prepare(WORKER_THREADS);
+    settings::paused(|| {
+        // That the extension is gone, who waits for it finds out, too.
+        background_worker::transaction(|| drop(learn_now()));
+    });
 }
 
 /// A worker's process, connected to `database`.

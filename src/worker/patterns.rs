@@ -4,6 +4,7 @@ use super::executions;
 use super::sona::{self, Learned};
 use crate::error::{from_engine, learning_failed};
 use crate::pg::ereport::Report;
+use crate::pg::turns::{self, Turn};
 use crate::pg::{catalog, interrupts, own_settings};
 use engine::embedding::DIMENSIONS;
 use engine::learning::{Execution, Reclustering};
@@ -12,9 +13,7 @@ use engine::patterns::Pattern;
 /// Changes what is known in the current database, in the transaction under way; on an error nothing changes. To be
 /// called with the rights of the tables' owner.
 pub(crate) fn change<R>(work: impl FnOnce(&mut Learned) -> Result<R, Report>) -> Result<R, Report> {
-    if !catalog::lock_extension() {
-        return Err(learning_failed("the extension is dropped".to_owned()));
-    }
+    begin_change()?;
     let result = own_settings::within(|| {
         sona::with_learned(|learned| {
             // First, since patterns may become one.
@@ -28,6 +27,11 @@ pub(crate) fn change<R>(work: impl FnOnce(&mut Learned) -> Result<R, Report>) ->
         sona::let_go();
     }
     result
+}
+
+/// Takes the turn to change what is known.
+pub(crate) fn begin_change() -> Result<(), Report> {
+    Ok(turns::wait_for(Turn::Learn)?)
 }
 
 /// Finds patterns anew in the executions that are kept.

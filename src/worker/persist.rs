@@ -2,7 +2,8 @@
 
 use super::decisions_log;
 use crate::attention;
-use crate::pg::{catalog, own_settings, transaction_end};
+use crate::pg::turns::{self, Gone};
+use crate::pg::{own_settings, transaction_end};
 use crate::settings;
 use crate::shmem::layout::{Correction, MAX_RELATIONS, Statement, Trajectory};
 use crate::shmem::{corrections as rows, counters, ring, statements as classes};
@@ -22,15 +23,11 @@ pub(super) struct Taken {
 /// Takes what waits for a database. Its slots are freed when what is written next is committed; if it is not, for
 /// whatever reason, everything goes back.
 pub(super) fn take(database: u32) -> Rc<Taken> {
-    let mut taken = Taken {
+    let taken = Rc::new(Taken {
         corrections: rows::take_dirty(database),
         statements: classes::take_dirty(database),
         trajectories: ring::take(database),
-    };
-    // Two who write at once lock rows in the same order.
-    taken.corrections.sort_unstable_by_key(|entry| entry.relation_key);
-    taken.statements.sort_unstable_by_key(|entry| entry.class);
-    let taken = Rc::new(taken);
+    });
     let held = Rc::clone(&taken);
     transaction_end::call(Box::new(move |is_committed| {
         if is_committed {
@@ -278,11 +275,9 @@ pub(super) fn tidy_trajectories() {
 
 /// Empties the tables in the transaction under way, or what is of one role in them: the evidence of statements always, row
 /// counts (`patterns`) and executions if asked to. What is learned as a whole goes with everybody's row counts. Waits for
-/// whoever is writing, worker or session: what they commit a moment later would stay, and they lock rows in another order.
-pub(crate) fn forget(role: Option<u32>, patterns: bool, trajectories: bool) {
-    if !catalog::lock_extension_alone() {
-        return;
-    }
+/// whoever is writing, worker or session: what they commit a moment later would stay.
+pub(crate) fn forget(role: Option<u32>, patterns: bool, trajectories: bool) -> Result<(), Gone> {
+    turns::wait_for_both()?;
     let whose: &[DatumWithOid<'_>] = &[role.map(pg_sys::Oid::from).into()];
     own_settings::within(|| {
         run(
@@ -314,4 +309,5 @@ pub(crate) fn forget(role: Option<u32>, patterns: bool, trajectories: bool) {
             );
         }
     });
+    Ok(())
 }

@@ -13,9 +13,6 @@ use engine::learning::LatencyQuery;
 use engine::trajectory::{reward, type_attention};
 use pgrx::{Spi, pg_sys};
 
-/// Executions recorded between two looks whether there are more than are kept.
-const TIDY_EVERY: i64 = 100;
-
 /// An execution as it was told.
 #[derive(Debug)]
 pub(crate) struct Recorded {
@@ -74,13 +71,8 @@ pub(crate) fn record(recorded: &Recorded) -> Result<i64, Report> {
             expected_ms.into(),
         ],
     );
-    let number = number
-        .map_err(|error| learning_failed(error.to_string()))?
-        .unwrap_or(0);
-    if number % TIDY_EVERY == 0 {
-        persist::tidy_trajectories();
-    }
-    Ok(number)
+    let number = number.map_err(|error| learning_failed(error.to_string()))?;
+    Ok(number.unwrap_or(0))
 }
 
 /// Of each counted operator, by which factor its estimate is off.

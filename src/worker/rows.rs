@@ -28,6 +28,7 @@ struct Learned {
 
 /// A row as it was stored.
 struct Stored {
+    /// Empty when it is not asked for.
     state: Vec<u8>,
     learned_up_to: i64,
     revision: i64,
@@ -54,7 +55,7 @@ pub(super) fn learn() {
             learn_execution(&mut learned.model, id, &counted);
         }
         learned.revision = super::sona::next_revision(learned.revision);
-        save(&learned, &learned.model.to_state());
+        save(&learned);
         publish_when_committed(database, learned.model.to_state_within(row_models::capacity()));
     }
     KEPT.set(Some((database, learned)));
@@ -67,29 +68,30 @@ fn or_fail<T>(result: SpiResult<T>) -> T {
     }
 }
 
-/// What is known, locked until the transaction ends.
+/// What is known, to be changed in the turn to learn.
 fn take(database: u32) -> SpiResult<Learned> {
-    let stored = stored("FOR UPDATE")?;
+    let kept = KEPT.take().filter(|(kept, _)| *kept == database);
+    let stored = stored(Some(kept.as_ref().map_or(-1, |(_, learned)| learned.revision)))?;
     let revision = stored.as_ref().map_or(0, |stored| stored.revision);
-    let kept = KEPT
-        .take()
-        .filter(|(kept, learned)| *kept == database && learned.revision == revision);
-    Ok(match (kept, stored) {
-        (Some((_, learned)), _) => learned,
-        (None, Some(stored)) => Learned::of(&stored),
-        (None, None) => Learned::new(),
-    })
+    Ok(
+        match (kept.filter(|(_, learned)| learned.revision == revision), stored) {
+            (Some((_, learned)), _) => learned,
+            (None, Some(stored)) => Learned::of(&stored),
+            (None, None) => Learned::new(),
+        },
+    )
 }
 
-fn stored(lock: &str) -> SpiResult<Option<Stored>> {
-    let select =
-        format!("SELECT state, learned_up_to, revision FROM ruvector.dag_state WHERE part = $1 {lock}");
+/// The row as it is now: what may write reads with a snapshot taken after its turn began. Without its state when that is of
+/// the known revision, or of any for `None`.
+fn stored(known: Option<i64>) -> SpiResult<Option<Stored>> {
     Spi::connect_mut(|client| {
-        let rows = if lock.is_empty() {
-            client.select(&select, Some(1), &[PART.into()])?
-        } else {
-            client.update(&select, Some(1), &[PART.into()])?
-        };
+        let rows = client.update(
+            "SELECT CASE WHEN revision <> $2 THEN state END, learned_up_to, revision \
+             FROM ruvector.dag_state WHERE part = $1",
+            Some(1),
+            &[PART.into(), known.into()],
+        )?;
         let Some(row) = rows.into_iter().next() else {
             return Ok(None);
         };
@@ -134,14 +136,14 @@ impl Learned {
     }
 }
 
-fn save(learned: &Learned, state: &[u8]) {
+fn save(learned: &Learned) {
     persist::run(
         "INSERT INTO ruvector.dag_state AS known (part, state, learned_up_to, revision, settings, saved_at) \
          VALUES ($1, $2, $3, $4, '{}', now()) ON CONFLICT (part) DO UPDATE SET state = excluded.state, \
          learned_up_to = excluded.learned_up_to, revision = excluded.revision, saved_at = excluded.saved_at",
         &[
             PART.into(),
-            state.to_vec().into(),
+            learned.model.to_state().into(),
             learned.learned_up_to.into(),
             learned.revision.into(),
         ],
@@ -249,18 +251,20 @@ fn unreadable(error: &dyn std::fmt::Display) -> Report {
     learning_failed(format!("what was learned of row counts can't be read: {error}"))
 }
 
-/// Puts another model in the place of the current database's, in the transaction under way. Of the executions that are
-/// kept it learns only from those to come.
-pub(crate) fn replace(state: &[u8]) -> Result<(), engine::Error> {
-    let model = RowModel::from_state(state)?;
+/// Puts another model in the place of the current database's, in the turn to learn. Of the executions that are kept it learns
+/// only from those to come.
+pub(crate) fn replace(model: RowModel) {
     let database = catalog::database();
-    let mut learned = or_fail(take(database));
-    learned.model = model;
-    learned.revision = super::sona::next_revision(learned.revision);
-    save(&learned, state);
-    publish_when_committed(database, learned.model.to_state_within(row_models::capacity()));
+    let snapshot = model.to_state_within(row_models::capacity());
+    let stored = or_fail(stored(None));
+    let learned = Learned {
+        model,
+        learned_up_to: stored.as_ref().map_or(0, |stored| stored.learned_up_to),
+        revision: super::sona::next_revision(stored.map_or(0, |stored| stored.revision)),
+    };
+    save(&learned);
+    publish_when_committed(database, snapshot);
     KEPT.set(Some((database, learned)));
-    Ok(())
 }
 
 /// Bytes of the model that this process keeps; none when it keeps none.
@@ -271,8 +275,8 @@ pub(crate) fn kept_bytes() -> Option<usize> {
 /// Publishes what was learned earlier, after a start.
 pub(super) fn publish(database: u32) {
     if row_models::version(database) == 0
-        && let Ok(Some(stored)) = stored("")
-        && let Ok(model) = RowModel::from_state(&stored.state)
+        && let Ok(Some(stored)) = persist::state_of(PART)
+        && let Ok(model) = RowModel::from_state(&stored)
         && let Some(state) = model.to_state_within(row_models::capacity())
     {
         row_models::publish(database, &state);

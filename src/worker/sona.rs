@@ -1,30 +1,26 @@
-//! Loop B, and the state that it and loop C change: executions that were written down become adapters, patterns and
-//! predictions.
+//! The state that loops B and C change: adapters, patterns and predictions made of executions that were written down.
 //!
 //! What is learned is one row of `dag_state`, changed in the transaction that notes up to which execution it was learned,
 //! so that each execution is learned from once, whatever fails. A process keeps the engine of the row it wrote or read
 //! last. Sessions get a copy in shared memory.
 
-use super::executions;
 use crate::error::learning_failed;
 use crate::pg::ereport::Report;
-use crate::pg::{catalog, interrupts, threads, transaction_end};
+use crate::pg::turns::{self, Turn};
+use crate::pg::{catalog, threads, transaction_end};
 use crate::settings;
 use crate::shmem::events::{self, Kind};
-use crate::shmem::latencies::{self, Component};
-use crate::shmem::{databases, snapshots, uses};
-use engine::learning::{BackgroundReport, DagSonaEngine, SonaConfig};
+use crate::shmem::layout::Use;
+use crate::shmem::{snapshots, uses};
+use engine::learning::{DagSonaEngine, SonaConfig};
 use pgrx::Spi;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Instant;
 
 /// The row of `dag_state`.
 pub(super) const PART: &str = "sona";
-/// Executions learned from in one run of loop B; the rest waits for the next.
-const AT_ONCE: i64 = 1_000;
 /// The most that a session takes over: what it reads takes it some milliseconds.
 const PUBLISHED: usize = 1 << 20;
 
@@ -62,6 +58,7 @@ impl OwnSettings {
 
 /// A row as it was stored.
 struct Stored {
+    /// Empty when it is not asked for.
     state: Vec<u8>,
     learned_up_to: i64,
     revision: i64,
@@ -73,8 +70,8 @@ thread_local! {
     static KEPT: RefCell<Option<(u32, i64, Learned)>> = const { RefCell::new(None) };
 }
 
-/// Runs `work` on what is known in the current database, in the transaction under way. When `work` says that it changed
-/// something it is saved, and published when the transaction commits.
+/// Runs `work` on what is known in the current database, in the turn to learn. When `work` says that it changed something it
+/// is saved, and published when the transaction commits.
 pub(crate) fn with_learned<R>(work: impl FnOnce(&mut Learned) -> (R, bool)) -> R {
     // In a session; a worker has its threads already.
     threads::prepare_session();
@@ -111,11 +108,12 @@ pub(super) fn aside<R>(work: impl FnOnce(&mut Learned) -> R) -> (R, bool) {
     let (mut learned, revision) = match read(database) {
         Ok((learned, revision, _)) => (learned, revision),
         // Which keeps what can't be read aside.
-        Err(_) => take(database),
+        Err(_) if turns::try_for(Turn::Learn).is_ok() => take(database),
+        Err(_) => (Learned::new(OwnSettings::default(), 0), -1),
     };
     learned.configure();
     let result = work(&mut learned);
-    let is_unchanged = lock_without_waiting() == Some(revision);
+    let is_unchanged = turns::try_for(Turn::Learn).is_ok() && current_revision() == Some(revision);
     if is_unchanged {
         save_and_keep(database, learned, revision);
     }
@@ -123,19 +121,15 @@ pub(super) fn aside<R>(work: impl FnOnce(&mut Learned) -> R) -> (R, bool) {
     (result, is_unchanged || revision == 0)
 }
 
-/// The revision of the row, which is then locked; none without one, or when somebody else has locked it.
-fn lock_without_waiting() -> Option<i64> {
-    let locked = Spi::connect_mut(|client| {
-        let rows = client.update(
-            "SELECT revision FROM ruvector.dag_state WHERE part = $1 FOR UPDATE SKIP LOCKED",
-            Some(1),
-            &[PART.into()],
-        )?;
-        rows.into_iter().next().map_or(Ok(None), |row| row.get::<i64>(1))
-    });
-    match locked {
-        Ok(revision) => revision,
-        Err(error) => pgrx::error!("ruvector_dag could not lock what was learned: {error}"),
+/// The revision of the row as it is now; none without one.
+fn current_revision() -> Option<i64> {
+    or_fail(stored(None)).map(|stored| stored.revision)
+}
+
+fn or_fail<T>(result: SpiResult<T>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => pgrx::error!("ruvector_dag could not read what was learned: {error}"),
     }
 }
 
@@ -144,14 +138,11 @@ pub(super) fn next_revision(revision: i64) -> i64 {
     catalog::now().max(revision + 1)
 }
 
-/// What is known, locked until the transaction ends, and the revision of its row; 0 without one.
+/// What is known, to be changed in the turn to learn, and the revision of its row; 0 without one.
 fn take(database: u32) -> (Learned, i64) {
     let kept = KEPT.take().filter(|(kept, ..)| *kept == database);
     let revision = kept.as_ref().map_or(-1, |(_, revision, _)| *revision);
-    let stored = match stored(revision) {
-        Ok(stored) => stored,
-        Err(error) => pgrx::error!("ruvector_dag could not read what was learned: {error}"),
-    };
+    let stored = or_fail(stored(Some(revision)));
     let current = stored.as_ref().map_or(0, |stored| stored.revision);
     match (kept.filter(|_| revision == current), stored) {
         (Some((_, _, mut learned)), _) => {
@@ -182,7 +173,7 @@ fn read(database: u32) -> Result<(Learned, i64, Option<TimestampWithTimeZone>), 
     let unreadable = |error: &dyn std::fmt::Display| {
         learning_failed(format!("what was learned earlier can't be read: {error}"))
     };
-    let row = newer_than(revision).map_err(|error| unreadable(&error))?;
+    let row = newer_than(Some(revision)).map_err(|error| unreadable(&error))?;
     let saved_at = row.as_ref().and_then(|row| row.saved_at);
     let (revision, learned) = match (kept, row) {
         (Some((_, revision, learned)), Some(row)) if row.stored.revision == revision => (revision, learned),
@@ -205,12 +196,12 @@ pub(crate) fn let_go() {
 
 /// A row as it is read without a lock.
 struct Row {
-    /// Without its state when it is the one that is known.
     stored: Stored,
     saved_at: Option<TimestampWithTimeZone>,
 }
 
-fn newer_than(revision: i64) -> SpiResult<Option<Row>> {
+/// The row; without its state when that is of this revision, or of any for `None`.
+fn newer_than(revision: Option<i64>) -> SpiResult<Option<Row>> {
     Spi::connect(|client| {
         let rows = client.select(
             "SELECT CASE WHEN revision <> $2 THEN state END, learned_up_to, revision, settings::text, saved_at \
@@ -243,12 +234,12 @@ impl Stored {
     }
 }
 
-/// The row, locked; without its state when it is the one that is known.
-fn stored(known: i64) -> SpiResult<Option<Stored>> {
+/// The same as it is now: what may write reads with a snapshot taken after its turn began.
+fn stored(known: Option<i64>) -> SpiResult<Option<Stored>> {
     Spi::connect_mut(|client| {
         let rows = client.update(
             "SELECT CASE WHEN revision <> $2 THEN state END, learned_up_to, revision, settings::text \
-             FROM ruvector.dag_state WHERE part = $1 FOR UPDATE",
+             FROM ruvector.dag_state WHERE part = $1",
             Some(1),
             &[PART.into(), known.into()],
         )?;
@@ -338,13 +329,7 @@ impl Learned {
             let at = u64::try_from(noted.last_at).unwrap_or(0);
             (0..noted.count).for_each(|_| _ = self.engine.bank_mut().record_use(noted.pattern, at));
         }
-        if count > 0 {
-            transaction_end::call(Box::new(move |is_committed| {
-                if is_committed {
-                    uses::settle(&noted);
-                }
-            }));
-        }
+        settle_when_committed(noted);
         count
     }
 
@@ -354,66 +339,40 @@ impl Learned {
         self.own = own;
         Ok(())
     }
-
-    /// Puts another engine in the place of this one, as an import does.
-    pub(crate) fn replace(&mut self, state: &[u8]) -> Result<(), engine::Error> {
-        self.engine = DagSonaEngine::from_state(self.own.over(settings::sona()), state)?;
-        Ok(())
-    }
 }
 
-/// What a run of loop B did.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Learning {
-    pub(crate) report: BackgroundReport,
-    pub(crate) patterns: usize,
-    /// Parameters that are protected.
-    pub(crate) constraints: usize,
-    /// More executions wait, which the worker does not leave for the next interval.
-    has_more: bool,
-}
-
-/// Loop B: learns from the executions written down since the last run, in the transaction under way.
-pub(crate) fn learn() -> Learning {
-    let database = catalog::database();
-    let begun = Instant::now();
-    let (learning, executions) = with_learned(|learned| {
-        let new = match executions::after(learned.learned_up_to, AT_ONCE) {
-            Ok(new) => new,
-            Err(error) => pgrx::error!("ruvector_dag could not read executions: {error}"),
-        };
-        let executions = new.len();
-        let used = learned.take_uses(database);
-        for (id, execution) in new {
-            learned.learned_up_to = id;
-            if let Some(execution) = execution {
-                learned.engine.post_query(execution);
+/// Uses that were taken over, or are of patterns that are replaced, are done with when the transaction commits.
+fn settle_when_committed(noted: Vec<Use>) {
+    if !noted.is_empty() {
+        transaction_end::call(Box::new(move |is_committed| {
+            if is_committed {
+                uses::settle(&noted);
             }
-        }
-        let mut learning = Learning::default();
-        if executions > 0 {
-            let done = learned
-                .engine
-                .background_learn_until(microseconds(), &mut interrupts::is_asked_to_stop);
-            learning.report = match interrupts::finished(done) {
-                Ok(report) => report,
-                Err(error) => pgrx::error!("ruvector_dag could not learn: {error}"),
-            };
-        }
-        learning.patterns = learned.engine.bank().len();
-        learning.constraints = learned.engine.ewc().constraints().count();
-        learning.has_more = executions as i64 == AT_ONCE;
-        ((learning, executions), executions + used > 0)
-    });
-    super::rows::learn();
-    latencies::record(Component::LearningCycle, begun.elapsed());
-    if executions > 0 {
-        events::note(Kind::LearningCycle, [executions as f64, learning.patterns as f64]);
+        }));
     }
-    if !learning.has_more {
-        databases::set_learned(database, catalog::seconds());
-    }
-    learning
+}
+
+/// Reads what was exported elsewhere, as an engine of the current database. It may take long, so before one's turn.
+pub(crate) fn read_exported(state: &[u8]) -> Result<DagSonaEngine, engine::Error> {
+    threads::prepare_session();
+    let own = or_fail(newer_than(None)).map_or(OwnSettings::default(), |row| row.stored.own);
+    DagSonaEngine::from_state(own.over(settings::sona()), state)
+}
+
+/// Puts another engine in the place of the current database's, in the turn to learn. Of the executions that are kept it learns
+/// only from those to come.
+pub(crate) fn replace(engine: DagSonaEngine) {
+    let database = catalog::database();
+    settle_when_committed(uses::of_database(database));
+    let stored = or_fail(stored(None));
+    let revision = stored.as_ref().map_or(0, |stored| stored.revision);
+    let mut learned = Learned {
+        engine,
+        learned_up_to: stored.as_ref().map_or(0, |stored| stored.learned_up_to),
+        own: stored.map_or(OwnSettings::default(), |stored| stored.own),
+    };
+    learned.configure();
+    save_and_keep(database, learned, revision);
 }
 
 /// Publishes what was learned earlier, after a start.

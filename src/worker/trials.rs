@@ -76,7 +76,7 @@ impl Candidates {
         let gains = guard.arms.gains_per_time(CLEAR_GAIN);
         let promise = |stored: &'_ Stored| {
             let evidence = statements::evidence(stored.class)?;
-            evidence.next_dream(newest, &gains, &choice::possibilities(&evidence))
+            evidence.next_dream(newest, &gains, &choice::possibilities(&evidence, &guard))
         };
         let known = self
             .stored
@@ -169,14 +169,14 @@ impl Drop for Finish {
 }
 
 /// What another hint set's plan took tells how this one does, too.
-fn note_known_tie(evidence: &StatementEvidence, remembered: &Remembered) {
+fn note_known(evidence: &StatementEvidence, remembered: &Remembered) {
     let Some(plan) = evidence.plan(remembered.facts.shape) else {
         return;
     };
     let given_up = (plan.cut_off_runs > 0).then(|| f64::from(plan.lower_bound_ms));
     let outcome = plan.typical_ms().map(Ok).or(given_up.map(Err));
     if let Some(outcome) = outcome {
-        hooks::trial::note_tie(evidence, remembered, outcome);
+        hooks::trial::note_experience(evidence, remembered, outcome);
     }
 }
 
@@ -198,7 +198,7 @@ fn attempt(stored: &Stored, trial: &Trial, left: Duration, stops_on_load: bool) 
     }
     statements::note_planned(stored.class, trial.decision);
     if is_known {
-        note_known_tie(&evidence, &remembered);
+        note_known(&evidence, &remembered);
     }
     if is_known || (remembered.decision.is_stock() && !trial.decision.is_stock()) {
         return Attempted::Known;

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use ruvector_dag::cardinality::{
-    OuterJoin, Relation, RelationGraph, RelationKey, RelationSet, Term, blend, hash_bytes, is_material, trust,
+    Grouping, OuterJoin, Relation, RelationGraph, RelationKey, RelationSet, Term, blend, hash_bytes,
+    is_material, trust,
 };
 
 /// A relation set as somebody wrote it: tables with filters, equalities between columns.
@@ -253,4 +254,59 @@ fn a_tenth_is_not_material() {
     assert!(!is_material(100.0, 109.0));
     assert!(is_material(100.0, 120.0));
     assert!(!is_material(0.0, 1.0));
+}
+
+/// The groups of a join of two tables by a column of the one, with HAVING and a sum of a column of the other.
+fn groups(tables: [u64; 2], by: i16, summed: i16, having: Vec<Term>, is_other_order: bool) -> Option<u64> {
+    let mut graph = RelationGraph::new();
+    let places = if is_other_order { [1, 0] } else { [0, 1] };
+    let mut ordered = tables;
+    if is_other_order {
+        ordered.reverse();
+    }
+    for table in ordered {
+        graph.add_relation(Relation {
+            source: Some(table),
+            clauses: Vec::new(),
+        });
+    }
+    graph.add_clause(
+        0b11,
+        comparison(EQUAL, EQUAL, column(places[0], 1), column(places[1], 1)),
+    );
+    let grouping = Grouping {
+        by: vec![column(places[0], by)],
+        having,
+        columns: vec![
+            column(places[0], by),
+            Term::Call(77, vec![column(places[1], summed)]),
+        ],
+    };
+    graph.groups(0b11, &grouping)
+}
+
+#[test]
+fn groups_are_those_of_the_same_rows_by_the_same_columns_however_they_are_written() {
+    let of_groups = groups([5, 6], 2, 3, Vec::new(), false);
+    assert!(of_groups.is_some());
+    assert_eq!(of_groups, groups([5, 6], 2, 3, Vec::new(), true));
+    let others = [
+        groups([5, 7], 2, 3, Vec::new(), false),
+        groups([5, 6], 3, 3, Vec::new(), false),
+        groups([5, 6], 2, 4, Vec::new(), false),
+        groups([5, 6], 2, 3, vec![Term::Leaf(9)], false),
+    ];
+    for other in others {
+        assert!(other.is_some() && other != of_groups);
+    }
+}
+
+#[test]
+fn groups_of_what_can_not_be_described_are_no_relation() {
+    let mut graph = RelationGraph::new();
+    graph.add_relation(Relation {
+        source: None,
+        clauses: Vec::new(),
+    });
+    assert_eq!(graph.groups(1, &Grouping::default()), None);
 }

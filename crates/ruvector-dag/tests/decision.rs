@@ -334,6 +334,21 @@ fn the_breaker_opens_when_decisions_are_slower_than_stock_and_closes_again() {
     assert!(opened.is_some_and(|at| at >= 19), "{opened:?}");
     assert_eq!(breaker.state(60_000), BreakerState::Open);
     assert_eq!(breaker.state(60_000 + 3_600_000), BreakerState::Closed);
+    let mut open_for = Vec::new();
+    let mut again = Breaker::default();
+    for second in 0..1000u64 {
+        let is_applied = again.state(second * 1000) == BreakerState::Closed;
+        if is_applied && again.record(second * 1000, 300.0, 200.0) {
+            open_for.push(again.open_minutes());
+        }
+    }
+    assert_eq!(
+        open_for,
+        [1, 2, 4, 8, 16],
+        "what stays slow is suspended for longer each time"
+    );
+    let much_later = (0..100).any(|at| again.record(20_000_000 + at * 1000, 300.0, 200.0));
+    assert!(much_later && again.open_minutes() == 1);
     let mut calm = Breaker::default();
     assert!((0..10_000u64).all(|at| !calm.record(at * 1000, 100.0, 101.0)));
 }

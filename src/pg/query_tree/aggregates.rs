@@ -13,9 +13,10 @@
 //!
 //! `FILTER` stays. PostgreSQL adds integers up in wider integers or numeric and divides as numeric, so types, scales and
 //! the error beyond a bigint, "bigint out of range", are the same. Floating-point sums depend on the order of additions
-//! and are not rewritten.
+//! and are not rewritten; nor are sums of `numeric` whose values are not known to be far from overflow (`bounded.rs`).
 
 use super::super::list;
+use super::bounded;
 use super::make::{self, Number};
 use super::replace;
 use core::ffi::CStr;
@@ -71,7 +72,17 @@ impl Summed {
 ///
 /// # Safety
 /// `query` is valid.
-pub(super) unsafe fn are_known(query: *mut pg_sys::Query) -> bool {
+pub(super) unsafe fn can_be_weighed(query: *mut pg_sys::Query) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        are_all(query, |aggregate| {
+            kind(aggregate).is_some() && !may_overflow(aggregate)
+        })
+    }
+}
+
+/// Whether all aggregates of a query, whose results are else made of columns alone, are like this.
+unsafe fn are_all(query: *mut pg_sys::Query, is_one: impl Fn(&pg_sys::Aggref) -> bool) -> bool {
     // SAFETY: by the caller's promise.
     unsafe {
         let mut found = [(*query).targetList.cast(), (*query).havingQual]
@@ -79,7 +90,7 @@ pub(super) unsafe fn are_known(query: *mut pg_sys::Query) -> bool {
             .flat_map(|node| list::pointers::<pg_sys::Node>(pull(node)));
         found.all(|node| match list::tag(node) {
             NodeTag::T_Var => true,
-            NodeTag::T_Aggref => kind(&*node.cast::<pg_sys::Aggref>()).is_some(),
+            NodeTag::T_Aggref => is_one(&*node.cast::<pg_sys::Aggref>()),
             _ => false,
         })
     }
@@ -91,11 +102,14 @@ pub(super) unsafe fn are_known(query: *mut pg_sys::Query) -> bool {
 /// `query` is valid.
 pub(super) unsafe fn ignore_order(query: *mut pg_sys::Query) -> bool {
     // SAFETY: by the caller's promise.
-    unsafe { !(*query).hasWindowFuncs && (!(*query).hasAggs || are_known(query)) }
+    unsafe {
+        let is_known = |aggregate: &pg_sys::Aggref| kind(aggregate).is_some();
+        !(*query).hasWindowFuncs && (!(*query).hasAggs || are_all(query, is_known))
+    }
 }
 
-/// Whether computing an aggregate's arguments may raise an error: their functions are not leakproof. PostgreSQL's function
-/// looks at expressions, not at the list's entries.
+/// Whether computing an aggregate of other rows than the statement's may raise an error: its arguments' functions are not
+/// leakproof, or what is added up may overflow. PostgreSQL's function looks at expressions, not at the list's entries.
 ///
 /// # Safety
 /// The aggregate is valid.
@@ -105,6 +119,20 @@ pub(super) unsafe fn may_raise(aggregate: &pg_sys::Aggref) -> bool {
         let mut arguments = list::pointers::<pg_sys::TargetEntry>(aggregate.args);
         arguments.any(|argument| pg_sys::contain_leaked_vars((*argument).expr.cast()))
             || pg_sys::contain_leaked_vars(aggregate.aggfilter.cast())
+            || may_overflow(aggregate)
+    }
+}
+
+/// Whether an aggregate adds up numeric values that may be huge.
+unsafe fn may_overflow(aggregate: &pg_sys::Aggref) -> bool {
+    // SAFETY: a valid aggregate, with an argument where it adds up.
+    unsafe {
+        match kind(aggregate) {
+            Some(Kind::Sum(Summed::Numeric) | Kind::Average(Summed::Numeric)) => {
+                !bounded::is_bounded(argument(aggregate).cast())
+            }
+            _ => false,
+        }
     }
 }
 

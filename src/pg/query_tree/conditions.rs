@@ -1,6 +1,7 @@
 //! The relations of a statement and the conditions that restrict and join them, taken out of its join tree.
 
 use super::super::{compat, list};
+use super::nulling;
 use super::outer::{self, OuterJoin};
 use core::ffi::c_int;
 use engine::rewrite::Set;
@@ -65,7 +66,7 @@ pub(super) unsafe fn gather(query: *mut pg_sys::Query) -> Option<Gathered> {
     };
     // SAFETY: by the caller's promise.
     unsafe {
-        flatten_joins(query);
+        flatten(query)?;
         walk((*query).jointree.cast(), &mut gathered)?;
         if list::length((*query).rtable) != gathered.entries {
             return None;
@@ -78,13 +79,16 @@ pub(super) unsafe fn gather(query: *mut pg_sys::Query) -> Option<Gathered> {
         .then_some(gathered)
 }
 
-/// Puts the joined relations' columns in the place of the joins' own.
+/// Puts the joined relations' columns in the place of the joins' own, and what is grouped by in that of references to it,
+/// without marks of what outer joins make null; `None` where that can't be done.
 ///
 /// # Safety
 /// `query` is a valid statement of ours to change.
-pub(super) unsafe fn flatten_joins(query: *mut pg_sys::Query) {
+pub(super) unsafe fn flatten(query: *mut pg_sys::Query) -> Option<()> {
     // SAFETY: by the caller's promise.
     unsafe {
+        nulling::forget(query);
+        compat::flatten_groups(query)?;
         let is_join = |entry: *mut pg_sys::RangeTblEntry| (*entry).rtekind == pg_sys::RTEKind::RTE_JOIN;
         if list::pointers((*query).rtable).any(is_join) {
             let from = compat::flatten_join_alias_vars(query, (*query).jointree.cast());
@@ -93,6 +97,7 @@ pub(super) unsafe fn flatten_joins(query: *mut pg_sys::Query) {
             (*query).targetList = targets.cast();
             (*query).havingQual = compat::flatten_join_alias_vars(query, (*query).havingQual);
         }
+        Some(())
     }
 }
 

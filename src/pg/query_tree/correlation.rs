@@ -86,6 +86,7 @@ pub(super) unsafe fn correlated(subquery: *mut pg_sys::Query) -> Option<Correlat
             return None;
         }
         let query = make::copy(subquery);
+        lift((*query).jointree);
         let (mut clauses, mut keys, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         conditions::split((*(*query).jointree).quals, &mut clauses);
         for clause in clauses {
@@ -100,8 +101,61 @@ pub(super) unsafe fn correlated(subquery: *mut pg_sys::Query) -> Option<Correlat
     }
 }
 
+/// Moves conditions of inner joins that mention outer columns to WHERE.
+///
+/// # Safety
+/// FROM of a valid subquery of ours to change.
+pub(super) unsafe fn lift(from: *mut pg_sys::FromExpr) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let mut clauses = Vec::new();
+        conditions::split((*from).quals, &mut clauses);
+        let own = clauses.len();
+        for item in list::pointers((*from).fromlist) {
+            lift_from(item, &mut clauses);
+        }
+        if clauses.len() > own {
+            (*from).quals = make::all_of(clauses);
+        }
+    }
+}
+
+unsafe fn lift_from(item: *mut pg_sys::Node, lifted: &mut Vec<*mut pg_sys::Node>) {
+    // SAFETY: the cast follows the node's tag.
+    unsafe {
+        let join = item.cast::<pg_sys::JoinExpr>();
+        if list::tag(item) != NodeTag::T_JoinExpr || (*join).jointype != pg_sys::JoinType::JOIN_INNER {
+            return;
+        }
+        lift_from((*join).larg, lifted);
+        lift_from((*join).rarg, lifted);
+        if pg_sys::contain_vars_of_level((*join).quals, OUTER) {
+            let mut clauses = Vec::new();
+            conditions::split((*join).quals, &mut clauses);
+            let (outer, own): (Vec<_>, Vec<_>) = clauses
+                .into_iter()
+                .partition(|&clause| pg_sys::contain_vars_of_level(clause, OUTER));
+            lifted.extend(outer);
+            (*join).quals = make::all_of(own);
+        }
+    }
+}
+
+/// Whether only its WHERE mentions columns of the query around, so that PostgreSQL can join an EXISTS of it.
+///
+/// # Safety
+/// A valid subquery.
+pub(super) unsafe fn is_connected_by_where(subquery: *mut pg_sys::Query) -> bool {
+    // SAFETY: by the caller's promise; only the copy is changed.
+    unsafe {
+        let rest = make::copy(subquery);
+        (*(*rest).jointree).quals = core::ptr::null_mut();
+        !pg_sys::contain_vars_of_level(rest.cast(), OUTER)
+    }
+}
+
 /// The level of the query around.
-const OUTER: c_int = 1;
+pub(super) const OUTER: c_int = 1;
 
 /// An equality of a column with an outer expression, by which the column may be grouped.
 unsafe fn key(clause: *mut pg_sys::Node) -> Option<Key> {

@@ -1,12 +1,12 @@
 //! The inner joins of FROM as items and the conditions on them, and FROM made of some of the items.
 
-use super::super::{compat, list};
+use super::super::list;
 use super::conditions::{self, Positions};
-use super::{items, make, nulling, outer};
+use super::{items, make, outer};
 use core::ffi::c_int;
 use engine::rewrite::Set;
 use pgrx::pg_sys;
-use pgrx::pg_sys::{JoinType, NodeTag, RTEKind};
+use pgrx::pg_sys::{JoinType, NodeTag};
 
 /// What FROM joins: a relation, or outer joins as they are.
 pub(super) struct Item {
@@ -49,9 +49,7 @@ impl InnerJoins {
         };
         // SAFETY: by the caller's promise.
         unsafe {
-            nulling::forget(query);
-            compat::flatten_groups(query)?;
-            conditions::flatten_joins(query);
+            conditions::flatten(query)?;
             joins.walk((*query).jointree.cast())?;
             let entries = list::length((*query).rtable);
             let is_small = (2..=Set::CAPACITY).contains(&joins.items.len());
@@ -103,13 +101,8 @@ impl InnerJoins {
 
     /// A copy of the statement with nothing in FROM.
     pub(super) fn without_from(&self) -> *mut pg_sys::Query {
-        // SAFETY: the statement is valid; only its copy is changed.
-        unsafe {
-            let query = make::copy(self.query);
-            (*query).rtable = core::ptr::null_mut();
-            compat::forget_permissions(query);
-            query
-        }
+        // SAFETY: the statement is valid.
+        unsafe { items::without_from(self.query) }
     }
 
     /// Copies the entries of items into a query's range table, with the permissions to check; where they are there, and
@@ -123,28 +116,14 @@ impl InnerJoins {
         to: *mut pg_sys::Query,
     ) -> (Places, Vec<*mut pg_sys::Node>) {
         let items = self.items.iter().enumerate();
-        let wanted: Vec<&Item> = items
-            .filter(|&(at, _)| wanted.contains(at))
-            .map(|(_, item)| item)
-            .collect();
-        // SAFETY: by the caller's promise; members are indexes of the statement's range table.
-        unsafe {
-            let moved = wanted
-                .iter()
-                .map(|item| items::move_entries(self.query, &item.members, to));
-            let places: Places = moved.flatten().collect();
-            for &(_, place) in &places {
-                let entry = make::entry(to, place);
-                if (*entry).rtekind == RTEKind::RTE_JOIN {
-                    make::localise((*entry).joinaliasvars.cast(), &places);
-                }
-            }
-            let nodes = wanted.iter().map(|item| {
-                let node = make::copy(item.node);
-                make::localise(node, &places);
-                node
-            });
-            (places.clone(), nodes.collect())
+        let wanted = items.filter(|&(at, _)| wanted.contains(at));
+        let (mut places, mut nodes) = (Places::new(), Vec::new());
+        for (_, item) in wanted {
+            // SAFETY: by the caller's promise; members are indexes of the statement's range table.
+            let (of_item, node) = unsafe { items::move_item(self.query, (item.node, &item.members), to) };
+            places.extend(of_item);
+            nodes.push(node);
         }
+        (places, nodes)
     }
 }

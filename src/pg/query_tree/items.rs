@@ -18,6 +18,20 @@ pub(super) fn empty_query() -> *mut pg_sys::Query {
     }
 }
 
+/// A copy of a statement with nothing in its range table.
+///
+/// # Safety
+/// `query` is valid.
+pub(super) unsafe fn without_from(query: *mut pg_sys::Query) -> *mut pg_sys::Query {
+    // SAFETY: by the caller's promise; only the copy is changed.
+    unsafe {
+        let query = make::copy(query);
+        (*query).rtable = core::ptr::null_mut();
+        compat::forget_permissions(query);
+        query
+    }
+}
+
 /// Copies entries of a range table into another; their old and new places. Columns of joins among them are as they were.
 ///
 /// # Safety
@@ -33,6 +47,31 @@ pub(super) unsafe fn move_entries(
         (member, list::length((*to).rtable) as c_int)
     });
     places.collect()
+}
+
+/// Copies an item of FROM and its entries into another query's range table, with the permissions to check: their old and new
+/// places, and the item.
+///
+/// # Safety
+/// As of [`move_entries`]; the item has these members.
+pub(super) unsafe fn move_item(
+    from: *mut pg_sys::Query,
+    (item, members): (*mut pg_sys::Node, &[c_int]),
+    to: *mut pg_sys::Query,
+) -> (Vec<(c_int, c_int)>, *mut pg_sys::Node) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let places = move_entries(from, members, to);
+        for &(_, place) in &places {
+            let entry = make::entry(to, place);
+            if (*entry).rtekind == pg_sys::RTEKind::RTE_JOIN {
+                make::localise((*entry).joinaliasvars.cast(), &places);
+            }
+        }
+        let item = make::copy(item);
+        make::localise(item, &places);
+        (places, item)
+    }
 }
 
 /// A range-table entry of a subquery in FROM.

@@ -10,8 +10,10 @@ mod outer;
 mod classes;
 mod statistics;
 mod make;
+mod levels;
 mod nulling;
 mod items;
+mod bounded;
 mod aggregates;
 mod carried;
 mod attached;
@@ -19,13 +21,15 @@ mod grouped;
 mod replace;
 mod correlation;
 mod not_in;
+mod any;
 mod subqueries;
 mod union;
 mod inner_joins;
 mod semi_joins;
 mod self_joins;
+mod one_row;
+mod top_n;
 
-use super::compat;
 use carried::Carried;
 use classes::Class;
 use conditions::{Condition, Positions};
@@ -38,6 +42,7 @@ pub(crate) use grouped::build;
 pub(crate) use self_joins::{drop_self_joins, may_have_self_join};
 pub(crate) use semi_joins::introduce_semi_joins;
 pub(crate) use subqueries::{Subqueries, may_have_subqueries, unnest};
+pub(crate) use top_n::{may_have_top_n, push_top_n};
 pub(crate) use union::{may_have_disjunction, split_disjunction};
 
 /// The joins of a statement that aggregates them.
@@ -83,14 +88,12 @@ pub(crate) fn read(parse: *mut pg_sys::Query, with_outer_joins: bool) -> Option<
             return None;
         }
         let query = pg_sys::copyObjectImpl(parse.cast()).cast::<pg_sys::Query>();
-        nulling::forget(query);
-        compat::flatten_groups(query)?;
         let gathered = conditions::gather(query)?;
         let (relations, clauses) = (gathered.relations, gathered.clauses);
         let of_joins = gathered.outer.iter().flat_map(|join| join.on.iter().copied());
         let all: Vec<_> = clauses.iter().copied().chain(of_joins).collect();
         let is_allowed = with_outer_joins || gathered.outer.is_empty();
-        if !is_allowed || !pattern::has_plain_columns(query, &all) || !aggregates::are_known(query) {
+        if !is_allowed || !pattern::has_plain_columns(query, &all) || !aggregates::can_be_weighed(query) {
             return None;
         }
         let attached = outer::attach(query, gathered.outer, &clauses, &relations)?;

@@ -12,7 +12,7 @@ use super::super::{compat, list};
 use super::{conditions, correlation, make, replace, statistics};
 use core::ffi::c_int;
 use pgrx::pg_sys;
-use pgrx::pg_sys::{BoolExprType, JoinType, NodeTag, RTEKind, SubLinkType};
+use pgrx::pg_sys::{BoolExprType, JoinType, NodeTag, SubLinkType};
 
 /// The condition at this place of a query's WHERE as NOT EXISTS; `None` where it is not NOT IN, or there may be nulls.
 ///
@@ -46,17 +46,33 @@ pub(super) unsafe fn as_anti_join(
                 return None;
             }
         }
-        own.push(compared((*negated).testexpr, inner)?);
-        let exists = make::copy(negated);
-        let inner = make::copy(inner);
-        (*(*inner).jointree).quals = make::all_of(own.into_iter().map(|clause| make::copy(clause)));
+        let comparison = compared((*negated).testexpr, inner)?;
+        let arguments = make::list_of([as_exists(negated, comparison)]);
+        Some(pg_sys::makeBoolExpr(BoolExprType::NOT_EXPR, arguments, -1).cast())
+    }
+}
+
+/// `x IN (SELECT y …)` as EXISTS with the comparison as one more condition.
+///
+/// # Safety
+/// A valid subquery, and a condition of its level.
+pub(super) unsafe fn as_exists(
+    any: *mut pg_sys::SubLink,
+    comparison: *mut pg_sys::Node,
+) -> *mut pg_sys::SubLink {
+    // SAFETY: by the caller's promise; only the copy is changed.
+    unsafe {
+        let exists = make::copy(any);
+        let inner = (*exists).subselect.cast::<pg_sys::Query>();
+        let mut clauses = Vec::new();
+        conditions::split((*(*inner).jointree).quals, &mut clauses);
+        clauses.push(comparison);
+        (*(*inner).jointree).quals = make::all_of(clauses);
         (*inner).targetList = core::ptr::null_mut();
         (*exists).subLinkType = SubLinkType::EXISTS_SUBLINK;
         (*exists).testexpr = core::ptr::null_mut();
         (*exists).operName = core::ptr::null_mut();
-        (*exists).subselect = inner.cast();
-        let arguments = make::list_of([exists]);
-        Some(pg_sys::makeBoolExpr(BoolExprType::NOT_EXPR, arguments, -1).cast())
+        exists
     }
 }
 
@@ -111,7 +127,13 @@ unsafe fn column(parameter: *mut pg_sys::Param, inner: *mut pg_sys::Query) -> Op
 }
 
 /// The comparison as a condition of the subquery.
-unsafe fn compared(test: *mut pg_sys::Node, inner: *mut pg_sys::Query) -> Option<*mut pg_sys::Node> {
+///
+/// # Safety
+/// The comparison of IN with the columns of that subquery.
+pub(super) unsafe fn compared(
+    test: *mut pg_sys::Node,
+    inner: *mut pg_sys::Query,
+) -> Option<*mut pg_sys::Node> {
     // SAFETY: a valid expression of the query around the subquery, copied.
     unsafe {
         let test = make::copy(test);
@@ -155,13 +177,7 @@ unsafe fn is_declared(query: *mut pg_sys::Query, var: *const pg_sys::Var) -> boo
     unsafe {
         let rtindex = (*var).varno as c_int;
         let entry = make::entry(query, rtindex);
-        let is_table = (*entry).rtekind == RTEKind::RTE_RELATION
-            && (*entry).relkind as u8 == pg_sys::RELKIND_RELATION
-            // Children may have dropped what their parent says.
-            && !statistics::has_children(entry);
-        is_table
-            && keeps((*query).jointree.cast(), rtindex)
-            && compat::is_declared_not_null((*entry).relid, (*var).varattno)
+        keeps((*query).jointree.cast(), rtindex) && statistics::is_not_null(entry, (*var).varattno)
     }
 }
 

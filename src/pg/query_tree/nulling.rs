@@ -4,7 +4,7 @@
 //! expression stands, as the parser does (`markNullableIfNeeded` in parse_relation.c).
 
 use super::super::{compat, list};
-use super::make;
+use super::{levels, make};
 use compat::{expression_tree_walker, query_tree_walker};
 use core::ffi::{c_int, c_void};
 use pgrx::pg_sys;
@@ -20,7 +20,11 @@ type Marks = Vec<Option<*mut Bitmapset>>;
 pub(super) unsafe fn forget(query: *mut pg_sys::Query) {
     if compat::MARKS_OUTER_JOINS {
         // SAFETY: by the caller's promise.
-        unsafe { at_each_level(query, forget_level) }
+        unsafe {
+            levels::of(query)
+                .into_iter()
+                .for_each(|level| forget_level(level))
+        }
     }
 }
 
@@ -35,31 +39,8 @@ pub(super) unsafe fn marked(query: *mut pg_sys::Query) -> *mut pg_sys::Query {
     // SAFETY: by the caller's promise. A copy, in which no column stands in two places.
     unsafe {
         let query = make::copy(query);
-        at_each_level(query, mark_level);
+        levels::of(query).into_iter().for_each(|level| mark_level(level));
         query
-    }
-}
-
-/// Does something with a query and those in it.
-unsafe fn at_each_level(query: *mut pg_sys::Query, mut work: unsafe fn(*mut pg_sys::Query)) {
-    // SAFETY: by the callers; the context outlives the walk.
-    unsafe {
-        work(query);
-        query_tree_walker(query, visit, (&raw mut work).cast(), 0);
-    }
-}
-
-unsafe extern "C-unwind" fn visit(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
-    if node.is_null() {
-        return false;
-    }
-    // SAFETY: the walk passes valid nodes and the context given to it.
-    unsafe {
-        if list::tag(node) != NodeTag::T_Query {
-            return expression_tree_walker(node, visit, context);
-        }
-        (*context.cast::<unsafe fn(*mut pg_sys::Query)>())(node.cast());
-        query_tree_walker(node.cast(), visit, context, 0)
     }
 }
 

@@ -91,10 +91,20 @@ fn is_plain_entry(entry: &pg_sys::RangeTblEntry) -> bool {
     match entry.rtekind {
         RTEKind::RTE_RELATION => is_plain && is_plain_table(entry),
         RTEKind::RTE_SUBQUERY => is_plain && !entry.security_barrier,
-        RTEKind::RTE_FUNCTION | RTEKind::RTE_VALUES => is_plain,
+        RTEKind::RTE_FUNCTION | RTEKind::RTE_VALUES => is_plain && !has_subqueries(entry),
         RTEKind::RTE_JOIN => true,
         _ => compat::is_group_entry(entry),
     }
+}
+
+/// Whether the arguments of a function in FROM, or a list of values, have subqueries. A level says of itself whether it has any,
+/// and what is moved to another one would have to be looked through.
+fn has_subqueries(entry: &pg_sys::RangeTblEntry) -> bool {
+    let parts = [entry.functions, entry.values_lists];
+    // SAFETY: expressions of a valid entry.
+    parts
+        .into_iter()
+        .any(|part| unsafe { pg_sys::checkExprHasSubLink(part.cast()) })
 }
 
 /// Whether all columns that are used are ordinary ones of this level: no whole rows, no system columns.

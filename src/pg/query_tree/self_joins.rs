@@ -4,7 +4,7 @@
 //! rewrite optimization in Starburst", SIGMOD 1992). The equality dropped rows whose key is null: where the table does not
 //! say that there are none, a condition does.
 
-use super::super::{compat, list, statement};
+use super::super::{list, statement};
 use super::inner_joins::InnerJoins;
 use super::statistics::{self, Equality};
 use super::{aggregates, items, make, nulling, pattern};
@@ -155,10 +155,7 @@ unsafe fn not_null(
     unsafe {
         let side = list::pointers::<pg_sys::Node>((*equality.cast::<pg_sys::OpExpr>()).args).next()?;
         let column = make::bare(side).cast::<pg_sys::Var>();
-        let entry = make::entry(query, kept);
-        // Children may have dropped what their parent says.
-        let is_declared = !statistics::has_children(entry)
-            && compat::is_declared_not_null((*entry).relid, (*column).varattno);
+        let is_declared = statistics::is_not_null(make::entry(query, kept), (*column).varattno);
         (!is_declared).then(|| make::is_not_null(column.cast()).cast())
     }
 }

@@ -1,8 +1,8 @@
 //! The joins of a statement as the engine sees them: sizes, distinct values and unique keys out of the catalog.
 
-use super::super::list;
+use super::super::{compat, list};
 use super::classes::Class;
-use super::{Joins, attached, grouped, make};
+use super::{Joins, attached, grouped, make, pattern};
 use engine::rewrite::{JoinGraph, Member, Relation, Set};
 use pgrx::pg_sys;
 use pgrx::pg_sys::Oid;
@@ -65,10 +65,7 @@ pub(super) unsafe fn graph(joins: &Joins, kept: Set) -> JoinGraph {
 }
 
 /// Whether a table's children are read with it.
-///
-/// # Safety
-/// The entry is valid.
-pub(super) unsafe fn has_children(entry: *mut pg_sys::RangeTblEntry) -> bool {
+unsafe fn has_children(entry: *mut pg_sys::RangeTblEntry) -> bool {
     // SAFETY: by the caller's promise.
     unsafe { table(entry).has_children }
 }
@@ -196,7 +193,8 @@ unsafe fn is_distinct(entry: *mut pg_sys::RangeTblEntry, keys: &[(&Class, *const
     }
 }
 
-/// An equality of a column with the same one of another row.
+/// An equality of a column with what another row or relation has.
+#[derive(Clone, Copy)]
 pub(super) struct Equality {
     pub(super) attribute: pg_sys::AttrNumber,
     pub(super) operator: Oid,
@@ -219,6 +217,48 @@ pub(super) unsafe fn keys_among(entry: *mut pg_sys::RangeTblEntry, equalities: &
     };
     // SAFETY: by the caller's promise.
     unsafe { keys_of(&table(entry), &class) }
+}
+
+/// Whether a subquery gives no two rows that agree on columns, compared like this.
+///
+/// # Safety
+/// An entry of the statement that is a subquery.
+pub(super) unsafe fn is_distinct_by(entry: *mut pg_sys::RangeTblEntry, equalities: &[Equality]) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let query = (*entry).subquery;
+        if !pg_sys::query_supports_distinctness(query) {
+            return false;
+        }
+        let (mut columns, mut operators) = (core::ptr::null_mut(), core::ptr::null_mut());
+        for equality in equalities {
+            let mut targets = list::pointers::<pg_sys::TargetEntry>((*query).targetList);
+            let is_compared_so = |target: *mut pg_sys::TargetEntry| {
+                (*target).resno == equality.attribute
+                    && pg_sys::exprCollation((*target).expr.cast()) == equality.collation
+            };
+            if targets.any(is_compared_so) {
+                columns = pg_sys::lappend_int(columns, core::ffi::c_int::from(equality.attribute));
+                operators = pg_sys::lappend_oid(operators, equality.operator);
+            }
+        }
+        pg_sys::query_is_distinct_for(query, columns, operators)
+    }
+}
+
+/// Whether no row of a table has a null in a column. Children may have dropped what their parent says, foreign ones never
+/// kept it.
+///
+/// # Safety
+/// An entry of the statement.
+pub(super) unsafe fn is_not_null(entry: *mut pg_sys::RangeTblEntry, attribute: pg_sys::AttrNumber) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION
+            && pattern::is_plain_table(&*entry)
+            && !has_children(entry)
+            && compat::is_declared_not_null((*entry).relid, attribute)
+    }
 }
 
 /// A column of an index and how it is compared there.

@@ -2,7 +2,7 @@
 
 use super::super::{list, statement};
 use super::correlation::{self, Correlated};
-use super::{aggregates, conditions, items, make, not_in, nulling, outer, replace};
+use super::{aggregates, any, conditions, items, make, not_in, nulling, outer, replace};
 use core::ffi::c_int;
 use pgrx::pg_sys;
 use pgrx::pg_sys::{BoolExprType, NodeTag, RTEKind, SubLinkType};
@@ -16,6 +16,15 @@ pub(crate) struct Subqueries {
     pub(crate) exists: bool,
     /// NOT IN without nulls: NOT EXISTS, of which PostgreSQL makes an anti-join.
     pub(crate) not_in: bool,
+    /// Correlated IN: EXISTS, of which PostgreSQL makes a semi-join.
+    pub(crate) any: bool,
+}
+
+impl Subqueries {
+    /// Whether there are any.
+    fn is_some(self) -> bool {
+        self.scalar || self.exists || self.not_in || self.any
+    }
 }
 
 /// Whether a statement may have such subqueries: cheap, and false for most.
@@ -48,10 +57,12 @@ pub(crate) fn unnest(
         }
         let query = make::copy(parse);
         nulling::forget(query);
-        let mut made = Subqueries::default();
+        let mut made = Subqueries {
+            any: allowed.any && any::replace(query),
+            ..Subqueries::default()
+        };
         unnest_level(query, allowed, &mut made);
-        let is_changed = made.scalar || made.exists || made.not_in;
-        is_changed.then(|| (nulling::marked(query), made))
+        made.is_some().then(|| (nulling::marked(query), made))
     }
 }
 
@@ -112,6 +123,9 @@ unsafe fn replace_correlated(query: *mut pg_sys::Query, allowed: Subqueries, mad
         conditions::split((*(*query).jointree).quals, &mut clauses);
         for clause in &mut clauses {
             if !is_semi_join(*clause) {
+                if allowed.any && allowed.exists {
+                    *clause = unnest_any(query, *clause, made);
+                }
                 *clause = unnest_expression(query, *clause, allowed, made);
             }
         }
@@ -121,6 +135,29 @@ unsafe fn replace_correlated(query: *mut pg_sys::Query, allowed: Subqueries, mad
             let targets = unnest_expression(query, (*query).targetList.cast(), allowed, made);
             (*query).targetList = targets.cast();
         }
+    }
+}
+
+/// A condition with joined groups in the place of what is IN below OR, where unknown is as good as false.
+unsafe fn unnest_any(
+    query: *mut pg_sys::Query,
+    clause: *mut pg_sys::Node,
+    made: &mut Subqueries,
+) -> *mut pg_sys::Node {
+    // SAFETY: as in `unnest_level`; the cast follows the node's tag.
+    unsafe {
+        let expression = clause.cast::<pg_sys::BoolExpr>();
+        if list::tag(clause) == NodeTag::T_BoolExpr && (*expression).boolop != BoolExprType::NOT_EXPR {
+            let parts = list::pointers((*expression).args);
+            (*expression).args = make::list_of(parts.map(|part| unnest_any(query, part, made)));
+            return clause;
+        }
+        let joined = any::as_exists(clause).and_then(|exists_in| exists(query, exists_in));
+        joined.map_or(clause, |joined| {
+            made.any = true;
+            made.exists = true;
+            joined.cast()
+        })
     }
 }
 

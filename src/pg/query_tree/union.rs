@@ -43,9 +43,7 @@ pub(crate) fn split_disjunction(parse: *mut pg_sys::Query) -> Option<*mut pg_sys
             return None;
         }
         let query = make::copy(parse);
-        nulling::forget(query);
-        compat::flatten_groups(query)?;
-        conditions::flatten_joins(query);
+        conditions::flatten(query)?;
         let mut clauses = Vec::new();
         conditions::split((*(*query).jointree).quals, &mut clauses);
         let at = clauses.iter().position(|&clause| parts(clause).is_some())?;

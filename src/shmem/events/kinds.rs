@@ -95,7 +95,7 @@ macro_rules! kinds {
 
 kinds! {
     InternalError Internal Error |_a, _b| "an internal error was caught; the statement went on without the extension".to_owned();
-    BreakerOpened Decision Warning |_a, _b| "applied decisions were slower than stock PostgreSQL lately; all are suspended for ten minutes".to_owned();
+    BreakerOpened Decision Warning |minutes, _b| format!("applied decisions were slower than stock PostgreSQL lately; all are suspended for {minutes} minute(s)");
     DecisionChanged Decision Info |from, to| format!("the decision's state went from {} to {}", state(from), state(to));
     DecisionMissed Decision Debug |_a, _b| "the decision gave another plan than the one that was measured; the statement was planned as stock would".to_owned();
     Planned Planning Debug |corrected, cost| format!("planned with {corrected} corrected row estimates, cost {cost:.2}");

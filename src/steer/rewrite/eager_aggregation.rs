@@ -17,28 +17,40 @@
 //! Moerkotte 2015.
 
 use super::{Rule, Rules};
-use crate::pg::query_tree;
+use crate::pg::query_tree::{self, Joins};
+use engine::rewrite::GroupedJoin;
 use pgrx::pg_sys;
 
-/// The statement with grouped sides by up to so many trees of the engine, the best first, or by the one of that number.
-pub(super) fn apply(
-    parse: *mut pg_sys::Query,
-    allowed: Rules,
-    form: usize,
-    most: usize,
-) -> Result<(*mut pg_sys::Query, Rules), usize> {
-    let with_outer_joins = allowed.has(Rule::EagerAggregationOverOuterJoins);
-    let joins = match allowed.has(Rule::EagerAggregation) {
-        true => query_tree::read(parse, with_outer_joins),
-        false => None,
-    };
-    let Some(joins) = joins else { return Err(0) };
-    let trees = joins.graph().eager_aggregations();
-    let rules = Rules::which(|rule| {
-        rule == Rule::EagerAggregation
-            || (rule == Rule::EagerAggregationOverOuterJoins && joins.has_outer_joins())
-    });
-    let tree = trees.get(form).filter(|_| form < most);
-    let query = tree.and_then(|tree| query_tree::build(&joins, tree));
-    query.map(|query| (query, rules)).ok_or(trees.len().min(most))
+/// The ways to group sides of a statement's joins, the best first.
+pub(super) struct Groupings {
+    joins: Joins,
+    trees: Vec<GroupedJoin>,
+}
+
+impl Groupings {
+    /// At most so many; none where nothing can be grouped.
+    pub(super) fn find(parse: *mut pg_sys::Query, allowed: Rules, most: usize) -> Option<Self> {
+        let with_outer_joins = allowed.has(Rule::EagerAggregationOverOuterJoins);
+        let joins = allowed
+            .has(Rule::EagerAggregation)
+            .then(|| query_tree::read(parse, with_outer_joins))??;
+        let mut trees = joins.graph().eager_aggregations();
+        trees.truncate(most);
+        (!trees.is_empty()).then_some(Self { joins, trees })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.trees.len()
+    }
+
+    /// The statement with sides grouped in the way of that number.
+    pub(super) fn build(&self, number: usize) -> Option<(*mut pg_sys::Query, Rules)> {
+        let query = query_tree::build(&self.joins, self.trees.get(number)?)?;
+        let rules = Rules::which(|rule| {
+            rule == Rule::EagerAggregation
+                || (rule == Rule::EagerAggregationOverOuterJoins && self.joins.has_outer_joins())
+        });
+        Some((query, rules))
+    }
 }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 /// PostgreSQL's costs per millisecond, roughly: one is the read of a page in sequence.
 const COST_PER_MS: f64 = 100.0;
-/// Share of a statement's estimated time that planning its forms may take.
-const SHARE: f64 = 0.05;
+/// Share of a statement's estimated time that its plannings may take before one more: a millisecond of a statement of the least
+/// cost whose forms are planned.
+const SHARE: f64 = 0.01;
 /// A statement that costs so many times what it cost when it was judged is judged again.
 const GROWTH: f64 = 4.0;
 /// Statements remembered per session; then all are forgotten, which costs a planning each.

@@ -11,11 +11,13 @@ pub(crate) enum Rule {
     OrToUnionAll,
     DistinctToSemiJoin,
     RedundantSelfJoin,
+    InToSemiJoin,
+    TopNBelowJoin,
 }
 
 impl Rule {
     /// All rules.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::EagerAggregation,
         Self::EagerAggregationOverOuterJoins,
         Self::ScalarSubqueryToJoin,
@@ -24,6 +26,8 @@ impl Rule {
         Self::OrToUnionAll,
         Self::DistinctToSemiJoin,
         Self::RedundantSelfJoin,
+        Self::InToSemiJoin,
+        Self::TopNBelowJoin,
     ];
 
     /// As `ruvector.dag_rewrite_rules` and EXPLAIN name it.
@@ -37,13 +41,15 @@ impl Rule {
             Self::OrToUnionAll => "or_to_union_all",
             Self::DistinctToSemiJoin => "distinct_to_semi_join",
             Self::RedundantSelfJoin => "redundant_self_join",
+            Self::InToSemiJoin => "in_to_semi_join",
+            Self::TopNBelowJoin => "top_n_below_join",
         }
     }
 }
 
 /// A set of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Rules(u8);
+pub(crate) struct Rules(u16);
 
 impl Rules {
     /// No rule.

@@ -11,6 +11,7 @@
 //! ```
 
 use super::mixing::{hash_words, mix};
+use std::borrow::Cow;
 
 /// Rounds of colour refinement for sets that hold the same table twice.
 const REFINEMENTS: usize = 3;
@@ -26,6 +27,7 @@ mod tag {
     pub(super) const OUTER_JOIN: u64 = 7;
     pub(super) const RELATION: u64 = 8;
     pub(super) const INCIDENT: u64 = 9;
+    pub(super) const GROUPS: u64 = 10;
 }
 
 /// The identity of a relation. Equal keys mean: the same rows, as far as the planner can know.
@@ -162,6 +164,17 @@ pub struct OuterJoin {
     pub right: RelationSet,
 }
 
+/// How a query level groups what it joins.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Grouping {
+    /// What it groups by, in any order.
+    pub by: Vec<Term>,
+    /// The conditions that groups meet, in any order.
+    pub having: Vec<Term>,
+    /// The columns of its result, by number.
+    pub columns: Vec<Term>,
+}
+
 /// The relations of one query level and what connects them.
 #[derive(Debug, Clone, Default)]
 pub struct RelationGraph {
@@ -248,15 +261,42 @@ impl RelationGraph {
         {
             return None;
         }
-        let refined = self.has_twins(set).then(|| self.refine(set));
-        let colours = refined.as_deref().unwrap_or(&self.colours);
+        let colours = self.colours_in(set);
         let relations = unordered(members().map(|p| colours[p]));
-        let edges = unordered(self.edges(set, colours).map(|(_, hash)| hash));
+        let edges = unordered(self.edges(set, &colours).map(|(_, hash)| hash));
         Some(RelationKey(hash_words([
             tag::RELATION,
             u64::from(set.count_ones()),
             relations.wrapping_add(edges),
         ])))
+    }
+
+    /// The groups that are made of the join of `set`, as the source of a relation in another graph; `None` where the join has
+    /// no key.
+    ///
+    /// Complexity: as of [`Self::key`], and the size of the terms.
+    pub fn groups(&self, set: RelationSet, grouping: &Grouping) -> Option<u64> {
+        let RelationKey(key) = self.key(set)?;
+        let colours = self.colours_in(set);
+        let hash_of = |term: &Term| term.hash(&|position| colours.get(position).copied().unwrap_or(0));
+        let sum = |terms: &[Term]| unordered(terms.iter().map(hash_of));
+        let columns = hash_words(grouping.columns.iter().map(hash_of));
+        let words = [
+            tag::GROUPS,
+            key,
+            sum(&grouping.by),
+            sum(&grouping.having),
+            columns,
+        ];
+        Some(hash_words(words))
+    }
+
+    /// Colours that tell the relations of a set apart.
+    fn colours_in(&self, set: RelationSet) -> Cow<'_, [u64]> {
+        match self.has_twins(set) {
+            true => Cow::Owned(self.refine(set)),
+            false => Cow::Borrowed(&self.colours),
+        }
     }
 
     /// Everything that connects relations inside `set`: the relations concerned and a hash.

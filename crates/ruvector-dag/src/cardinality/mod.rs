@@ -18,7 +18,7 @@ mod counts;
 mod propagation;
 
 pub use counts::{CountedSketch, SetCount};
-pub use identity::{OuterJoin, Relation, RelationGraph, RelationKey, RelationSet, Term};
+pub use identity::{Grouping, OuterJoin, Relation, RelationGraph, RelationKey, RelationSet, Term};
 pub(crate) use mixing::mix;
 pub use mixing::{hash_bytes, hash_words};
 pub use propagation::{LogCorrection, Propagation};

@@ -373,6 +373,8 @@ impl TryFrom<Stored> for FeatureRegression {
         }
         regression.slots = stored.slots;
         regression.covariance = stored.covariance;
+        // It grew while it was read, and grows no more in a session.
+        regression.covariance.shrink_to_fit();
         regression.weights = stored.weights;
         regression.clock = stored.clock;
         Ok(regression)

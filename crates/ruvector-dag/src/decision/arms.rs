@@ -16,35 +16,49 @@ const CENTRES: [f64; 5] = [0.05, 0.2, 0.5, 0.82, 1.3];
 const PRIOR: [f64; 5] = [0.03, 0.05, 0.12, 0.12, 0.68];
 /// The same of another form of the statement: where there is one, half of them gain, many of them much.
 const FORM_PRIOR: [f64; 5] = [0.15, 0.15, 0.15, 0.1, 0.45];
+/// The same of planner costs that fit the server better: they are only there where the session's are clearly off.
+const COSTS_PRIOR: [f64; 5] = [0.08, 0.1, 0.15, 0.12, 0.55];
 /// Trials of all statements together count this much for the arms that were not tried yet.
 const SHARED: f64 = 2.0;
 /// Weight of the earlier trials of an arm at each new one.
 const DISCOUNT: f32 = 0.98;
 
-/// The place of corrected row counts among the arms.
+/// The place of corrected row counts after the arms, those of fitted planner costs with stock's row counts and with all that
+/// were learned, and how many places there are.
 pub(super) const ROWS: usize = ARMS;
+pub(super) const COSTS: usize = ARMS + 1;
+pub(super) const COSTS_AND_ROWS: usize = ARMS + 2;
+const PLACES: usize = ARMS + 3;
 
-/// Counts per arm; the last one is that of corrected row counts without hints.
+/// What a trial is expected to gain per time, by place.
+pub type Gains = [f64; PLACES];
+
+/// Counts per place.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C)]
 pub struct ArmStatistics {
-    counts: [[f32; GAINS.len()]; ARMS + 1],
+    counts: [[f32; GAINS.len()]; PLACES],
 }
 
 impl Default for ArmStatistics {
     fn default() -> Self {
         Self {
-            counts: [[0.0; GAINS.len()]; ARMS + 1],
+            counts: [[0.0; GAINS.len()]; PLACES],
         }
     }
 }
 
-/// The place of a decision among the arms, parameters that it keeps from another one left out; none when it is no arm.
-fn place(cutoff: u64, hints: HintSet) -> Option<usize> {
-    match hints.is_none() {
-        true => (cutoff > 0).then_some(ROWS),
-        false => arm_of(hints).or_else(|| arm_of(hints.plan_methods())),
-    }
+/// The place of a decision, parameters that it keeps from another one left out; none when it has none.
+pub(super) fn place(cutoff: u64, hints: HintSet) -> Option<usize> {
+    let own = hints.without_costs();
+    let arm = arm_of(own).or_else(|| arm_of(own.plan_methods()));
+    let without = match (hints.has_costs(), cutoff > 0) {
+        (true, false) => Some(COSTS),
+        (true, true) => Some(COSTS_AND_ROWS),
+        (false, true) if own.is_none() => Some(ROWS),
+        (false, _) => None,
+    };
+    arm.or(without)
 }
 
 impl ArmStatistics {
@@ -81,14 +95,18 @@ impl ArmStatistics {
         shared.map(|sum| sum / total)
     }
 
-    /// For each hint set of [`super::hints::arms`], and corrected row counts last: the share of the best known latency that
+    /// For each hint set of [`super::hints::arms`], then corrected row counts and planner costs: the share of the best known latency that
     /// a trial with a limit (a share of it, too) is expected to gain per execution, per share that it is expected to take.
-    pub fn gains_per_time(&self, limit: f64) -> [f64; ARMS + 1] {
+    pub fn gains_per_time(&self, limit: f64) -> Gains {
         let shared = self.shared();
         std::array::from_fn(|place| {
             let own = &self.counts[place];
             let is_form = (ARMS - FORMS..ARMS).contains(&place);
-            let assumed = if is_form { &FORM_PRIOR } else { &shared };
+            let assumed = match place {
+                COSTS | COSTS_AND_ROWS => &COSTS_PRIOR,
+                _ if is_form => &FORM_PRIOR,
+                _ => &shared,
+            };
             let weight = SHARED + own.iter().map(|&count| f64::from(count)).sum::<f64>();
             let (mut gain, mut time) = (0.0, 0.0);
             for (class, centre) in CENTRES.into_iter().enumerate() {
@@ -112,9 +130,14 @@ impl ArmStatistics {
         &self.counts
     }
 
-    /// Statistics from stored counts; those of another version begin anew.
+    /// Statistics from stored counts, also from those that had no planner costs yet; those of another version begin anew.
     pub fn from_counts(counts: &[[f32; GAINS.len()]]) -> Self {
-        <[_; ARMS + 1]>::try_from(counts).map_or_else(|_| Self::default(), |counts| Self { counts })
+        let mut known = Self::default();
+        if counts.len() == COSTS || counts.len() == PLACES {
+            let kept = known.counts.iter_mut().zip(counts);
+            kept.for_each(|(kept, counts)| *kept = *counts);
+        }
+        known
     }
 
     /// Trials counted, with the discount.

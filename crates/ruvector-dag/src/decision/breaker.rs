@@ -1,9 +1,14 @@
 //! The circuit breaker: when applied decisions are slower than stock in all, stock plans everything for a while.
+//!
+//! The first time that is a minute: where the data changed, the classes concerned go back to stock by themselves meanwhile, and
+//! the others are not kept waiting. When it opens again soon it stays open for twice as long each time.
 
 /// Milliseconds of a window.
 const WINDOW_MS: u64 = 300_000;
-/// Milliseconds for which the breaker stays open.
-const OPEN_MS: u64 = 600_000;
+/// Milliseconds for which the breaker stays open the first time, and at most.
+const OPEN_MS: (u64, u64) = (60_000, 3_600_000);
+/// Milliseconds after it closed in which opening again is opening once more.
+const SOON_MS: u64 = 1_800_000;
 /// Executions that must be compared before it opens.
 const LEAST_RUNS: u32 = 20;
 /// Opens when decisions take this much of what stock took …
@@ -29,6 +34,8 @@ pub struct Breaker {
     taken_ms: [f64; 2],
     baseline_ms: [f64; 2],
     opened_at_ms: u64,
+    /// For how many milliseconds it opened last.
+    open_ms: u64,
     /// Times it opened.
     pub openings: u64,
 }
@@ -47,6 +54,7 @@ impl Breaker {
             *self = Self {
                 window: self.window,
                 opened_at_ms: now_ms.max(1),
+                open_ms: self.next_open_ms(now_ms),
                 openings: self.openings + 1,
                 ..Self::default()
             };
@@ -54,9 +62,23 @@ impl Breaker {
         opens
     }
 
+    fn next_open_ms(&self, now_ms: u64) -> u64 {
+        let (first, most) = OPEN_MS;
+        let closed_for = now_ms.saturating_sub(self.opened_at_ms.saturating_add(self.open_ms));
+        match self.openings > 0 && closed_for < SOON_MS {
+            true => self.open_ms.saturating_mul(2).clamp(first, most),
+            false => first,
+        }
+    }
+
+    /// For how many minutes it opened last.
+    pub fn open_minutes(&self) -> u64 {
+        self.open_ms / 60_000
+    }
+
     /// Open for some minutes after decisions were slower than stock.
     pub fn state(&self, now_ms: u64) -> BreakerState {
-        let is_open = self.opened_at_ms > 0 && now_ms.saturating_sub(self.opened_at_ms) < OPEN_MS;
+        let is_open = self.opened_at_ms > 0 && now_ms.saturating_sub(self.opened_at_ms) < self.open_ms;
         match is_open {
             true => BreakerState::Open,
             false => BreakerState::Closed,

@@ -2,7 +2,8 @@
 //!
 //! Plain fixed-size data, so that it can live in shared memory. It stores no literal and no text.
 
-use super::hints::{HintSet, arm_of};
+use super::arms::{COSTS, COSTS_AND_ROWS, place};
+use super::hints::{HintSet, arms};
 use super::plan_evidence::{PlanEvidence, SHIFTED_RUNS};
 
 /// Plan shapes remembered per statement class. When full, the slowest shape that is not stock makes room.
@@ -165,8 +166,10 @@ impl StatementEvidence {
         self.corrected_runs = self
             .corrected_runs
             .saturating_add(u32::from(run.decision.cutoff > 0));
-        // A plan made with the newest knowledge that taught nothing leaves nothing to try.
-        self.fresh = u32::from(run.taught || (run.decision.cutoff == 0 && self.fresh != 0));
+        // A plan made with the newest knowledge that taught nothing leaves nothing to try; one made at other planner costs does.
+        let has_other_costs = run.decision.hints.cost_bits() != self.kept_parameters().cost_bits();
+        let leaves_news = run.decision.cutoff == 0 || has_other_costs;
+        self.fresh = u32::from(run.taught || (leaves_news && self.fresh != 0));
         self.note_planned_with(run.decision);
         if !run.decision.is_stock() && !run.is_trial {
             self.misses = 0;
@@ -265,11 +268,24 @@ impl StatementEvidence {
         }
     }
 
-    /// A trial was planned: its arm is not tried again with the knowledge of the moment.
+    /// A trial was planned: its arm is not tried again with the knowledge of the moment, nor are those that come to the same beside
+    /// what the best plan keeps.
     pub fn note_planned(&mut self, decision: Decision) {
-        match arm_of(decision.hints).or_else(|| arm_of(decision.hints.plan_methods())) {
-            Some(arm) => self.tried_arms |= 1 << arm,
-            None => self.settle(decision),
+        let (hints, kept) = (decision.hints, self.kept_parameters());
+        let is_meant = |arm: HintSet| arm == hints || arm == hints.plan_methods() || arm.and(kept) == hints;
+        let meant = arms().into_iter().enumerate().filter(|&(_, arm)| is_meant(arm));
+        let mut tried = meant.fold(0, |tried, (place, _)| tried | 1 << place);
+        if hints.has_costs() && hints.without_costs() == kept.without_costs() {
+            let place = if decision.cutoff > 0 {
+                COSTS_AND_ROWS
+            } else {
+                COSTS
+            };
+            tried |= 1 << place;
+        }
+        self.tried_arms |= tried;
+        if tried == 0 || hints == kept {
+            self.settle(decision);
         }
     }
 
@@ -330,8 +346,11 @@ impl StatementEvidence {
         }
         self.misses = 0;
         self.pass_over(decision);
-        if let Some(arm) = arm_of(decision.hints.plan_methods()) {
-            self.tried_arms &= !(1 << arm);
+        if let Some(place) = place(decision.cutoff, decision.hints) {
+            self.tried_arms &= !(1 << place);
+        }
+        if decision.hints.has_costs() {
+            self.tried_arms &= !(1 << COSTS | 1 << COSTS_AND_ROWS);
         }
         self.fresh = 1;
     }

@@ -71,7 +71,9 @@ const MEMORY_SHIFT: u32 = 12;
 const MEMORY: u32 = 0b111 << MEMORY_SHIFT;
 const FORM_SHIFT: u32 = 16;
 const FORM: u32 = 0b111 << FORM_SHIFT;
-const PARAMETERS: u32 = NO_PARALLEL | NO_JIT | MEMORY;
+const COST_SHIFT: u32 = 19;
+const COSTS: u32 = 0xfff << COST_SHIFT;
+const PARAMETERS: u32 = NO_PARALLEL | NO_JIT | MEMORY | COSTS;
 const KNOWN: u32 = JOINS | SCANS | PARAMETERS | CAUTIOUS | FORM;
 
 /// What a table may be read with: everything; without sequential, index or bitmap scans; index scans, sequential scans
@@ -89,6 +91,8 @@ const SCAN_SETS: [u32; 7] = [
 impl HintSet {
     /// No hint.
     pub const NONE: Self = Self(0);
+    /// All bits that are planner costs: a mask for stored sets.
+    pub const ALL_COSTS: Self = Self(COSTS);
 
     /// A set from stored bits; unknown ones are dropped, and a set that leaves no join or scan method is none.
     pub fn from_bits(bits: u32) -> Self {
@@ -126,6 +130,11 @@ impl HintSet {
             0
         };
         used == 0 || off == 0 || off & (used | also) != 0
+    }
+
+    /// Whether it switches off join and scan methods and changes nothing else.
+    pub fn is_of_methods(self) -> bool {
+        self.0 != 0 && self.0 & !(JOINS | SCANS) == 0
     }
 
     /// Without parallel workers.
@@ -186,7 +195,17 @@ impl HintSet {
         Self(self.0 & !MEMORY | doublings.min(7) << MEMORY_SHIFT)
     }
 
-    /// What of it are parameters of the execution and the statement's form, which further trials keep.
+    /// The bits of its planner costs.
+    pub(super) fn cost_bits(self) -> u32 {
+        (self.0 & COSTS) >> COST_SHIFT
+    }
+
+    /// The same set with these bits as planner costs.
+    pub(super) fn with_cost_bits(self, bits: u32) -> Self {
+        Self(self.0 & !COSTS | bits << COST_SHIFT & COSTS)
+    }
+
+    /// What of it are parameters and the statement's form, which further trials keep.
     pub fn parameters(self) -> Self {
         Self(self.0 & (PARAMETERS | FORM))
     }
@@ -196,11 +215,14 @@ impl HintSet {
         Self(self.0 & !(PARAMETERS | FORM))
     }
 
-    /// Both sets; `NONE` when together they would leave no method.
+    /// Both sets, with this one's planner costs if it has any; `NONE` when together they would leave no method.
     pub fn and(self, other: Self) -> Self {
         let memory = self.memory_doublings().max(other.memory_doublings());
         let form = self.form().or(other.form());
-        let both = Self::from_bits((self.0 | other.0) & !FORM).with_memory_doublings(memory);
+        let costs = if self.has_costs() { self } else { other };
+        let both = Self::from_bits((self.0 | other.0) & !(FORM | COSTS))
+            .with_memory_doublings(memory)
+            .with_cost_bits(costs.cost_bits());
         form.map_or(both, |form| both.with_form(form))
     }
 
@@ -218,6 +240,7 @@ impl HintSet {
         if self.memory_doublings() > 0 {
             words.push(format!("work_mem × {}", 1u32 << self.memory_doublings()));
         }
+        words.extend(self.costs().describe());
         if self.is_cautious() {
             words.push("cautious row counts".to_owned());
         }

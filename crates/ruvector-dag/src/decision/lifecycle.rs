@@ -18,6 +18,8 @@ const PROVED_RUNS: u32 = 6;
 /// A plan kept for less than this gain is compared with new stock runs now and then: the machine may have been slower
 /// when stock was measured.
 const CONTROLLED: f64 = 0.5;
+/// A gain that may be nothing but the luck of one trial: waiting for the comparison costs little then.
+const LUCK: f64 = 0.75;
 
 /// Where a statement class stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub enum Reason {
     MostAttendedAlone,
     /// A hint set that was not tried yet promises most.
     UntriedHints,
+    /// The planner's costs are clearly off, and those that fit were not tried yet.
+    FittedCosts,
     /// A plan was faster, in too few runs to be sure.
     NotSureYet,
     /// The plan kept is a little faster than stock was; stock is measured again.
@@ -86,6 +90,9 @@ impl Reason {
                 "all learned row counts gave no faster plan; those of the most attended operators are tried alone"
             }
             Reason::UntriedHints => "this hint set was not tried yet and promises most",
+            Reason::FittedCosts => {
+                "the planner's costs do not fit this server, and those that do were not tried yet"
+            }
             Reason::NotSureYet => "another plan was measured faster, in too few runs to be sure",
             Reason::StockMeasuredAgain => "the stock plan is measured again, to compare with the plan in use",
             Reason::FasterThanStock => "another plan was measured faster than the stock plan",
@@ -229,7 +236,9 @@ impl StatementEvidence {
     pub fn settle(&mut self, decision: Decision) {
         if decision.cutoff > 0 && decision.cutoff == self.partial {
             self.partial = 0;
-        } else if decision.cutoff > 0 && decision.hints.is_none() {
+        } else if decision.cutoff > 0
+            && (decision.hints.is_none() || decision.hints == self.kept_parameters())
+        {
             self.fresh = 0;
         }
     }
@@ -260,7 +269,8 @@ impl StatementEvidence {
         }
     }
 
-    /// After 2, 6, 14, 30 … runs of a plan whose gain is small.
+    /// After 2, 6, 14, 30 … runs of a plan whose gain is small, the first of which is the trial; one run earlier where it is very
+    /// small: of several trials the luckiest one looks faster than a stock plan that ran twice.
     fn wants_control(&self) -> bool {
         let (Some((best, _)), Some(stock)) = (self.faster(), self.stock()) else {
             return false;
@@ -270,6 +280,8 @@ impl StatementEvidence {
             return false;
         };
         let is_small = best.typical_ms() > Some(CONTROLLED * stock_ms);
-        is_small && self.stock_seen() < STOCK_RUNS - 1 + best.runs.saturating_add(2).ilog2()
+        let is_maybe_luck = best.typical_ms() > Some(LUCK * stock_ms);
+        let runs = best.runs.saturating_add(2 + u32::from(is_maybe_luck));
+        is_small && self.stock_seen() < STOCK_RUNS - 1 + runs.ilog2()
     }
 }

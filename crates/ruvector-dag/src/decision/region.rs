@@ -5,9 +5,9 @@
 //! latencies are compared per unit of the stock plan's cost, as logarithms. What was not proved faster is only ever tried with a
 //! way back, and an attempt that was given up counts as having taken twice as long.
 
-use super::arms::ROWS;
+use super::arms::{Gains, ROWS, place};
 use super::evidence::Decision;
-use super::hints::{ARMS, HintSet, arm_of, arms};
+use super::hints::{HintSet, arms};
 use super::lifecycle::{CLEAR_GAIN, Reason, State};
 use super::log_latency::LogLatency;
 use super::sequential::{Comparison, compare_summaries, confidence_of};
@@ -28,9 +28,6 @@ const CONTROLS: u64 = 16;
 const GIVEN_UP: f64 = 2.0;
 /// Milliseconds that stock must be expected to take: another planning takes up to one.
 const LEAST_MS: f64 = 5.0;
-/// The place of learned row counts among the bits of what was tried.
-const ROWS_BIT: u64 = 1 << ARMS;
-
 /// A decision, whatever plans it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[repr(C)]
@@ -197,13 +194,7 @@ impl RegionEvidence {
 
     /// What to plan the next execution with, whose stock plan costs `cost`. `gains` are those of
     /// [`super::ArmStatistics::gains_per_time`].
-    pub fn choose(
-        &self,
-        cost: f64,
-        newest: u64,
-        gains: &[f64; ARMS + 1],
-        possible: &Possibilities,
-    ) -> RegionChoice {
+    pub fn choose(&self, cost: f64, newest: u64, gains: &Gains, possible: &Possibilities) -> RegionChoice {
         let (true, Some(stock_ms)) = (self.may_act(), self.stock_ms(cost)) else {
             return RegionChoice::Stock;
         };
@@ -231,34 +222,29 @@ impl RegionEvidence {
     }
 
     /// What promises most of what was not tried.
-    fn untried(
-        &self,
-        newest: u64,
-        gains: &[f64; ARMS + 1],
-        possible: &Possibilities,
-    ) -> Option<(Decision, Reason)> {
-        let has_rows = self.tried & ROWS_BIT == 0 && newest > 0 && !possible.is_without_rows;
+    fn untried(&self, newest: u64, gains: &Gains, possible: &Possibilities) -> Option<(Decision, Reason)> {
+        let is_new = |place: usize| self.tried & (1 << place) == 0;
+        let has_rows = is_new(ROWS) && newest > 0 && !possible.is_without_rows;
         let rows = Policy {
             uses_rows: 1,
             hints: 0,
         };
         let rows = has_rows.then(|| (ROWS, rows.decision(newest), Reason::NewKnowledge));
-        let is_open =
-            |&(arm, hints): &(usize, HintSet)| self.tried & (1 << arm) == 0 && possible.allow(hints);
+        let is_open = |&(arm, hints): &(usize, HintSet)| is_new(arm) && possible.allow(hints);
         let hints = arms().into_iter().enumerate().filter(is_open);
         let hints = hints.map(|(arm, hints)| (arm, Decision { cutoff: 0, hints }, Reason::UntriedHints));
+        let costs = possible.costs_with(newest).filter(|&(place, _)| is_new(place));
+        let costs = costs.map(|(place, decision)| (place, decision, Reason::FittedCosts));
         rows.into_iter()
             .chain(hints)
+            .chain(costs)
             .max_by(|a, b| gains[a.0].total_cmp(&gains[b.0]))
             .map(|(_, decision, reason)| (decision, reason))
     }
 
     /// A decision was planned with here: it is not new any more.
     pub fn note_planned(&mut self, decision: Decision) {
-        self.tried |= match arm_of(decision.hints) {
-            Some(arm) => 1 << arm,
-            None => ROWS_BIT,
-        };
+        self.tried |= 1 << place(decision.cutoff, decision.hints).unwrap_or(ROWS);
     }
 
     fn record(&mut self, run: &RegionRun) {

@@ -1,13 +1,13 @@
 //! Which decision a class tries next, with what limit, and whether there is time for it.
 
-use super::arms::ArmStatistics;
+use super::arms::{ArmStatistics, COSTS, COSTS_AND_ROWS, Gains, ROWS};
 use super::evidence::{Decision, StatementEvidence};
-use super::hints::{ARMS, HintSet, arms};
+use super::hints::{HintSet, arms};
 use super::lifecycle::{CLEAR_GAIN, Reason};
 
-/// Trials per class that users wait for, before the sixth execution …
-const EARLY_CALLS: u64 = 6;
-/// … and after it at executions 32, 64, 128 and so on.
+/// Executions per class up to which users may wait for a trial: no later one takes twice as long as it should …
+const EARLY_CALLS: u64 = 5;
+/// … but for those after executions 32, 64, 128 and so on.
 const LATE_CALLS: u64 = 32;
 
 /// Milliseconds of trials on credit: without it a database would have to run for twenty times as long as its slowest
@@ -55,9 +55,22 @@ pub struct Possibilities {
     pub is_without_methods: bool,
     /// What the plan uses that trials start from, as bits of [`METHODS`](super::hints::METHODS); 0 is not known.
     pub methods: u32,
+    /// The planner costs that fit the server, where the session has clearly others.
+    pub costs: HintSet,
 }
 
 impl Possibilities {
+    /// The fitted planner costs with stock's row counts, and with all that were learned, by place.
+    pub(super) fn costs_with(&self, newest: u64) -> impl Iterator<Item = (usize, Decision)> + use<> {
+        let hints = self.costs;
+        let known = if self.is_without_rows { 0 } else { newest };
+        let both = [(COSTS, 0), (COSTS_AND_ROWS, known)];
+        let is_possible =
+            move |&(place, cutoff): &(usize, u64)| hints.has_costs() && (place == COSTS || cutoff > 0);
+        let possible = both.into_iter().filter(is_possible);
+        possible.map(move |(place, cutoff)| (place, Decision { cutoff, hints }))
+    }
+
     /// Whether a hint set changes anything here.
     pub fn allow(&self, hints: HintSet) -> bool {
         (self.uses_jit || !hints.is_without_jit())
@@ -71,39 +84,44 @@ impl Possibilities {
 }
 
 impl StatementEvidence {
+    /// Whether users may wait for a trial now, if there is any: cheap, and false for most executions.
+    pub fn is_trial_due(&self) -> bool {
+        let is_late = self.calls >= LATE_CALLS && self.calls.is_power_of_two();
+        let is_time = self.calls < EARLY_CALLS || is_late;
+        self.opposition().is_some() || (is_time && self.pinned == 0 && self.is_baseline_known())
+    }
+
     /// The next trial that users may wait for; `newest` is the newest sequence number learned.
     pub fn next_trial(&self, newest: u64, known: &ArmStatistics, possible: &Possibilities) -> Option<Trial> {
         if let Some(trial) = self.opposition() {
             return Some(trial);
         }
-        let best_ms = self
-            .best_ms()
-            .filter(|_| self.is_baseline_known() && self.pinned == 0)?;
-        let is_late = self.calls >= LATE_CALLS && self.calls.is_power_of_two();
-        if self.calls >= EARLY_CALLS && !is_late {
-            return None;
-        }
+        let best_ms = self.best_ms().filter(|_| self.is_trial_due())?;
+        let gains = known.gains_per_time(CLEAR_GAIN);
         let trial = |cutoff, hints, reason| self.trial_of(best_ms, newest, (cutoff, hints, reason));
+        let hints = || {
+            self.untried(possible)
+                .max_by(|&(a, _), &(b, _)| gains[a].total_cmp(&gains[b]))
+        };
+        let costs = self
+            .untried_costs(newest, possible)
+            .max_by(|&(a, _), &(b, _)| gains[a].total_cmp(&gains[b]))
+            .filter(|&(costs, _)| hints().is_none_or(|(arm, _)| gains[costs] >= gains[arm]));
+        if let Some((_, decision)) = costs {
+            return Some(self.trial_with(best_ms, decision, Reason::FittedCosts));
+        }
         if self.fresh != 0 && newest > 0 && !possible.is_without_rows {
             return Some(trial(newest, HintSet::NONE, Reason::NewKnowledge));
         }
         if self.partial > 0 && !possible.is_without_rows && self.settled().decision.is_stock() {
             return Some(trial(self.partial, HintSet::NONE, Reason::MostAttendedAlone));
         }
-        let gains = known.gains_per_time(CLEAR_GAIN);
-        self.untried(possible)
-            .max_by(|&(a, _), &(b, _)| gains[a].total_cmp(&gains[b]))
-            .map(|(_, hints)| trial(0, hints, Reason::UntriedHints))
+        hints().map(|(_, hints)| trial(0, hints, Reason::UntriedHints))
     }
 
     /// The next trial that nobody waits for, and what it promises: the share of the class's time it is expected to save
     /// over the executions to come, per share of it that it takes. What promises less than 1 does not pay.
-    pub fn next_dream(
-        &self,
-        newest: u64,
-        gains: &[f64; ARMS + 1],
-        possible: &Possibilities,
-    ) -> Option<(Trial, f64)> {
+    pub fn next_dream(&self, newest: u64, gains: &Gains, possible: &Possibilities) -> Option<(Trial, f64)> {
         if let Some(trial) = self.opposition() {
             return Some((trial, OPPOSITION));
         }
@@ -112,15 +130,23 @@ impl StatementEvidence {
             .filter(|_| self.is_baseline_known() && self.pinned == 0)?;
         let is_fresh = self.fresh != 0 && newest > 0 && !possible.is_without_rows;
         let is_partial = self.partial > 0 && !possible.is_without_rows;
-        let rows = is_fresh.then_some((ARMS, newest, HintSet::NONE, Reason::NewKnowledge));
-        let partial = is_partial.then_some((ARMS, self.partial, HintSet::NONE, Reason::MostAttendedAlone));
+        let trial = |cutoff, hints, reason| self.trial_of(best_ms, newest, (cutoff, hints, reason));
+        let rows = is_fresh.then(|| (ROWS, trial(newest, HintSet::NONE, Reason::NewKnowledge)));
+        let partial = is_partial.then(|| {
+            (
+                ROWS,
+                trial(self.partial, HintSet::NONE, Reason::MostAttendedAlone),
+            )
+        });
         let hints = self
             .untried(possible)
-            .map(|(arm, hints)| (arm, 0, hints, Reason::UntriedHints));
-        let all = rows.into_iter().chain(partial).chain(hints);
-        let (arm, cutoff, hints, reason) = all.max_by(|a, b| gains[a.0].total_cmp(&gains[b.0]))?;
-        let trial = self.trial_of(best_ms, newest, (cutoff, hints, reason));
-        Some((trial, self.promise(gains[arm])))
+            .map(|(arm, hints)| (arm, trial(0, hints, Reason::UntriedHints)));
+        let costs = self
+            .untried_costs(newest, possible)
+            .map(|(place, decision)| (place, self.trial_with(best_ms, decision, Reason::FittedCosts)));
+        let all = rows.into_iter().chain(partial).chain(hints).chain(costs);
+        let (place, trial) = all.max_by(|a, b| gains[a.0].total_cmp(&gains[b.0]))?;
+        Some((trial, self.promise(gains[place])))
     }
 
     /// What an arm with this gain per time promises over the executions to come, less after each trial in vain.
@@ -138,6 +164,19 @@ impl StatementEvidence {
             .filter(move |&(arm, hints)| tried & (1 << arm) == 0 && possible.allow(hints))
     }
 
+    /// Planner costs not tried yet, with their places, once learned row counts were planned with: they come first.
+    fn untried_costs(
+        &self,
+        newest: u64,
+        possible: &Possibilities,
+    ) -> impl Iterator<Item = (usize, Decision)> + use<> {
+        let tried = self.tried_arms;
+        let are_rows_first =
+            self.fresh != 0 && newest > 0 && self.corrected_runs == 0 && !possible.is_without_rows;
+        let costs = possible.costs_with(newest);
+        costs.filter(move |&(place, _)| !are_rows_first && tried & (1 << place) == 0)
+    }
+
     /// The stock plan of a class that was rewritten at first sight, with a little more time than the rewritten one takes:
     /// it is beaten once it was given up.
     fn opposition(&self) -> Option<Trial> {
@@ -153,17 +192,27 @@ impl StatementEvidence {
 
     /// A trial that keeps what the best plan owes its parameters and learned rows to.
     fn trial_of(&self, best_ms: f64, newest: u64, (cutoff, hints, reason): (u64, HintSet, Reason)) -> Trial {
-        let kept = self.best().map_or(Decision::STOCK, |plan| plan.decision);
+        let kept = self.best().map_or(0, |plan| plan.decision.cutoff);
         // Caution is about what is expected of relations that were not counted.
-        let known = if hints.is_cautious() { newest } else { kept.cutoff };
+        let known = if hints.is_cautious() { newest } else { kept };
+        let cutoff = if cutoff > 0 { cutoff } else { known };
+        self.trial_with(best_ms, Decision { cutoff, hints }, reason)
+    }
+
+    /// A trial that keeps what the best plan owes its parameters to.
+    fn trial_with(&self, best_ms: f64, Decision { cutoff, hints }: Decision, reason: Reason) -> Trial {
+        let hints = hints.and(self.kept_parameters());
         Trial {
-            decision: Decision {
-                cutoff: if cutoff > 0 { cutoff } else { known },
-                hints: hints.and(kept.hints.parameters()),
-            },
+            decision: Decision { cutoff, hints },
             limit_ms: best_ms * CLEAR_GAIN,
             reason,
         }
+    }
+
+    /// What further trials keep of the best plan.
+    pub(super) fn kept_parameters(&self) -> HintSet {
+        self.best()
+            .map_or(HintSet::NONE, |plan| plan.decision.hints.parameters())
     }
 }
 

@@ -28,8 +28,11 @@ pub fn log_of_positive(number: f64) -> f64 {
 /// gives an upper bound of its quality: it gets half of that, the middle of what is possible; without a baseline, half
 /// of neutral.
 pub fn quality(log_latency: f64, baseline_log_latency: Option<f64>, is_cut_off: bool) -> f32 {
-    let difference = baseline_log_latency.map_or(0.0, |baseline| log_latency - baseline);
-    let compared = (1.0 / (1.0 + difference.exp())) as f32;
+    // Of no baseline no exponential is taken, not even one that is thrown away: valgrind would see what it is made of.
+    let compared = match baseline_log_latency {
+        Some(baseline) => (1.0 / (1.0 + (log_latency - baseline).exp())) as f32,
+        None => NEUTRAL,
+    };
     // What can't be compared gives no number.
     let compared = if compared.is_nan() { NEUTRAL } else { compared };
     if is_cut_off { compared / 2.0 } else { compared }
