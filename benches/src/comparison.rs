@@ -49,13 +49,21 @@ pub(crate) enum Rewrites {
     Auto,
 }
 
-impl Rewrites {
-    pub(crate) fn setting(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Auto => "auto",
-        }
-    }
+/// `ruvector.dag_first_sight`.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FirstSightWith {
+    /// The stock plan.
+    Off,
+    /// Methods that were faster where plans were like its own.
+    Similar,
+    /// Row counts that others taught.
+    Rows,
+}
+
+/// The value of a setting that an option stands for.
+pub(crate) fn setting(option: &impl clap::ValueEnum) -> String {
+    let value = option.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// Options of the run.
@@ -82,6 +90,9 @@ pub(crate) struct Options {
     /// Whether statements may be planned in another form.
     #[arg(long, value_enum, default_value = "off")]
     pub(crate) rewrites: Rewrites,
+    /// With what a statement is planned that was never seen.
+    #[arg(long, value_enum, default_value = "similar")]
+    first_sight: FirstSightWith,
     /// Folder of report.json, report.md and report.svg.
     #[arg(long, default_value = "bench-out")]
     pub(crate) out: PathBuf,
@@ -106,7 +117,8 @@ impl Options {
     fn describe(&self) -> serde_json::Value {
         let mut settings = self.workload.describe();
         settings["rounds"] = self.rounds.into();
-        settings["rewrites"] = self.rewrites.setting().into();
+        settings["rewrites"] = setting(&self.rewrites).into();
+        settings["first_sight"] = setting(&self.first_sight).into();
         settings["trials_s"] = self.trials.into();
         settings["split"] = self.split.map(|split| split.to_string()).into();
         settings["drift_after_round"] = self.drift.into();

@@ -1,5 +1,5 @@
-//! pgbench, read-only (`-S`) and TPC-B-like, with the extension at its defaults against without, and against
-//! pg_stat_statements, in rotation.
+//! pgbench, read-only (`-S`) and TPC-B-like, with the extension at its defaults against without, against itself with rewrites
+//! switched off, and against pg_stat_statements, in rotation.
 
 use crate::session::median;
 use anyhow::{Context, Result, ensure};
@@ -28,12 +28,41 @@ pub(crate) struct Options {
     out: PathBuf,
 }
 
-/// Name, library, and whether query identifiers are computed without any library that asks for them.
-const CONFIGURATIONS: [(&str, &str, bool); 4] = [
-    ("without", "", false),
-    ("compute_query_id = on, without", "", true),
-    ("ruvector_dag", "ruvector_dag", false),
-    ("pg_stat_statements", "pg_stat_statements", false),
+/// A configuration of the cluster.
+struct Configuration {
+    name: &'static str,
+    /// What is preloaded, and an extension of that name; nothing if empty.
+    library: &'static str,
+    /// What differs from the defaults otherwise.
+    setting: Option<(&'static str, &'static str)>,
+}
+
+const CONFIGURATIONS: [Configuration; 5] = [
+    Configuration {
+        name: "without",
+        library: "",
+        setting: None,
+    },
+    Configuration {
+        name: "compute_query_id = on, without",
+        library: "",
+        setting: Some(("compute_query_id", "on")),
+    },
+    Configuration {
+        name: "ruvector_dag",
+        library: "ruvector_dag",
+        setting: None,
+    },
+    Configuration {
+        name: "pg_stat_statements",
+        library: "pg_stat_statements",
+        setting: None,
+    },
+    Configuration {
+        name: "ruvector_dag, rewrites off",
+        library: "ruvector_dag",
+        setting: Some(("ruvector.dag_rewrite", "off")),
+    },
 ];
 
 /// What pgbench runs: script, protocol, and the arguments for both.
@@ -59,17 +88,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .args(["-i", "-q", "-s", &scale, "postgres"])
         .output()?;
     ensure!(filled.status.success(), "pgbench -i failed");
-    for configuration in CONFIGURATIONS {
+    for configuration in &CONFIGURATIONS {
         restart_with(&cluster, configuration)?;
-        let (name, library, _) = configuration;
-        if !library.is_empty() {
-            cluster
-                .client("postgres")?
-                .batch_execute(&format!("CREATE EXTENSION {name}"))?;
+        if !configuration.library.is_empty() {
+            let sql = format!("CREATE EXTENSION IF NOT EXISTS {}", configuration.library);
+            cluster.client("postgres")?.batch_execute(&sql)?;
         }
     }
     let mut text = "| script | protocol | without, tps | ruvector_dag / without | pg_stat_statements / without | compute_query_id alone \
-                    / without | ruvector_dag / pg_stat_statements |\n|---|---|---|---|---|---|---|\n"
+                    / without | ruvector_dag / pg_stat_statements | rewrites on / off |\n|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     let mut json = Vec::new();
     for (script, protocol, arguments) in RUNS {
@@ -79,16 +106,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             median(&pairs.collect::<Vec<_>>())
         };
         let line = format!(
-            "| {script} | {protocol} | {:.0} | {:.3} | {:.3} | {:.3} | {:.3} |",
+            "| {script} | {protocol} | {:.0} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} |",
             median(&tps[0]),
             ratio(2, 0),
             ratio(3, 0),
             ratio(1, 0),
-            ratio(2, 3)
+            ratio(2, 3),
+            ratio(2, 4)
         );
         println!("{line}");
         let _ = writeln!(text, "{line}");
-        for (at, (name, ..)) in CONFIGURATIONS.iter().enumerate() {
+        for (at, Configuration { name, .. }) in CONFIGURATIONS.iter().enumerate() {
             json.push(serde_json::json!({
                 "script": script, "protocol": protocol, "configuration": name, "tps": tps[at], "ratio": ratio(at, 0),
             }));
@@ -115,7 +143,7 @@ fn rotate(
         for step in 0..CONFIGURATIONS.len() {
             // Each comes first, second and last in turn.
             let at = (step + rotation) % CONFIGURATIONS.len();
-            restart_with(cluster, CONFIGURATIONS[at])?;
+            restart_with(cluster, &CONFIGURATIONS[at])?;
             // A first second fills the caches.
             pgbench(options, cluster, arguments, 1)?;
             tps[at].push(pgbench(options, cluster, arguments, options.seconds)?);
@@ -124,17 +152,19 @@ fn rotate(
     Ok(tps)
 }
 
-fn restart_with(cluster: &Cluster<'_>, (_, library, has_query_id): (&str, &str, bool)) -> Result<()> {
-    // An empty name would be the name of a library.
-    let change = if library.is_empty() {
-        "ALTER SYSTEM RESET shared_preload_libraries".to_owned()
-    } else {
-        format!("ALTER SYSTEM SET shared_preload_libraries = '{library}'")
-    };
-    let identifiers = if has_query_id { "on" } else { "auto" };
+fn restart_with(cluster: &Cluster<'_>, configuration: &Configuration) -> Result<()> {
     let mut client = cluster.client("postgres")?;
+    // An empty name would be the name of a library.
+    let change = match configuration.library {
+        "" => "ALTER SYSTEM RESET shared_preload_libraries".to_owned(),
+        library => format!("ALTER SYSTEM SET shared_preload_libraries = '{library}'"),
+    };
     client.batch_execute(&change)?;
-    client.batch_execute(&format!("ALTER SYSTEM SET compute_query_id = '{identifiers}'"))?;
+    // Of the database: a library that is not loaded now has no settings of the system's.
+    client.batch_execute("ALTER DATABASE postgres RESET ALL")?;
+    if let Some((name, value)) = configuration.setting {
+        client.batch_execute(&format!("ALTER DATABASE postgres SET {name} = '{value}'"))?;
+    }
     cluster.restart("fast")
 }
 

@@ -1,4 +1,5 @@
-//! Planning time on top of stock for 1 to 12 joined tables, with learned row counts present.
+//! Planning time on top of stock for 1 to 12 joined tables, with learned row counts present; and of statements never seen whose
+//! forms are compared, with rewrites on and off.
 
 use crate::session::{Outcome, Session, quantile};
 use anyhow::{Context, Result, bail};
@@ -8,6 +9,10 @@ use std::path::PathBuf;
 use testkit::{Cluster, Server};
 
 const TABLES: usize = 12;
+/// Runs after which nothing more is tried while somebody waits.
+const SETTLING_RUNS: usize = 6;
+/// Tables of the largest join whose forms are compared.
+const REWRITTEN_TABLES: usize = 8;
 
 /// Options of the planning measurement.
 #[derive(Args, Debug)]
@@ -44,14 +49,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     )?;
     let mut learned = Session::open(&cluster, "postgres", one_search)?;
     let mut text =
-        "| tables | corrected | stock p50 ms | learned p50 ms | added p50 ms | stock p99 ms | learned p99 ms | embedding µs |\n\
-                    |---|---|---|---|---|---|---|---|\n"
+        "| tables | corrected | stock p50 ms | learned p50 ms | added p50 ms | stock p99 ms | learned p99 ms | embedding µs | decision |\n\
+                    |---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
     let mut rows = Vec::new();
     for tables in 1..=TABLES {
         let sql = chain(tables);
-        // Two runs of stock teach the row counts; plans are made with them from the third on. The first four are embedded.
-        for _ in 0..2 {
+        // Two runs of stock teach the row counts, and other plans are tried until the sixth; the first four are embedded.
+        let embedding_us = time_of_embedding(&mut learned, &sql)?;
+        for _ in 0..SETTLING_RUNS {
             learned.run(&sql)?;
         }
         let corrected = corrections_of_a_planning(&mut learned, &sql)?;
@@ -68,29 +74,99 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 times[usize::from(!is_stock)].push(explained["Planning Time"].as_f64().unwrap_or(0.0));
             }
         }
-        let embedding_us = time_of_embedding(&mut learned, &sql)?;
+        let decision = learned.decision(&sql)?;
         let [before, after] = &times;
         let (p50, learned_p50) = (quantile(before, 0.5), quantile(after, 0.5));
         let (p99, learned_p99) = (quantile(before, 0.99), quantile(after, 0.99));
         let added = learned_p50 - p50;
         let line = format!(
-            "| {tables} | {corrected} | {p50:.3} | {learned_p50:.3} | {added:.3} | {p99:.3} | {learned_p99:.3} | {embedding_us:.0} |"
+            "| {tables} | {corrected} | {p50:.3} | {learned_p50:.3} | {added:.3} | {p99:.3} | {learned_p99:.3} | {embedding_us:.0} | {decision} |"
         );
         println!("{line}");
         let _ = writeln!(text, "{line}");
         rows.push(serde_json::json!({
             "tables": tables, "corrected": corrected, "plannings": count, "stock_p50_ms": p50, "learned_p50_ms": learned_p50,
             "stock_p99_ms": p99, "learned_p99_ms": learned_p99,
-            "embedding_us": embedding_us,
+            "embedding_us": embedding_us, "decision": decision,
         }));
     }
+    let (rewritten, of_rewritten) = first_sights(options, &cluster, &mut owner)?;
     std::fs::create_dir_all(&options.out)?;
     std::fs::write(
         options.out.join("planning.json"),
-        serde_json::to_string_pretty(&rows)?,
+        serde_json::to_string_pretty(&serde_json::json!({ "known": rows, "first_sight": of_rewritten }))?,
     )?;
-    std::fs::write(options.out.join("planning.md"), text)?;
+    std::fs::write(options.out.join("planning.md"), text + "\n" + &rewritten)?;
     Ok(())
+}
+
+/// Plans joins that are only counted, each with a constant never seen, with rewrites on and off in turn.
+fn first_sights(
+    options: &Options,
+    cluster: &Cluster<'_>,
+    owner: &mut Session,
+) -> Result<(String, Vec<serde_json::Value>)> {
+    for table in 1..=REWRITTEN_TABLES {
+        owner.execute(&format!(
+            "CREATE TABLE r{table} (id int PRIMARY KEY, a int, b int);
+             INSERT INTO r{table} SELECT i, i % 200, i * i % 211 FROM generate_series(1, 20000) AS i; ANALYZE r{table}"
+        ))?;
+    }
+    let mut off = Session::open(cluster, "postgres", "SET ruvector.dag_rewrite = off")?;
+    let mut on = Session::open(cluster, "postgres", "SET ruvector.dag_rewrite = auto")?;
+    let mut text =
+        "| tables | rewritten | off p50 ms | on p50 ms | added p50 ms | off p99 ms | on p99 ms | added p99 ms |\n\
+                    |---|---|---|---|---|---|---|---|\n"
+            .to_owned();
+    println!("statements never seen, with rewrites on and off");
+    let mut rows = Vec::new();
+    for tables in 2..=REWRITTEN_TABLES {
+        let (mut times, mut rewritten) = ([Vec::new(), Vec::new()], 0);
+        for planning in 0..options.plannings {
+            let sql = fan_out(tables, planning);
+            for is_on in [planning % 2 == 0, planning % 2 != 0] {
+                let session = if is_on { &mut on } else { &mut off };
+                let explained = session.explain("SUMMARY", &sql)?;
+                times[usize::from(is_on)].push(explained["Planning Time"].as_f64().unwrap_or(0.0));
+                let decision = explained["RuVector"].as_str().unwrap_or_default();
+                rewritten += usize::from(decision.contains("rewritten"));
+            }
+        }
+        // The first ones of a session read the catalog.
+        let [before, after] = times.map(|times| times.into_iter().skip(10).collect::<Vec<_>>());
+        let [p50, p99] = [0.5, 0.99].map(|q| (quantile(&before, q), quantile(&after, q)));
+        let line = format!(
+            "| {tables} | {rewritten} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} |",
+            p50.0,
+            p50.1,
+            p50.1 - p50.0,
+            p99.0,
+            p99.1,
+            p99.1 - p99.0
+        );
+        println!("{line}");
+        let _ = writeln!(text, "{line}");
+        rows.push(serde_json::json!({
+            "tables": tables, "plannings": options.plannings, "rewritten": rewritten, "off_p50_ms": p50.0, "on_p50_ms": p50.1,
+            "off_p99_ms": p99.0, "on_p99_ms": p99.1,
+        }));
+    }
+    Ok((text, rows))
+}
+
+/// A chain of joins in which each row finds a hundred others, which are only counted.
+fn fan_out(tables: usize, constant: usize) -> String {
+    let from: Vec<String> = (1..=tables).map(|table| format!("r{table}")).collect();
+    let joins = (2..=tables).map(|table| {
+        let column = if table % 2 == 0 { "a" } else { "b" };
+        format!("r{}.{column} = r{table}.{column}", table - 1)
+    });
+    let clauses: Vec<String> = joins.chain([format!("r1.id > {constant}")]).collect();
+    format!(
+        "SELECT count(*) FROM {} WHERE {}",
+        from.join(", "),
+        clauses.join(" AND ")
+    )
 }
 
 /// How many row estimates one planning replaces. EXPLAIN tries nothing, so every planning measured replaces as many.
@@ -142,7 +218,16 @@ fn chain(tables: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::chain;
+    use super::{chain, fan_out};
+
+    #[test]
+    fn a_fan_out_joins_each_table_to_the_next_by_one_of_two_columns() {
+        let sql = fan_out(3, 7);
+        assert!(
+            sql.ends_with("WHERE r1.a = r2.a AND r2.b = r3.b AND r1.id > 7"),
+            "{sql}"
+        );
+    }
 
     #[test]
     fn a_chain_joins_each_table_to_the_next() {

@@ -1,5 +1,7 @@
 //! What tests on real clusters share.
 
+pub mod rewriting;
+
 use anyhow::Context;
 use postgres::{Client, SimpleQueryMessage};
 use std::process::Stdio;
@@ -43,6 +45,33 @@ pub fn learn(client: &mut Client, constants: std::ops::Range<i32>) -> Result<()>
         client.simple_query(&format!(
             "SELECT count(*) FROM t x JOIN t y USING (id) WHERE x.a = {n} AND x.b = {n}"
         ))?;
+    }
+    Ok(())
+}
+
+/// What `t` with an `id`, a `plain` column and a `filler` is asked for.
+const AGGREGATES: [&str; 12] = [
+    "count(*)",
+    "count(filler)",
+    "sum(id)",
+    "min(id)",
+    "max(id)",
+    "avg(id)",
+    "sum(plain)",
+    "stddev(id)",
+    "variance(id)",
+    "avg(plain)",
+    "min(filler)",
+    "max(filler)",
+];
+
+/// Aggregates over a table `t` by a column, each with three constants, twice.
+pub fn run_aggregates(client: &mut Client, column: &str) -> Result<()> {
+    for aggregate in AGGREGATES {
+        for constant in 1..=3 {
+            let sql = format!("SELECT {aggregate} FROM t WHERE {column} = {constant}");
+            (0..2).try_for_each(|_| client.simple_query(&sql).map(drop))?;
+        }
     }
     Ok(())
 }

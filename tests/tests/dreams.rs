@@ -177,7 +177,14 @@ fn an_idle_server_dreams_within_its_budget() -> Result<()> {
     let mut client = cluster.client("postgres")?;
     client.batch_execute(LONG)?;
     run(&mut client, LONG_STATEMENT, 2)?;
-    idle(15);
+    // A busy machine may be idle only after a while.
+    for _ in 0..6 {
+        idle(15);
+        if measure(&mut client, "trials_run")? > 0.0 {
+            break;
+        }
+    }
+    idle(5);
     let run = measure(&mut client, "trials_run")?;
     assert!(run > 0.0, "nothing was tried");
     idle(3);

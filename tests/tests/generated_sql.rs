@@ -64,7 +64,9 @@ fn results_are_those_of_stock_postgresql() -> Result<()> {
 #[test]
 fn results_are_those_of_stock_postgresql_where_rewrites_are_forced() -> Result<()> {
     let server = server()?;
-    let cluster = Cluster::builder(&server).start()?;
+    let cluster = Cluster::builder(&server)
+        .set("ruvector.dag_min_duration", "0")
+        .start()?;
     cluster.client("postgres")?.batch_execute(generator::TABLES)?;
     cluster
         .client("postgres")?
@@ -81,6 +83,23 @@ fn results_are_those_of_stock_postgresql_where_rewrites_are_forced() -> Result<(
     }
     let status = "SELECT internal_errors FROM ruvector.dag_status()";
     assert_eq!(forced.query_one(status, &[])?.get::<_, i64>(0), 0);
+    let rewritten = "SELECT rule, executions FROM ruvector.dag_rewrite_savings() WHERE executions > 0";
+    let rewritten: Vec<(String, i64)> = forced
+        .query(rewritten, &[])?
+        .iter()
+        .map(|row| (row.get(0), row.get(1)))
+        .collect();
+    println!("{FORCED} statements, executions by rule: {rewritten:?}");
+    assert_eq!(rewritten.len(), 10);
+    let least = rewritten.iter().map(|&(_, executions)| executions).min();
+    assert!(least >= Some(20));
+    let of_rule = |rule| {
+        rewritten
+            .iter()
+            .find(|(name, _)| name == rule)
+            .map(|&(_, executions)| executions)
+    };
+    assert!(of_rule("eager_aggregation") > Some(500));
     Ok(())
 }
 

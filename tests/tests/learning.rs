@@ -7,7 +7,7 @@ use ruvector_dag_tests::{TABLE, count, learn, learning, restore_dump, server};
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use testkit::cluster::wait_for;
+use testkit::cluster::{Builder, wait_for};
 use testkit::{Cluster, Server};
 
 const EXECUTIONS: &str = "SELECT count(*) FROM ruvector.dag_trajectories";
@@ -19,7 +19,11 @@ const PATTERNS: &str = "SELECT patterns_loaded FROM ruvector.dag_prewarm_pattern
 
 /// A cluster whose worker learns when it is told to, with something learned.
 fn taught(server: &Server) -> Result<(Cluster<'_>, Client)> {
-    let cluster = learning(server).start()?;
+    teach(learning(server))
+}
+
+fn teach(builder: Builder<'_>) -> Result<(Cluster<'_>, Client)> {
+    let cluster = builder.start()?;
     let mut client = cluster.client("postgres")?;
     client.batch_execute(TABLE)?;
     learn(&mut client, 0..5)?;
@@ -86,7 +90,8 @@ fn what_is_learned_survives_killed_processes_and_an_immediate_stop() -> Result<(
 #[test]
 fn a_dump_carries_what_is_learned() -> Result<()> {
     let server = server()?;
-    let (cluster, mut client) = taught(&server)?;
+    // No slot for a worker: it would learn from what was restored before that is compared.
+    let (cluster, mut client) = teach(learning(&server).set("max_worker_processes", "2"))?;
     let known = |client: &mut Client| -> Result<(Vec<u8>, i64, i64)> {
         let row = client.query_one(
             "SELECT state, learned_up_to, revision FROM ruvector.dag_state WHERE part = 'sona'",
@@ -147,7 +152,7 @@ fn a_state_that_can_not_be_read_is_kept_aside_and_learning_begins_anew() -> Resu
 fn sessions_do_not_wait_for_whoever_learns() -> Result<()> {
     let server = server()?;
     let (cluster, mut learner) = taught(&server)?;
-    learner.batch_execute("BEGIN; SELECT FROM ruvector.dag_state WHERE part = 'sona' FOR UPDATE")?;
+    learner.batch_execute("BEGIN; SELECT ruvector.dag_learn_now()")?;
     let mut session = cluster.client("postgres")?;
     // Far more than planning takes, far less than the lock is held.
     session.batch_execute("SET statement_timeout = '20s'; SET lock_timeout = '1s'")?;
@@ -161,7 +166,7 @@ fn sessions_do_not_wait_for_whoever_learns() -> Result<()> {
     // Whoever learns waits for its turn.
     let error = session
         .batch_execute("SELECT ruvector.dag_learn_now()")
-        .expect_err("the row is locked");
+        .expect_err("somebody else learns");
     assert_eq!(error.code().context("a database error")?.code(), "55P03");
     learner.batch_execute("ROLLBACK")?;
     session.batch_execute("SELECT ruvector.dag_learn_now()")?;
@@ -329,7 +334,8 @@ fn ten_thousand_executions_and_patterns_fit_into_100_megabytes() -> Result<()> {
     })?;
     let found = count(&mut client, "SELECT count(*) FROM ruvector.dag_patterns_found()")?;
     assert!(found > 9_000, "{found} patterns");
-    assert_eq!(count(&mut client, LEARNED_UP_TO)?, 10_000);
+    // Whoever writes a further one down removes the oldest.
+    assert!(count(&mut client, LEARNED_UP_TO)? >= 10_000);
     let grown = (peak - before) >> 20;
     println!("{grown} MB for 10,000 executions and {found} patterns");
     assert!(grown < 100, "{grown} MB");

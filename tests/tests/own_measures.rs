@@ -3,6 +3,7 @@
 use anyhow::Result;
 use postgres::Client;
 use ruvector_dag_tests::{TABLE, count, learn, learning, restore_dump, server};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use testkit::Cluster;
 use testkit::cluster::wait_for;
@@ -60,6 +61,52 @@ fn the_latencies_of_many_sessions_are_all_counted() -> Result<()> {
     // A trial's execution is learned from, too, and measured likewise.
     assert_eq!(executions, statistic(&mut client, "statements_learned")?);
     assert_eq!(statistic(&mut client, "latencies_dropped")?, 0.0);
+    Ok(())
+}
+
+/// Looks at all of shared memory, under one lock after the other, until it is over.
+fn look_around(mut client: Client, is_over: &AtomicBool) -> Result<()> {
+    while !is_over.load(Ordering::Relaxed) {
+        client.batch_execute("SELECT * FROM ruvector.dag_memory_usage()")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn waits_for_locks_are_timed_with_what_others_did_under_them() -> Result<()> {
+    let server = server()?;
+    let cluster = learning(&server).set("ruvector.dag_time_locks", "on").start()?;
+    let mut client = cluster.client("postgres")?;
+    client.batch_execute(TABLE)?;
+    client.batch_execute("SET ruvector.neural_dag_enabled = off")?;
+    let waits = |client: &mut Client, component: &str| -> Result<i64> {
+        let sql =
+            "SELECT coalesce(sum(count), 0)::int8 FROM ruvector.dag_latency_breakdown() WHERE component = $1";
+        Ok(client.query_one(sql, &[&component])?.get(0))
+    };
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| -> Result<()> {
+        let lookers = (0..4)
+            .map(|_| -> Result<_> {
+                let (session, is_over) = (cluster.client("postgres")?, &is_over);
+                Ok(scope.spawn(move || look_around(session, is_over)))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        // Two sessions that want the same lock at a time are a matter of chance.
+        let seen = wait_for("a session to wait for a lock", || {
+            learn_in_many_sessions(&cluster)?;
+            Ok((waits(&mut client, "lock_wait")? > 0).then_some(()))
+        });
+        is_over.store(true, Ordering::Relaxed);
+        for looker in lookers {
+            looker.join().expect("a session panicked")?;
+        }
+        seen
+    })?;
+    // In this order: workers go on.
+    let waited = waits(&mut client, "lock_wait")?;
+    let timed = waits(&mut client, "lock_work")?;
+    assert!(0 < waited && waited <= timed, "{waited} waits, {timed} timed");
     Ok(())
 }
 

@@ -1,8 +1,7 @@
 //! Advice on the planner's cost settings, on a real server.
 
 use anyhow::{Context, Result};
-use postgres::Client;
-use ruvector_dag_tests::{learning, server};
+use ruvector_dag_tests::{learning, run_aggregates, server};
 
 /// Rows with the same value are all over the table; only one of the two columns has an index.
 const DATA: &str = "CREATE EXTENSION ruvector_dag;
@@ -10,32 +9,6 @@ const DATA: &str = "CREATE EXTENSION ruvector_dag;
     INSERT INTO t SELECT i, i % 100, i / 7 % 100, repeat('x', 50) FROM generate_series(1, 200000) AS i;
     CREATE INDEX ON t (indexed);
     ANALYZE t";
-
-const AGGREGATES: [&str; 12] = [
-    "count(*)",
-    "count(filler)",
-    "sum(id)",
-    "min(id)",
-    "max(id)",
-    "avg(id)",
-    "sum(plain)",
-    "stddev(id)",
-    "variance(id)",
-    "avg(plain)",
-    "min(filler)",
-    "max(filler)",
-];
-
-/// Each statement with three constants, twice.
-fn run(client: &mut Client, condition: &str) -> Result<()> {
-    for aggregate in AGGREGATES {
-        for constant in 1..=3 {
-            let sql = format!("SELECT {aggregate} FROM t WHERE {condition} = {constant}");
-            (0..2).try_for_each(|_| client.simple_query(&sql).map(drop))?;
-        }
-    }
-    Ok(())
-}
 
 #[test]
 fn pages_that_are_said_to_be_dear_and_lie_in_memory_are_found_to_be_cheap() -> Result<()> {
@@ -48,9 +21,9 @@ fn pages_that_are_said_to_be_dear_and_lie_in_memory_are_found_to_be_cheap() -> R
         .start()?;
     let mut client = cluster.client("postgres")?;
     client.batch_execute(DATA)?;
-    run(&mut client, "plain")?;
+    run_aggregates(&mut client, "plain")?;
     client.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off")?;
-    run(&mut client, "indexed")?;
+    run_aggregates(&mut client, "indexed")?;
     let advice = "SELECT current_value, suggested_value, lower, upper, plans, statements, implementation_sql
         FROM ruvector.dag_planner_costs() WHERE setting = 'random_page_cost'";
     // The worker may be writing some of them.

@@ -167,12 +167,20 @@ fn results_of_correlated_aggregates_are_those_of_stock_postgresql() -> Result<()
 
 #[test]
 fn results_of_correlated_exists_are_those_of_stock_postgresql() -> Result<()> {
-    compare(&of_subqueries("exists_to_join", (200, 2000)))
+    compare(&Comparison {
+        statement: Generator::exists_statement,
+        ..of_subqueries("exists_to_join", (800, 2000))
+    })
 }
 
 #[test]
 fn results_of_not_in_are_those_of_stock_postgresql() -> Result<()> {
-    compare(&of_subqueries("not_in_to_anti_join", (50, 500)))
+    compare(&Comparison {
+        schemas: SCHEMAS,
+        generator: Generator::with_keys,
+        statement: Generator::not_in_statement,
+        ..of_subqueries("not_in_to_anti_join", (1000, 500))
+    })
 }
 
 #[test]
@@ -186,8 +194,9 @@ fn results_of_all_rules_together_are_those_of_stock_postgresql() -> Result<()> {
 #[test]
 fn results_of_disjunctions_are_those_of_stock_postgresql() -> Result<()> {
     compare(&Comparison {
+        schemas: SCHEMAS,
         statement: Generator::disjunction_statement,
-        ..of_subqueries("or_to_union_all", (300, 1000))
+        ..of_subqueries("or_to_union_all", (600, 1000))
     })
 }
 
@@ -206,5 +215,24 @@ fn results_without_self_joins_are_those_of_stock_postgresql() -> Result<()> {
         schemas: SCHEMAS,
         statement: Generator::self_join_statement,
         ..of_subqueries("redundant_self_join", (800, 20_000))
+    })
+}
+
+#[test]
+fn results_of_correlated_in_are_those_of_stock_postgresql() -> Result<()> {
+    compare(&Comparison {
+        schemas: SCHEMAS,
+        statement: Generator::membership_statement,
+        ..of_subqueries("in_to_semi_join", (1000, 10_000))
+    })
+}
+
+#[test]
+fn first_rows_of_joins_are_those_of_stock_postgresql() -> Result<()> {
+    compare(&Comparison {
+        schemas: SCHEMAS * 2,
+        generator: Generator::with_keys,
+        statement: Generator::top_n_statement,
+        ..of_subqueries("top_n_below_join", (500, 2500))
     })
 }

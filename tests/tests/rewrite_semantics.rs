@@ -4,109 +4,9 @@
 //! Each case runs in two sessions, stock and with rewrites forced, which have to see the same.
 
 use anyhow::{Context, Result};
-use postgres::Client;
+use ruvector_dag_tests::rewriting::{OF_EACH_RULE, Pair, TABLES};
 use ruvector_dag_tests::{answer, server};
-use testkit::{Cluster, Server};
-
-const TABLES: &str = "CREATE EXTENSION ruvector_dag;
-    CREATE TABLE a (id int PRIMARY KEY, k int, x int NOT NULL);
-    CREATE TABLE b (id int PRIMARY KEY, k int, x int NOT NULL, hidden int);
-    CREATE TABLE c (k int, y int);
-    INSERT INTO a SELECT i, nullif(i % 17, 5), i % 7 FROM generate_series(1, 120) AS i;
-    INSERT INTO b SELECT i, i % 13, i % 11, i FROM generate_series(1, 90) AS i;
-    INSERT INTO c SELECT nullif(i % 19, 3), i % 5 FROM generate_series(1, 150) AS i;
-    ANALYZE";
-
-/// A statement per rule.
-const OF_EACH_RULE: [(&str, &str); 8] = [
-    (
-        "eager_aggregation",
-        "SELECT a.x, count(*) FROM a JOIN b ON b.k = a.k JOIN c ON c.k = b.k GROUP BY a.x",
-    ),
-    (
-        "eager_aggregation_over_outer_joins",
-        "SELECT a.x, count(*), count(c.y), sum(c.y) FROM a LEFT JOIN c ON c.k = a.k GROUP BY a.x",
-    ),
-    (
-        "scalar_subquery_to_join",
-        "SELECT a.id, (SELECT count(*) FROM c WHERE c.k = a.k) AS n FROM a",
-    ),
-    (
-        "exists_to_join",
-        "SELECT a.id FROM a WHERE a.x = 3 OR EXISTS (SELECT FROM c WHERE c.k = a.k AND c.y > 2)",
-    ),
-    (
-        "not_in_to_anti_join",
-        "SELECT a.id FROM a WHERE a.x NOT IN (SELECT b.x FROM b WHERE b.id < 6)",
-    ),
-    (
-        "or_to_union_all",
-        "SELECT a.id, c.y FROM a JOIN c ON c.k = a.k WHERE a.x = 3 OR c.y = 2",
-    ),
-    (
-        "distinct_to_semi_join",
-        "SELECT DISTINCT a.id FROM a JOIN c ON c.k < a.k",
-    ),
-    (
-        "redundant_self_join",
-        "SELECT b.k, a.x FROM a JOIN a AS b ON b.id = a.id JOIN c ON c.k = b.k",
-    ),
-];
-
-/// A cluster with the tables, and two sessions.
-struct Pair<'s> {
-    cluster: Cluster<'s>,
-    stock: Client,
-    forced: Client,
-}
-
-impl<'s> Pair<'s> {
-    fn new(server: &'s Server) -> Result<Self> {
-        let cluster = Cluster::builder(server).set("jit", "off").start()?;
-        let mut stock = cluster.client("postgres")?;
-        stock.batch_execute(TABLES)?;
-        stock.batch_execute("SET ruvector.dag_mode = off")?;
-        let mut forced = cluster.client("postgres")?;
-        forced.batch_execute("SET ruvector.dag_rewrite = force")?;
-        Ok(Self {
-            cluster,
-            stock,
-            forced,
-        })
-    }
-
-    /// The same statements in both sessions, which have to answer the same, whatever the order of rows.
-    fn same(&mut self, sql: &str) -> Vec<String> {
-        let [stock, forced] = [&mut self.stock, &mut self.forced].map(|client| {
-            let mut rows = answer(client, sql);
-            rows.sort_unstable();
-            rows
-        });
-        assert_eq!(forced, stock, "{sql}");
-        forced
-    }
-
-    /// Whether EXPLAIN says that the statement is rewritten by this rule.
-    fn is_rewritten(&mut self, sql: &str, rule: &str) -> bool {
-        let lines = answer(&mut self.forced, &format!("EXPLAIN {sql}"));
-        lines
-            .iter()
-            .any(|line| line.contains("rewritten") && line.contains(rule))
-    }
-
-    fn is_left_alone(&mut self, sql: &str) {
-        assert!(!self.is_rewritten(sql, ""), "{sql}");
-        self.same(sql);
-    }
-
-    fn without_errors(mut self) -> Result<()> {
-        let status = "SELECT internal_errors FROM ruvector.dag_status()";
-        let errors: i64 = self.forced.query_one(status, &[])?.get(0);
-        assert_eq!(errors, 0);
-        drop(self.cluster);
-        Ok(())
-    }
-}
+use testkit::Cluster;
 
 #[test]
 fn each_rule_is_named_by_explain_and_can_be_switched_off() -> Result<()> {
@@ -172,6 +72,8 @@ fn parameters_of_custom_and_generic_plans_reach_rewritten_statements() -> Result
         "SELECT a.id FROM a WHERE a.x = $1 OR EXISTS (SELECT FROM c WHERE c.k = a.k AND c.y < $1)",
         "SELECT a.id FROM a WHERE a.x NOT IN (SELECT b.x FROM b WHERE b.id < $1)",
         "SELECT DISTINCT a.x FROM a JOIN c ON c.k < a.k + $1",
+        "SELECT a.id FROM a WHERE a.x IN (SELECT c.y FROM c WHERE c.k = a.k AND c.y <> $1)",
+        "SELECT a.id, b.x FROM a LEFT JOIN b ON b.id = a.k AND b.x < 9 ORDER BY a.x DESC, a.id LIMIT $1",
     ];
     for mode in ["force_custom_plan", "force_generic_plan"] {
         for sql in statements {
@@ -200,10 +102,18 @@ fn cursors_with_hold_give_all_rows_after_their_transaction() -> Result<()> {
 }
 
 /// A kept plan that depends on what goes: the statement, what changes, and what is inserted then.
-const INVALIDATED: [(&str, &str); 6] = [
+const INVALIDATED: [(&str, &str); 8] = [
+    (
+        "SELECT a.id, b.k, b.x FROM a LEFT JOIN b ON b.id = a.id ORDER BY a.id LIMIT 1",
+        "ALTER TABLE a DROP CONSTRAINT a_pkey; INSERT INTO a VALUES (0, 1, 1); INSERT INTO b VALUES (0, 1, 1)",
+    ),
     (
         "SELECT count(*) FROM b AS one JOIN b AS two ON one.id = two.id",
         "ALTER TABLE b DROP CONSTRAINT b_pkey; INSERT INTO b SELECT * FROM b",
+    ),
+    (
+        "SELECT count(*) FROM b AS one JOIN b AS two ON one.id = two.id AND one.x < 9",
+        "CREATE TABLE more () INHERITS (b); INSERT INTO more SELECT * FROM b",
     ),
     (
         "SELECT count(*) FROM a WHERE a.x NOT IN (SELECT b.x FROM b WHERE b.id > 84)",
@@ -291,7 +201,11 @@ fn security_barriers_and_rights_on_columns_hold() -> Result<()> {
         "SELECT a.id, (SELECT count(*) FROM b WHERE b.k = a.k) FROM a",
         "SELECT a.id, (SELECT sum(hidden) FROM of_b WHERE of_b.k = a.k) FROM a",
         "SELECT DISTINCT a.id FROM a JOIN b ON b.k < a.k",
+        "SELECT a.id FROM a WHERE a.k IN (SELECT b.k FROM b WHERE b.id > a.x)",
+        "SELECT a.id, b.k FROM a LEFT JOIN b ON b.id = a.k ORDER BY a.x, a.id LIMIT 4",
         // Refused.
+        "SELECT b.id, a.k FROM b LEFT JOIN a ON a.id = b.k ORDER BY b.hidden, b.id LIMIT 4",
+        "SELECT a.id FROM a WHERE a.k IN (SELECT b.hidden FROM b WHERE b.id > a.x)",
         "SELECT DISTINCT a.id FROM a JOIN b ON b.k < a.k AND b.hidden > 2",
         "SELECT a.x, sum(b.hidden) FROM a LEFT JOIN b ON b.k = a.k GROUP BY a.x",
         "SELECT a.id, (SELECT max(b.hidden) FROM b WHERE b.k = a.k) FROM a",
@@ -316,14 +230,20 @@ fn what_has_effects_or_locks_is_left_alone() -> Result<()> {
         "SELECT a.id, (SELECT count(*) FROM c WHERE c.k = a.k AND c.y < dice()) FROM a",
         "SELECT DISTINCT a.id FROM a JOIN c ON c.k < a.k + dice()",
         "SELECT a.id, dice() FROM a WHERE a.x NOT IN (SELECT b.x FROM b)",
+        "SELECT a.id FROM a WHERE a.x IN (SELECT c.y + dice() FROM c WHERE c.k = a.k)",
+        "SELECT a.id FROM a WHERE a.x IN (SELECT c.y FROM c WHERE c.k = a.k) FOR UPDATE",
         "SELECT a.id FROM a WHERE a.x NOT IN (SELECT b.x FROM b WHERE b.id < 6) FOR UPDATE",
         "SELECT a.id, (SELECT count(*) FROM c WHERE c.k = a.k) FROM a FOR SHARE OF a",
         "SELECT a.id, (SELECT count(*) FROM (SELECT * FROM c FOR UPDATE) AS c WHERE c.k = a.k) FROM a",
         "SELECT a.x, twice(a.x), count(*) FROM a LEFT JOIN c ON c.k = a.k GROUP BY a.x",
         "SELECT a.id, (SELECT twice(1) FROM c WHERE c.k = a.k LIMIT 1) FROM a",
         "SELECT a.id FROM a WHERE a.x = 3 OR EXISTS (SELECT twice(c.k) FROM c WHERE c.k = a.k)",
+        "SELECT a.id, b.x FROM a LEFT JOIN b ON b.id = a.k ORDER BY a.x, a.id LIMIT 4 FOR UPDATE OF a",
+        "SELECT a.id, dice() FROM a LEFT JOIN b ON b.id = a.k ORDER BY a.x, a.id LIMIT 4",
+        "SELECT a.id, twice(a.x) FROM a LEFT JOIN b ON b.id = a.k ORDER BY a.x, a.id LIMIT 4",
         "UPDATE a SET k = (SELECT count(*) FROM c WHERE c.k = a.k) WHERE a.x NOT IN (SELECT b.x FROM b)",
         "DELETE FROM a WHERE a.x NOT IN (SELECT b.x FROM b WHERE b.id < 3)",
+        "DELETE FROM a WHERE a.x IN (SELECT c.y FROM c WHERE c.k = a.k)",
     ] {
         pair.stock.batch_execute("BEGIN")?;
         pair.forced.batch_execute("BEGIN")?;

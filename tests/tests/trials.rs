@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use postgres::Client;
 use ruvector_dag_tests::{SETTINGS, answer, count, measure, milliseconds, server, trying};
 use std::time::Duration;
+use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
 /// Correlated columns, which mislead PostgreSQL by a factor of 20, and functions of every kind.
@@ -83,18 +84,20 @@ fn answers_errors_and_settings_are_stock_postgresqls_while_plans_are_tried() -> 
     let server = server()?;
     let (cluster, mut client) = with_data(&server)?;
     let mut plain = stock(&cluster)?;
-    for (constant, costs) in [
-        ("3", ""),
-        ("8", MISLED),
-        ("13", MISLED),
-        ("1", ""),
-        ("18", MISLED),
-    ] {
+    let (mut run, mut cut_off) = (0.0, 0.0);
+    // How many trials end in time is up to the machine: further constants until enough did, however slow it is.
+    for (nth, constant) in [3, 8, 13, 1, 18, 5, 10, 15, 0, 2, 4, 6, 7, 9, 11, 12]
+        .iter()
+        .enumerate()
+    {
+        if nth >= 5 && cut_off >= 5.0 && run - cut_off >= 3.0 {
+            break;
+        }
         client.batch_execute("RESET random_page_cost; RESET cpu_index_tuple_cost")?;
-        client.batch_execute(costs)?;
+        client.batch_execute(if nth % 3 == 0 { "" } else { MISLED })?;
         let settings = answer(&mut client, SETTINGS);
         for statement in STATEMENTS {
-            let sql = statement.replace('?', constant);
+            let sql = statement.replace('?', &constant.to_string());
             let expected = answer(&mut plain, &sql);
             answer(&mut plain, "ROLLBACK");
             for round in 0..7 {
@@ -103,11 +106,9 @@ fn answers_errors_and_settings_are_stock_postgresqls_while_plans_are_tried() -> 
                 assert_eq!(answer(&mut client, SETTINGS), settings, "round {round}: {sql}");
             }
         }
+        run = measure(&mut client, "trials_run")?;
+        cut_off = measure(&mut client, "trials_cut_off")?;
     }
-    let (run, cut_off) = (
-        measure(&mut client, "trials_run")?,
-        measure(&mut client, "trials_cut_off")?,
-    );
     assert!(cut_off >= 5.0, "{run} trials, {cut_off} of them given up");
     assert!(run - cut_off >= 3.0, "{run} trials, {cut_off} of them given up");
     assert_eq!(measure(&mut client, "internal_errors")?, 0.0);
@@ -190,14 +191,16 @@ fn nothing_is_tried_that_a_time_limit_leaves_no_time_for() -> Result<()> {
         "SELECT count(*) FROM v p JOIN v q ON p.x = q.x WHERE p.a = 6 AND p.b = 6 AND q.a = 6 AND q.b = 6";
     let took_ms = milliseconds(&mut client, sql)?.max(milliseconds(&mut client, sql)?);
     client.batch_execute(&format!("SET statement_timeout = {}", (1.5 * took_ms).ceil()))?;
-    for _ in 0..3 {
+    for _ in 0..2 {
         client.simple_query(sql).ok();
     }
     assert_eq!(measure(&mut client, "trials_run")?, 0.0);
     client.batch_execute("RESET statement_timeout")?;
-    client.simple_query(sql)?;
-    assert!(measure(&mut client, "trials_run")? > 0.0);
-    Ok(())
+    // What a busy machine cancelled is tried after it ran once more.
+    wait_for("a trial", || {
+        client.simple_query(sql)?;
+        Ok((measure(&mut client, "trials_run")? > 0.0).then_some(()))
+    })
 }
 
 #[test]

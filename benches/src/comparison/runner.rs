@@ -1,8 +1,8 @@
 //! Runs statements in two sessions of one database, stock and learned.
 
-use super::Options;
 use super::first_sight::FirstSight;
 use super::statement::{Phase, Statement};
+use super::{Options, setting};
 use crate::idle_trials::IdleTrials;
 use crate::plan_shape;
 use crate::session::{Outcome, Session, median};
@@ -45,8 +45,11 @@ impl<'o> Runner<'o> {
         for command in commands {
             owner.execute(command)?;
         }
-        let rewrites = options.rewrites.setting();
+        let (rewrites, first_sight) = (setting(&options.rewrites), setting(&options.first_sight));
         owner.execute(&format!("ALTER SYSTEM SET ruvector.dag_rewrite = {rewrites}"))?;
+        owner.execute(&format!(
+            "ALTER SYSTEM SET ruvector.dag_first_sight = {first_sight}"
+        ))?;
         owner.execute("SELECT pg_reload_conf()")?;
         // Sessions opened from now on have what was changed by a reload.
         std::thread::sleep(Duration::from_millis(500));

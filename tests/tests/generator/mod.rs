@@ -1,5 +1,5 @@
-//! Random statements over four tables, one of them partitioned: joins of every type, subqueries, CTEs, window functions,
-//! aggregates, set operations, LATERAL, DML with RETURNING, cursors, prepared statements.
+//! Random statements over four tables, one of them partitioned: joins of every type, aggregates over them, subqueries, CTEs,
+//! window functions, set operations, LATERAL, DML with RETURNING, cursors, prepared statements.
 
 /// Small tables with skew, correlation, duplicates and NULLs.
 pub(crate) const TABLES: &str = "
@@ -128,10 +128,78 @@ impl Generator {
         }
     }
 
+    /// Aggregates over joins in which rows find several others, of sides that are only counted and of others.
+    fn aggregated(&mut self) -> String {
+        const NAMES: [&str; 4] = ["t1", "t2", "t3", "t4"];
+        let count = 2 + self.below(3) as usize;
+        let mut from = format!("{} t1", self.table());
+        for at in 1..count {
+            let kind = self.pick(&["JOIN", "JOIN", "JOIN", "LEFT JOIN"]);
+            let (table, column) = (self.table(), self.pick(&["x", "x", "id"]));
+            let (with, name) = (NAMES[self.below(at as u64) as usize], NAMES[at]);
+            // What is joined last would make too many rows of many.
+            let few = if at > 1 {
+                format!(" AND {name}.id < 60")
+            } else {
+                String::new()
+            };
+            from = format!("{from} {kind} {table} {name} ON {name}.x = {with}.{column}{few}");
+        }
+        let of = |generator: &mut Self| NAMES[generator.below(count as u64) as usize];
+        let mut aggregates = Vec::new();
+        for _ in 0..1 + self.below(3) {
+            let (name, n) = (of(self), self.below(6));
+            let aggregate = match self.below(9) {
+                0 | 1 => "count(*)".to_owned(),
+                2 => format!("count({name}.x)"),
+                3 => format!("sum({name}.x)"),
+                4 => format!("avg({name}.id)"),
+                5 => format!("min({name}.id), max({name}.x)"),
+                6 => format!("bool_and({name}.x > {n}), bool_or({name}.id < {n})"),
+                7 => format!("count(DISTINCT {name}.x)"),
+                _ => format!("sum({name}.id * 3 - {n})"),
+            };
+            let filter = if self.below(4) == 0 {
+                format!(" FILTER (WHERE {name}.id % 3 = 1)")
+            } else {
+                String::new()
+            };
+            aggregates.push(aggregate + &filter);
+        }
+        let (aggregates, group) = (aggregates.join(", "), of(self));
+        let clauses = self.filters(&NAMES[..1]);
+        match self.below(4) {
+            0 => format!("SELECT {aggregates} FROM {from} WHERE {clauses}"),
+            1 => format!(
+                "SELECT {group}.x, {aggregates} FROM {from} WHERE {clauses} GROUP BY {group}.x HAVING count(*) > 3"
+            ),
+            2 => format!(
+                "SELECT {group}.x + 1, {aggregates} FROM {from} WHERE {clauses} GROUP BY 1 ORDER BY 1 LIMIT 4"
+            ),
+            _ => format!("SELECT {group}.x, {aggregates} FROM {from} WHERE {clauses} GROUP BY {group}.x"),
+        }
+    }
+
     fn subquery(&mut self) -> String {
         let (outer, inner) = (self.table(), self.table());
         let (of_outer, of_inner) = (self.filter("o"), self.filter("i"));
-        match self.below(7) {
+        let n = self.below(9);
+        match self.below(12) {
+            7 => format!(
+                "SELECT o.id, o.x FROM {outer} o WHERE {of_outer} AND (o.x = {n} OR EXISTS (SELECT FROM {inner} i WHERE i.x = o.x AND {of_inner}))"
+            ),
+            8 => format!(
+                "SELECT count(*) FROM {outer} o WHERE {of_outer} AND o.x IN (SELECT i.x FROM {inner} i WHERE i.id = o.id AND {of_inner})"
+            ),
+            9 => format!(
+                "SELECT count(*) FROM {outer} o WHERE o.x IS NOT NULL AND o.x NOT IN (SELECT i.x FROM {inner} i WHERE {of_inner} AND i.x IS NOT NULL)"
+            ),
+            10 => format!(
+                "SELECT o.id, i.x FROM {outer} o JOIN {inner} i ON i.id = o.id WHERE {of_outer} AND (o.x = {n} OR i.x = 3)"
+            ),
+            11 => format!(
+                "SELECT o.id, o.x, i.x FROM b o LEFT JOIN a i ON i.id = o.x WHERE {of_outer} ORDER BY o.x, o.id LIMIT {n}"
+            ),
             0 => format!(
                 "SELECT count(*) FROM {outer} o WHERE {of_outer} AND EXISTS (SELECT FROM {inner} i WHERE i.id = o.x AND {of_inner})"
             ),
@@ -224,7 +292,8 @@ impl Generator {
 
     /// The next statement, or a few that belong together.
     pub(crate) fn statement(&mut self) -> String {
-        match self.below(12) {
+        match self.below(14) {
+            12 | 13 => self.aggregated(),
             0..=4 => self.select(),
             5 | 6 => self.subquery(),
             7 => self.set_operation(),

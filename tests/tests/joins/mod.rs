@@ -1,14 +1,18 @@
 //! Random tables, and statements that aggregate joins of them: keys of several types and collations, NULLs, duplicates,
-//! empty tables, unique keys, partitions, every syntax of inner joins, and what rewrites have to leave alone.
+//! empty tables, dropped columns, the ends of numbers' ranges, NaN and infinity, zeros of both signs, unique keys, partitions, every syntax of
+//! inner joins, and what rewrites have to leave alone.
 
 mod distinct;
+mod membership;
 mod self_joins;
 mod subqueries;
+mod top_n;
 
 /// A seeded source of tables and statements (splitmix64).
 pub(crate) struct Generator {
     state: u64,
     has_outer_joins: bool,
+    has_keys: bool,
 }
 
 /// Columns that can be joined: all of one group with each other.
@@ -16,8 +20,10 @@ const KEYS: &[&[&str]] = &[
     &["k", "big", "small", "k", "id"],
     &["s", "v"],
     &["loose"],
-    &["n"],
+    &["n", "exact"],
     &["day", "at"],
+    &["wide"],
+    &["f"],
 ];
 /// Tables of each schema.
 const TABLES: usize = 6;
@@ -27,6 +33,7 @@ impl Generator {
         Self {
             state: seed,
             has_outer_joins: false,
+            has_keys: false,
         }
     }
 
@@ -34,6 +41,14 @@ impl Generator {
     pub(crate) fn with_outer_joins(seed: u64) -> Self {
         Self {
             has_outer_joins: true,
+            ..Self::new(seed)
+        }
+    }
+
+    /// One most of whose tables have primary keys.
+    pub(crate) fn with_keys(seed: u64) -> Self {
+        Self {
+            has_keys: true,
             ..Self::new(seed)
         }
     }
@@ -58,9 +73,13 @@ impl Generator {
     pub(crate) fn schema(&mut self, name: &str) -> String {
         let mut sql = format!("CREATE SCHEMA {name}; SET search_path = {name}, public;");
         for table in 0..TABLES {
-            let rows = [0, 1, 20, 40, 60, 80][self.below(6)].max(if self.one_in(8) { 0 } else { 3 });
+            let rows = [0, 1, 20, 40, 60, 80][self.below(6)].max(if self.one_in(3) { 0 } else { 3 });
             let (values, nulls) = (2 + self.below(9), 3 + self.below(20));
             let key = self.pick(&["PRIMARY KEY", "UNIQUE", "", "NOT NULL", "UNIQUE DEFERRABLE"]);
+            let key = match self.has_keys && key != "UNIQUE" {
+                true => "PRIMARY KEY",
+                false => key,
+            };
             let is_partitioned = self.one_in(5);
             let partitioning = if is_partitioned {
                 " PARTITION BY RANGE (id)"
@@ -68,9 +87,10 @@ impl Generator {
                 ""
             };
             sql += &format!(
-                "CREATE TABLE t{table} (id int {}, k int, big bigint, small smallint, s text, v varchar(9),
-                    loose text COLLATE loose, n numeric(6, 2), day date, at timestamp, x int, f float8, b bool)
-                    {partitioning};",
+                "CREATE TABLE t{table} (gone text, id int {}, k int, big bigint, small smallint, s text, v varchar(9),
+                    loose text COLLATE loose, n numeric(6, 2), day date, at timestamp, x int, f float8, b bool,
+                    wide bigint, exact numeric(30, 4))
+                    {partitioning}; ALTER TABLE t{table} DROP gone;",
                 if is_partitioned && key.contains("DEFERRABLE") { "" } else { key }
             );
             if is_partitioned {
@@ -89,7 +109,10 @@ impl Generator {
             sql += &format!(
                 "INSERT INTO t{table} SELECT i, {0}, {1}, {2}, 'v' || {0}, 'v' || {3},
                     CASE WHEN i % 2 = 0 THEN 'V' ELSE 'v' END || {2}, {1} / 4.0, date '2020-01-01' + ({3})::int,
-                    timestamp '2020-01-01' + ({1}) * interval '12 hours', i % 23 - 7, i / 7.0, i % 3 = 0
+                    timestamp '2020-01-01' + ({1}) * interval '12 hours', i % 23 - 7,
+                    (ARRAY['-0', '0', 'NaN', 'Infinity', '0.5', '-1.25', NULL])[1 + i % 7]::float8, i % 3 = 0,
+                    (ARRAY[9223372036854775807, -9223372036854775807 - 1, 0, NULL, {0}])[1 + i % 5],
+                    (ARRAY['99999999999999999999999999.9999', '-99999999999999999999999999.9999', 'NaN', '0.25', NULL])[1 + i % 5]::numeric
                  FROM generate_series(1, {rows}) AS i;",
                 any(table),
                 any(table + 1),
@@ -106,7 +129,7 @@ impl Generator {
 
     /// Two columns that can be compared.
     fn key_columns(&mut self) -> (&'static str, &'static str) {
-        let group = KEYS[[0, 0, 0, 1, 2, 3, 4][self.below(7)]];
+        let group = KEYS[[0, 0, 0, 0, 1, 2, 3, 4, 5, 6][self.below(10)]];
         (self.pick(group), self.pick(group))
     }
 
@@ -201,8 +224,8 @@ impl Generator {
     }
 
     fn aggregate(&mut self, of: usize) -> String {
-        let number = self.pick(&["x", "k", "big", "small", "n"]);
-        let any = self.pick(&["x", "k", "big", "s", "n", "day", "at", "b", "loose"]);
+        let number = self.pick(&["x", "k", "big", "small", "n", "wide", "exact"]);
+        let any = self.pick(&["x", "k", "big", "s", "n", "day", "at", "b", "loose", "f", "wide"]);
         let aggregate = match self.below(15) {
             0..=3 => "count(*)".to_owned(),
             4 => format!("count(a{of}.{any})"),

@@ -5,7 +5,7 @@ use super::{Generator, TABLES};
 
 impl Generator {
     /// What connects a subquery `e` with the table `a{of}`.
-    fn correlation(&mut self, of: usize) -> String {
+    pub(super) fn correlation(&mut self, of: usize) -> String {
         let equality = |generator: &mut Self| {
             let (own, outer) = generator.key_columns();
             match generator.one_in(2) {
@@ -23,7 +23,7 @@ impl Generator {
         }
     }
 
-    fn inner_filter(&mut self) -> String {
+    pub(super) fn inner_filter(&mut self) -> String {
         let n = self.below(8);
         match self.below(6) {
             0 => format!(" AND e.x > {n}"),
@@ -36,7 +36,7 @@ impl Generator {
         }
     }
 
-    fn inner_from(&mut self) -> String {
+    pub(super) fn inner_from(&mut self) -> String {
         let (one, other) = (self.below(TABLES), self.below(TABLES));
         match self.below(6) {
             0 => format!("t{one} e JOIN t{other} d ON d.big = e.k"),
@@ -79,7 +79,7 @@ impl Generator {
         format!("(SELECT {value} FROM {from} WHERE {on}{filter}{end})")
     }
 
-    fn exists(&mut self, of: usize) -> String {
+    pub(super) fn exists(&mut self, of: usize) -> String {
         let (from, on, filter) = (self.inner_from(), self.correlation(of), self.inner_filter());
         let not = self.pick(&["", "NOT "]);
         let end = self.pick(&["", "", "", "", " LIMIT 1", " LIMIT 0"]);
@@ -110,6 +110,75 @@ impl Generator {
             _ => format!(
                 "a{of}.{outer} NOT IN (SELECT e.{own} FROM {from} WHERE {of_inner}{filter}){of_outer}"
             ),
+        }
+    }
+
+    /// NOT IN without nulls on either side, by what tables or conditions say.
+    fn not_in_without_nulls(&mut self, of: usize) -> String {
+        let (from, filter) = (self.inner_from(), self.inner_filter());
+        let (own, outer) = self.key_columns();
+        let [of_inner, of_outer] = [("e", own), ("a", outer)].map(|(alias, column)| {
+            let alias = if alias == "a" {
+                format!("a{of}")
+            } else {
+                alias.to_owned()
+            };
+            match self.below(3) {
+                0 => format!("{alias}.{column} = {alias}.{column}"),
+                1 => format!("{alias}.{column} IS NOT NULL"),
+                _ => format!("{alias}.{column} IS NOT NULL AND {alias}.x > {}", self.below(5)),
+            }
+        });
+        match self.below(5) {
+            0 => format!("a{of}.id NOT IN (SELECT e.id FROM {from} WHERE true{filter})"),
+            1 => format!(
+                "(a{of}.id, a{of}.{outer}) NOT IN (SELECT e.id, e.{own} FROM {from} WHERE {of_inner}{filter}) AND {of_outer}"
+            ),
+            2 => format!(
+                "a{of}.{outer} NOT IN (SELECT e.{own} FROM {from} WHERE {of_inner} AND e.k = a{of}.k{filter}) AND {of_outer}"
+            ),
+            _ => format!(
+                "a{of}.{outer} NOT IN (SELECT e.{own} FROM {from} WHERE {of_inner}{filter}) AND {of_outer}"
+            ),
+        }
+    }
+
+    /// A statement with NOT IN, mostly without nulls.
+    pub(crate) fn not_in_statement(&mut self) -> String {
+        self.statement_with(|generator, of| match generator.below(4) {
+            0 => generator.not_in(of),
+            _ => generator.not_in_without_nulls(of),
+        })
+    }
+
+    /// A statement with EXISTS where PostgreSQL makes no semi-join of it.
+    pub(crate) fn exists_statement(&mut self) -> String {
+        self.statement_with(|generator, of| {
+            let (exists, n) = (generator.exists(of), generator.below(6));
+            match generator.below(5) {
+                0 => format!("({exists}) IS NOT FALSE"),
+                1 => format!("CASE WHEN a{of}.b THEN {exists} ELSE a{of}.x > {n} END"),
+                2 => format!("({exists} OR {})", generator.exists(of)),
+                _ => format!("({exists} OR a{of}.x = {n})"),
+            }
+        })
+    }
+
+    /// A statement over one to three tables with a condition on one of them.
+    fn statement_with(&mut self, condition: impl FnOnce(&mut Self, usize) -> String) -> String {
+        let count = 1 + self.below(3);
+        let of = self.below(count);
+        let from = match count {
+            1 => format!("FROM t{} a0", self.below(TABLES)),
+            _ => self.from(count),
+        };
+        let and = if from.contains(" WHERE ") { "AND" } else { "WHERE" };
+        let clauses = format!("{from} {and} {}", condition(self, of));
+        match self.below(5) {
+            0 => format!("SELECT count(*), sum(a{of}.x) {clauses}"),
+            1 => format!("SELECT a{of}.s, count(*) {clauses} GROUP BY a{of}.s"),
+            2 => format!("SELECT DISTINCT a{of}.k, a{of}.day {clauses}"),
+            _ => format!("SELECT a{of}.id, a{of}.x {clauses}"),
         }
     }
 
