@@ -4,7 +4,7 @@ DATA ?= ../shared/stats
 OUT ?= bench-out
 
 .PHONY: help all setup build demo test check bench bench-stats bench-generated bench-oracle bench-mixed bench-ablate bench-rewrites bench-rows \
-	bench-overhead install installcheck majors test-pg16 test-pg18 soak deb reference valgrind clean
+	bench-overhead install installcheck majors test-pg16 test-pg18 soak deb dockerfile reference valgrind clean
 
 help:
 	@echo "make demo            a throwaway cluster, sample data, learning, a before/after table"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench           the engine's benches, planning and pgbench overhead"
 	@echo "make bench-stats     STATS, stock against learned: DATA= QUERIES= ROUNDS= LIMIT= ONLY= SETTINGS= OUT= and"
 	@echo "                     TRIALS= (seconds of idle time after a round) SPLIT= (thirds:SEED, template:GROUPS:SEED)"
+	@echo "                     FIRST_SIGHT= (off, similar, rows: ruvector.dag_first_sight)"
 	@echo "                     ORACLE= (a file of bench-oracle) DRIFT= (the round after which a third of the rows is replaced)"
 	@echo "make bench-generated the same of a generated shop: SIZE= (1: ten times the demo) and as above, without DATA and QUERIES"
 	@echo "make bench-oracle    the best of 49 hint sets per statement; GENERATED=1 for the shop; writes OUT/oracle.json, resumes"
@@ -23,6 +24,7 @@ help:
 	@echo "make bench-overhead  planning and pgbench overhead: OUT="
 	@echo "make install         into the installed PostgreSQL 15 (needs the right to write there)"
 	@echo "make deb             a Debian package for PostgreSQL 15, in target/debian (DEBFULLNAME and DEBEMAIL: who makes it)"
+	@echo "make dockerfile      the Dockerfile's steps in clean folders, without Docker, and the server they come to"
 	@echo "make reference       docs/reference.md anew, from the comments in the catalog"
 	@echo "make valgrind        pg_regress under valgrind (installs it): fails by what the extension's own code does to memory"
 	@echo "make majors          compiles for PostgreSQL 16 and 18, whose headers it fetches (python3-pip)"
@@ -57,7 +59,8 @@ bench:
 WORKLOAD = $(if $(GENERATED),--generated $(if $(SIZE),--size $(SIZE)),--data $(DATA) $(if $(QUERIES),--queries $(QUERIES))) \
 	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ONLY),--only $(ONLY)) $(if $(SETTINGS),--settings $(SETTINGS))
 RUN = $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SPLIT),--split $(SPLIT)) \
-	$(if $(ORACLE),--oracle $(ORACLE)) $(if $(DRIFT),--drift $(DRIFT)) $(if $(REWRITES),--rewrites $(REWRITES))
+	$(if $(ORACLE),--oracle $(ORACLE)) $(if $(DRIFT),--drift $(DRIFT)) $(if $(REWRITES),--rewrites $(REWRITES)) \
+	$(if $(FIRST_SIGHT),--first-sight $(FIRST_SIGHT))
 
 bench-stats:
 	$(XTASK) bench stats $(WORKLOAD) $(RUN) --out $(OUT)
@@ -92,6 +95,9 @@ install:
 
 deb:
 	$(XTASK) deb
+
+dockerfile:
+	$(XTASK) dockerfile
 
 reference:
 	$(XTASK) reference

@@ -1,6 +1,7 @@
 //! The project's chores, one subcommand each; the Makefile only forwards here.
 
 mod chores;
+mod dockerfile;
 mod installcheck;
 mod majors;
 mod package;
@@ -33,6 +34,8 @@ enum Chore {
         #[arg(long)]
         to: PathBuf,
     },
+    /// Do the Dockerfile's steps in clean folders, without Docker, and run the server they come to.
+    Dockerfile,
     /// Make the Debian package.
     Deb,
     /// Write docs/reference.md anew, from the catalog of a throwaway cluster.
@@ -83,6 +86,7 @@ fn main() -> Result<()> {
         Chore::Build => chores::build(),
         Chore::Install => chores::install(),
         Chore::Package { to } => package::lay_out(&to),
+        Chore::Dockerfile => dockerfile::run(),
         Chore::Deb => package::run(),
         Chore::Reference => chores::reference(),
         Chore::Installcheck { accept } => installcheck::run(accept),
