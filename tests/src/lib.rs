@@ -22,6 +22,12 @@ pub const FLUSH: &str = "SELECT pg_stat_force_next_flush()";
 pub const WRITTEN: &str =
     "SELECT count(*) FROM ruvector.dag_corrections WHERE 't'::regclass = ANY (relations)";
 
+/// Makes tables, and tells everybody how much was written to them.
+pub fn load(client: &mut Client, sql: &str) -> Result<()> {
+    client.batch_execute(sql)?;
+    Ok(client.batch_execute(FLUSH)?)
+}
+
 /// A private server with the extension. Each test has its own; building it again takes a fraction of a second.
 pub fn server() -> Result<Server> {
     Server::with_extension(build::major())

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use postgres::{Client, SimpleQueryMessage};
-use ruvector_dag_tests::{learning, server};
+use ruvector_dag_tests::{learning, load, server};
 use testkit::{Cluster, Server};
 
 // Three columns that say the same: one row is expected of 400, and the other table is read once for each.
@@ -22,7 +22,7 @@ fn cluster(server: &Server) -> Result<Cluster<'_>> {
         // Trials cost what they cost: this is about what is shown of them.
         .set("ruvector.dag_explore_budget", "1")
         .start()?;
-    cluster.client("postgres")?.batch_execute(DATA)?;
+    load(&mut cluster.client("postgres")?, DATA)?;
     Ok(cluster)
 }
 

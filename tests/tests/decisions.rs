@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::Client;
-use ruvector_dag_tests::{SETTINGS, answer, count, restore_dump, server, trying};
+use ruvector_dag_tests::{SETTINGS, answer, count, load, restore_dump, server, trying};
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
@@ -23,7 +23,7 @@ fn misled(server: &Server) -> Result<Cluster<'_>> {
         .set("cpu_index_tuple_cost", "100")
         .set("ruvector.dag_plan_regions", "off")
         .start()?;
-    cluster.client("postgres")?.batch_execute(MISLED)?;
+    load(&mut cluster.client("postgres")?, MISLED)?;
     Ok(cluster)
 }
 

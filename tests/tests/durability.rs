@@ -2,14 +2,14 @@
 
 use anyhow::{Context, Result};
 use postgres::Client;
-use ruvector_dag_tests::{TABLE, WRITTEN, count, learn, learning, server};
+use ruvector_dag_tests::{TABLE, WRITTEN, count, learn, learning, load, server};
 use std::time::{Duration, Instant};
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
 fn cluster(server: &Server) -> Result<Cluster<'_>> {
     let cluster = learning(server).start()?;
-    cluster.client("postgres")?.batch_execute(TABLE)?;
+    load(&mut cluster.client("postgres")?, TABLE)?;
     Ok(cluster)
 }
 
@@ -164,7 +164,7 @@ fn databases_and_extensions_come_and_go() -> Result<()> {
     for name in ["shop", "Two words"] {
         owner.batch_execute(&format!("CREATE DATABASE \"{name}\""))?;
         let mut client = cluster.client(name)?;
-        client.batch_execute(TABLE)?;
+        load(&mut client, TABLE)?;
         learn(&mut client, 0..3)?;
         wait_until_written(&mut client, 3)?;
         client.batch_execute("DROP EXTENSION ruvector_dag")?;

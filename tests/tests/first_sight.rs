@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::Client;
-use ruvector_dag_tests::{answer, server, trying};
+use ruvector_dag_tests::{answer, load, server, trying};
 use testkit::cluster::wait_for;
 
 /// A table of which every statement wants a thousandth, in columns that make statements differ.
@@ -62,7 +62,7 @@ fn what_was_faster_where_plans_were_alike_is_taken_and_compared_with_stock_after
         .set("ruvector.dag_explore_budget", "0")
         .start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(DATA)?;
+    load(&mut client, DATA)?;
     let tied = make_a_tie(&mut client)?;
     client.batch_execute(&tied)?;
     let never_seen = explained(&mut client, 7);

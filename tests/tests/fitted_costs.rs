@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use postgres::Client;
-use ruvector_dag_tests::{SETTINGS, answer, count, run_aggregates, server, trying};
+use ruvector_dag_tests::{SETTINGS, answer, count, load, run_aggregates, server, trying};
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
@@ -36,7 +36,7 @@ fn fitted(server: &Server) -> Result<(Cluster<'_>, Client)> {
         .set("ruvector.dag_plan_regions", "off")
         .start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(DATA)?;
+    load(&mut client, DATA)?;
     client.batch_execute("SET ruvector.dag_mode = observe")?;
     run_aggregates(&mut client, "plain")?;
     client.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off")?;

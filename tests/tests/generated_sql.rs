@@ -9,7 +9,7 @@ mod generator;
 use anyhow::{Context, Result};
 use generator::Generator;
 use postgres::{Client, SimpleQueryMessage};
-use ruvector_dag_tests::server;
+use ruvector_dag_tests::{load, server};
 use testkit::Cluster;
 
 const STATEMENTS: usize = 2000;
@@ -25,7 +25,7 @@ fn results_are_those_of_stock_postgresql() -> Result<()> {
         .set("ruvector.dag_min_duration", "0")
         .set("ruvector.dag_explore_budget", "1")
         .start()?;
-    cluster.client("postgres")?.batch_execute(generator::TABLES)?;
+    load(&mut cluster.client("postgres")?, generator::TABLES)?;
     cluster
         .client("postgres")?
         .batch_execute("CREATE EXTENSION ruvector_dag; ANALYZE")?;
@@ -67,7 +67,7 @@ fn results_are_those_of_stock_postgresql_where_rewrites_are_forced() -> Result<(
     let cluster = Cluster::builder(&server)
         .set("ruvector.dag_min_duration", "0")
         .start()?;
-    cluster.client("postgres")?.batch_execute(generator::TABLES)?;
+    load(&mut cluster.client("postgres")?, generator::TABLES)?;
     cluster
         .client("postgres")?
         .batch_execute("CREATE EXTENSION ruvector_dag; ANALYZE")?;

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use postgres::Client;
-use ruvector_dag_tests::{TABLE, count, learn, learning, restore_dump, server};
+use ruvector_dag_tests::{TABLE, count, learn, learning, load, restore_dump, server};
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn taught(server: &Server) -> Result<(Cluster<'_>, Client)> {
 fn teach(builder: Builder<'_>) -> Result<(Cluster<'_>, Client)> {
     let cluster = builder.start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     learn(&mut client, 0..5)?;
     wait_for("the worker to write", || {
         client.batch_execute("SELECT ruvector.dag_learn_now()")?;
@@ -241,7 +241,7 @@ fn the_worker_learns_on_its_interval() -> Result<()> {
         .set("ruvector.dag_background_interval", "1s")
         .start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     let mut revision = 0;
     for constants in [0..4, 4..8] {
         learn(&mut client, constants)?;
@@ -347,7 +347,7 @@ fn sessions_that_learn_have_one_thread() -> Result<()> {
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     learn(&mut client, 0..20)?;
     learn(&mut client, 0..20)?;
     client.batch_execute("SELECT ruvector.dag_learn_now()")?;

@@ -2,7 +2,7 @@
 //! the minor versions at hand know what each other's catalogs hold.
 
 use anyhow::Result;
-use ruvector_dag_tests::{FLUSH, TABLE, WRITTEN, count, learn, learning, measure, server};
+use ruvector_dag_tests::{TABLE, WRITTEN, count, learn, learning, load, measure, server};
 use testkit::cluster::wait_for;
 
 #[test]
@@ -10,8 +10,7 @@ fn pg_upgrade_keeps_what_was_learned() -> Result<()> {
     let server = server()?;
     let old = learning(&server).start()?;
     let mut client = old.client("postgres")?;
-    client.batch_execute(TABLE)?;
-    client.batch_execute(FLUSH)?;
+    load(&mut client, TABLE)?;
     learn(&mut client, 0..12)?;
     client.batch_execute("SELECT ruvector.dag_learn_now()")?;
     let kept = [

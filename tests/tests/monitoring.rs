@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use postgres::{Client, SimpleQueryMessage};
-use ruvector_dag_tests::{TABLE, learn, learning, server};
+use ruvector_dag_tests::{TABLE, learn, learning, load, server};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use testkit::{Result, build};
@@ -63,7 +63,7 @@ fn exported() -> Result<BTreeMap<String, Exported>> {
 /// A cluster's monitoring role, after something was learned.
 fn monitoring(cluster: &testkit::Cluster<'_>) -> Result<Client> {
     let mut owner = cluster.client("postgres")?;
-    owner.batch_execute(TABLE)?;
+    load(&mut owner, TABLE)?;
     learn(&mut owner, 0..3)?;
     owner.batch_execute("CREATE ROLE monitoring LOGIN; GRANT pg_monitor TO monitoring")?;
     cluster.client_as("postgres", "monitoring")

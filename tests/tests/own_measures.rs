@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::Client;
-use ruvector_dag_tests::{TABLE, count, learn, learning, restore_dump, server};
+use ruvector_dag_tests::{TABLE, count, learn, learning, load, restore_dump, server};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use testkit::Cluster;
@@ -49,7 +49,7 @@ fn the_latencies_of_many_sessions_are_all_counted() -> Result<()> {
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     client.batch_execute("SELECT ruvector.dag_reset_statistics(); SET ruvector.neural_dag_enabled = off")?;
     learn_in_many_sessions(&cluster)?;
     let statistic = |client: &mut Client, metric: &str| -> Result<f64> {
@@ -77,7 +77,7 @@ fn waits_for_locks_are_timed_with_what_others_did_under_them() -> Result<()> {
     let server = server()?;
     let cluster = learning(&server).set("ruvector.dag_time_locks", "on").start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     client.batch_execute("SET ruvector.neural_dag_enabled = off")?;
     let waits = |client: &mut Client, component: &str| -> Result<i64> {
         let sql =
@@ -115,10 +115,10 @@ fn latencies_of_one_database_stay_when_another_resets() -> Result<()> {
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     client.batch_execute("CREATE DATABASE other")?;
     let mut other = cluster.client("other")?;
-    other.batch_execute(TABLE)?;
+    load(&mut other, TABLE)?;
     learn(&mut client, 0..3)?;
     learn(&mut other, 0..3)?;
     other.batch_execute("SELECT ruvector.dag_reset_statistics(); SET ruvector.neural_dag_enabled = off")?;
@@ -132,7 +132,7 @@ fn what_is_said_of_tables_reaches_other_sessions_and_dumps() -> Result<()> {
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     let mut other = cluster.client("postgres")?;
     assert!(is_followed(&mut other)?);
     client.batch_execute("BEGIN; SELECT ruvector.dag_disable('t')")?;
@@ -160,7 +160,7 @@ fn the_log_and_the_health_check_tell_of_a_restart_and_of_a_broken_state() -> Res
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     learn(&mut client, 0..8)?;
     client.batch_execute("SELECT ruvector.dag_learn_now()")?;
     assert_eq!(logged(&mut client, "learning", "info")?, 1);
@@ -195,7 +195,7 @@ fn decisions_are_logged_by_the_worker_and_carried_by_a_dump() -> Result<()> {
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     learn(&mut client, 0..1)?;
     client.batch_execute("SELECT ruvector.dag_pin_decision(class) FROM ruvector.dag_decisions()")?;
     const PINNED: &str = "SELECT count(*) FROM ruvector.dag_decisions_log WHERE state = 'pinned'";

@@ -1,7 +1,7 @@
 //! Advice on the planner's cost settings, on a real server.
 
 use anyhow::{Context, Result};
-use ruvector_dag_tests::{learning, run_aggregates, server};
+use ruvector_dag_tests::{learning, load, run_aggregates, server};
 
 /// Rows with the same value are all over the table; only one of the two columns has an index.
 const DATA: &str = "CREATE EXTENSION ruvector_dag;
@@ -20,7 +20,7 @@ fn pages_that_are_said_to_be_dear_and_lie_in_memory_are_found_to_be_cheap() -> R
         .set("jit", "off")
         .start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(DATA)?;
+    load(&mut client, DATA)?;
     run_aggregates(&mut client, "plain")?;
     client.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off")?;
     run_aggregates(&mut client, "indexed")?;

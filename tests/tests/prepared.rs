@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::Client;
-use ruvector_dag_tests::{learning, server};
+use ruvector_dag_tests::{learning, load, server};
 
 /// Half of the rows have one value, of which a plan for any value knows nothing: it expects a row or two.
 const DATA: &str = "CREATE EXTENSION ruvector_dag;
@@ -37,7 +37,7 @@ fn a_generic_plan_measured_to_be_slower_is_not_taken_by_the_next_session() -> Re
         .set("max_parallel_workers_per_gather", "0")
         .set("jit", "off")
         .start()?;
-    cluster.client("postgres")?.batch_execute(DATA)?;
+    load(&mut cluster.client("postgres")?, DATA)?;
     let stock = execute(&mut cluster.client("postgres")?, 20)?;
     assert_eq!(stock, (5, 15), "PostgreSQL takes the generic plan");
     assert_eq!(execute(&mut cluster.client("postgres")?, 20)?, (20, 0));

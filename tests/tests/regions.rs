@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use postgres::Client;
-use ruvector_dag_tests::{answer, server, trying};
+use ruvector_dag_tests::{answer, load, server, trying};
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
@@ -22,7 +22,7 @@ fn cluster(server: &Server) -> Result<Cluster<'_>> {
         .set("ruvector.dag_rewrite", "off")
         .set("random_page_cost", "100000")
         .start()?;
-    cluster.client("postgres")?.batch_execute(DATA)?;
+    load(&mut cluster.client("postgres")?, DATA)?;
     Ok(cluster)
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::Client;
-use ruvector_dag_tests::{FLUSH, TABLE, WRITTEN, count, learn, learning, measure, server};
+use ruvector_dag_tests::{TABLE, WRITTEN, count, learn, learning, load, measure, server};
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
@@ -24,8 +24,7 @@ fn a_standby_knows_what_its_primary_learned_and_goes_on_learning_when_promoted()
     let server = server()?;
     let primary = learning(&server).start()?;
     let mut client = primary.client("postgres")?;
-    client.batch_execute(TABLE)?;
-    client.batch_execute(FLUSH)?;
+    load(&mut client, TABLE)?;
     let standby = primary.standby()?;
     let mut reader = wait_for("the standby", || Ok(standby.client("postgres").ok()))?;
     assert!(!knows(&mut reader)?);
@@ -82,7 +81,7 @@ fn two_learning_servers_replicate_users_tables_and_each_keeps_its_own_learning()
     let server = server()?;
     let (publisher, mut source) = logical(&server)?;
     let (_subscriber, mut target) = logical(&server)?;
-    source.batch_execute(TABLE)?;
+    load(&mut source, TABLE)?;
     source.batch_execute("CREATE PUBLICATION tables FOR TABLES IN SCHEMA public")?;
     target
         .batch_execute("CREATE EXTENSION ruvector_dag; CREATE TABLE t (id int PRIMARY KEY, a int, b int)")?;
@@ -147,7 +146,7 @@ fn every_setting_that_needs_no_restart_is_changed_by_a_reload() -> Result<()> {
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     let settings = client.query(RELOADABLE, &[])?;
     assert!(settings.len() >= 30, "{}", settings.len());
     let is = |client: &mut Client, name: &str, value: &str| -> Result<bool> {
@@ -192,7 +191,7 @@ fn an_extension_dropped_and_made_again_in_an_open_session_begins_anew() -> Resul
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     let mut other = cluster.client("postgres")?;
     for round in 0..4 {
         learn(&mut client, 0..4)?;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use engine::bundle::StateBundle;
 use postgres::Client;
-use ruvector_dag_tests::{TABLE, count, learn, learning, server};
+use ruvector_dag_tests::{TABLE, count, learn, learning, load, server};
 use std::time::{Duration, Instant};
 use testkit::cluster::wait_for;
 
@@ -20,7 +20,7 @@ fn what_was_learned_moves_to_another_server() -> Result<()> {
     let server = server()?;
     let one = learning(&server).start()?;
     let mut source = one.client("postgres")?;
-    source.batch_execute(TABLE)?;
+    load(&mut source, TABLE)?;
     learn(&mut source, 1..12)?;
     source.batch_execute("SELECT ruvector.dag_learn_now(); SELECT ruvector.dag_pin(min(pattern_id)) FROM ruvector.dag_patterns")?;
     let state = export(&mut source)?;
@@ -71,7 +71,7 @@ fn learned_row_counts_move_to_another_server() -> Result<()> {
     let server = server()?;
     let one = learning(&server).set("ruvector.dag_mode", "observe").start()?;
     let mut source = one.client("postgres")?;
-    source.batch_execute(TABLE)?;
+    load(&mut source, TABLE)?;
     learn(&mut source, 0..15)?;
     source.batch_execute("SELECT ruvector.dag_learn_now()")?;
     let learned = estimate(&mut source)?.expect("it is known of other constants");
@@ -80,7 +80,7 @@ fn learned_row_counts_move_to_another_server() -> Result<()> {
 
     let other = learning(&server).set("ruvector.dag_mode", "observe").start()?;
     let mut target = other.client("postgres")?;
-    target.batch_execute(TABLE)?;
+    load(&mut target, TABLE)?;
     assert_eq!(estimate(&mut target)?, None);
     target.query("SELECT ruvector.dag_import_state($1)", &[&state])?;
     let mut another = other.client("postgres")?;
@@ -113,7 +113,7 @@ fn learning_does_not_wait_for_a_dream_nor_a_dream_for_learning() -> Result<()> {
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut learner = cluster.client("postgres")?;
-    learner.batch_execute(TABLE)?;
+    load(&mut learner, TABLE)?;
     learn(&mut learner, 0..10)?;
     for n in 0..400 {
         learner.simple_query(&format!("SELECT count(*) FROM t WHERE id < {n}"))?;
@@ -155,7 +155,7 @@ fn a_cancelled_dream_ends_at_once_and_changes_nothing() -> Result<()> {
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     learn(&mut client, 0..20)?;
     for n in 0..400 {
         client.simple_query(&format!("SELECT count(*) FROM t WHERE id < {n}"))?;
@@ -182,7 +182,7 @@ fn patterns_are_looked_up_while_they_are_changed() -> Result<()> {
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut writer = cluster.client("postgres")?;
-    writer.batch_execute(TABLE)?;
+    load(&mut writer, TABLE)?;
     learn(&mut writer, 1..3)?;
     writer.batch_execute("SELECT ruvector.dag_learn_now(); SET ruvector.dag_sample_rate = 0")?;
     let found = "SELECT count(*) FROM (SELECT centroid FROM ruvector.dag_patterns LIMIT 1) AS p,
@@ -207,7 +207,7 @@ fn a_standby_shows_patterns_and_changes_none() -> Result<()> {
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     learn(&mut client, 1..3)?;
     client.batch_execute("SELECT ruvector.dag_learn_now()")?;
     let patterns = count(&mut client, PATTERNS)?;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::Client;
-use ruvector_dag_tests::{FLUSH, TABLE, count, learning, server};
+use ruvector_dag_tests::{TABLE, count, learning, load, server};
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
@@ -12,8 +12,7 @@ const TENANTS: &str = "CREATE ROLE ann LOGIN; CREATE ROLE bob LOGIN; GRANT SELEC
 fn cluster<'s>(server: &'s Server, scope: &str) -> Result<(Cluster<'s>, Client)> {
     let cluster = learning(server).set("ruvector.dag_scope", scope).start()?;
     let mut owner = cluster.client("postgres")?;
-    owner.batch_execute(TABLE)?;
-    owner.batch_execute(FLUSH)?;
+    load(&mut owner, TABLE)?;
     owner.batch_execute(TENANTS)?;
     Ok((cluster, owner))
 }
@@ -145,8 +144,7 @@ fn forgetting_and_exporting_one_database_leaves_the_others() -> Result<()> {
     let (cluster, mut owner) = cluster(&server, "database")?;
     owner.batch_execute("CREATE DATABASE other")?;
     let mut other = cluster.client("other")?;
-    other.batch_execute(TABLE)?;
-    other.batch_execute(FLUSH)?;
+    load(&mut other, TABLE)?;
     for client in [&mut owner, &mut other] {
         run(client)?;
         client.batch_execute("SELECT ruvector.dag_learn_now()")?;

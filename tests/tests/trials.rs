@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use postgres::Client;
-use ruvector_dag_tests::{SETTINGS, answer, count, measure, milliseconds, server, trying};
+use ruvector_dag_tests::{SETTINGS, answer, count, load, measure, milliseconds, server, trying};
 use std::time::Duration;
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
@@ -69,7 +69,7 @@ const STATEMENTS: &[&str] = &[
 fn with_data(server: &Server) -> Result<(Cluster<'_>, Client)> {
     let cluster = trying(server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(DATA)?;
+    load(&mut client, DATA)?;
     Ok((cluster, client))
 }
 

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use postgres::Client;
-use ruvector_dag_tests::{TABLE, WRITTEN, count, learn, learning, measure, server};
+use ruvector_dag_tests::{TABLE, WRITTEN, count, learn, learning, load, measure, server};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ fn sessions_that_import_learn_and_reset_at_once_never_wait_in_a_circle() -> Resu
         .set("ruvector.dag_store_literals", "on")
         .start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     client.batch_execute("CREATE TABLE u (a int)")?;
     let until = Instant::now() + Duration::from_secs(6);
     let done = Mutex::new(Vec::new());
@@ -111,7 +111,7 @@ fn an_open_import_keeps_only_those_waiting_who_change_the_same_and_they_can_be_c
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut importer = cluster.client("postgres")?;
-    importer.batch_execute(TABLE)?;
+    load(&mut importer, TABLE)?;
     importer.batch_execute(&format!("SET ruvector.neural_dag_enabled = off; BEGIN; {IMPORT}"))?;
     let mut session = hasty(&cluster, "lock_timeout")?;
     let written = count(&mut session, WRITTEN)?;
@@ -159,7 +159,7 @@ fn a_dream_that_tries_keeps_nobody_from_learning() -> Result<()> {
         .set("jit", "off")
         .start()?;
     let mut dreamer = cluster.client("postgres")?;
-    dreamer.batch_execute(TABLE)?;
+    load(&mut dreamer, TABLE)?;
     dreamer.batch_execute(LONG)?;
     let mut learner = hasty(&cluster, "lock_timeout")?;
     let dreaming = thread::spawn(move || dreamer.batch_execute("SELECT ruvector.dag_dream('5 s')"));
@@ -222,7 +222,7 @@ fn who_waits_for_a_turn_is_told_that_the_extension_is_dropped() -> Result<()> {
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     client.batch_execute("BEGIN; SELECT ruvector.dag_learn_now()")?;
     let gone = "RV004 learning failed: the extension is dropped";
     let drop = "DROP EXTENSION ruvector_dag; COMMIT";
@@ -247,7 +247,7 @@ fn the_time_that_a_turn_was_waited_for_is_measured() -> Result<()> {
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     let waits = "SELECT count, max_us FROM ruvector.dag_latency_breakdown() WHERE component = 'turn_wait'";
     client.batch_execute("BEGIN; SELECT ruvector.dag_learn_now()")?;
     assert!(client.query_opt(waits, &[])?.is_none());

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::{Client, SimpleQueryMessage};
-use ruvector_dag_tests::{FLUSH, TABLE, count, learn, learning, measure, server};
+use ruvector_dag_tests::{TABLE, count, learn, learning, load, measure, server};
 use std::time::Duration;
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
@@ -26,8 +26,7 @@ const COLUMNS: &str = "SELECT string_agg(quote_ident(attname), ', ' ORDER BY att
 fn of_version_before(server: &Server) -> Result<(Cluster<'_>, Client)> {
     let cluster = learning(server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
-    client.batch_execute(FLUSH)?;
+    load(&mut client, TABLE)?;
     learn(&mut client, 0..12)?;
     client.batch_execute("SELECT ruvector.dag_learn_now(); SET ruvector.neural_dag_enabled = off")?;
     for table in TABLES {

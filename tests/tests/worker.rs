@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::Client;
-use ruvector_dag_tests::{TABLE, WRITTEN, count, learn, learning, server};
+use ruvector_dag_tests::{TABLE, WRITTEN, count, learn, learning, load, server};
 use std::time::Duration;
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
@@ -11,7 +11,7 @@ use testkit::{Cluster, Server};
 fn without_worker(server: &Server) -> Result<(Cluster<'_>, Client)> {
     let cluster = learning(server).set("max_worker_processes", "2").start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     Ok((cluster, client))
 }
 
@@ -24,7 +24,7 @@ fn an_idle_database_has_no_worker() -> Result<()> {
     let mut client = cluster.client("postgres")?;
     client.batch_execute("CREATE DATABASE shop")?;
     let mut shop = cluster.client("shop")?;
-    shop.batch_execute(TABLE)?;
+    load(&mut shop, TABLE)?;
     learn(&mut shop, 1..2)?;
     wait_for("the worker to write", || {
         Ok((count(&mut shop, WRITTEN)? > 0).then_some(()))
@@ -50,7 +50,7 @@ fn the_owner_of_a_database_gets_no_rights_of_the_worker() -> Result<()> {
     let mut client = cluster.client("postgres")?;
     client.batch_execute("CREATE ROLE owner LOGIN")?;
     client.batch_execute("CREATE DATABASE shop")?;
-    cluster.client("shop")?.batch_execute(TABLE)?;
+    load(&mut cluster.client("shop")?, TABLE)?;
     client.batch_execute("ALTER DATABASE shop OWNER TO owner")?;
     cluster.client_as("shop", "owner")?.batch_execute(
         "CREATE SCHEMA trap;
@@ -83,7 +83,7 @@ fn settings_of_a_database_do_not_stop_its_worker() -> Result<()> {
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
     client.batch_execute("ALTER DATABASE postgres SET default_transaction_read_only = on")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     learn(&mut client, 1..2)?;
     wait_for("the worker to write", || {
         Ok((count(&mut client, WRITTEN)? > 0).then_some(()))
@@ -148,7 +148,7 @@ fn a_restart_loads_without_a_statement_and_forgets_what_was_reset() -> Result<()
     let server = server()?;
     let cluster = learning(&server).start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(TABLE)?;
+    load(&mut client, TABLE)?;
     learn(&mut client, 1..2)?;
     wait_for("the worker to write", || {
         Ok((count(&mut client, WRITTEN)? > 0).then_some(()))
