@@ -2,8 +2,8 @@
 //! paths, so that is when their row counts are corrected.
 
 use super::planner::{self, Frame};
-use crate::pg::join_search::{is_rebuildable, rtindex};
 use crate::pg::level::Level;
+use crate::pg::paths::{is_rebuildable, rtindex};
 use pgrx::pg_sys;
 
 /// Corrects the base relations of a level met for the first time. True when the paths of `rel`, which PostgreSQL has

@@ -330,23 +330,6 @@ pub(super) unsafe fn is_clone(clause: *const pg_sys::RestrictInfo) -> bool {
     }
 }
 
-/// The topmost relation of a query level, for which no Gather is added in the join search (16 counts outer joins too).
-///
-/// # Safety
-/// `root` is valid.
-pub(super) unsafe fn all_relids(root: *const pg_sys::PlannerInfo) -> *mut pg_sys::Bitmapset {
-    #[cfg(any(feature = "pg14", feature = "pg15"))]
-    // SAFETY: by the caller's promise.
-    unsafe {
-        (*root).all_baserels
-    }
-    #[cfg(any(feature = "pg16", feature = "pg17", feature = "pg18"))]
-    // SAFETY: by the caller's promise.
-    unsafe {
-        (*root).all_query_rels
-    }
-}
-
 unsafe extern "C-unwind" {
     #[cfg(feature = "pg14")]
     fn pg_analyze_and_rewrite(

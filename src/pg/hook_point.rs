@@ -6,7 +6,8 @@
 //! backend and forgotten, and the statement goes on as stock PostgreSQL would run it.
 
 use super::compat::{self, RunRequest};
-use super::raw::{self, BaseRelationHook, ExecutorHook, ExecutorStartHook, JoinSearchHook, PlannerHook};
+use super::paths::JoinPaths;
+use super::raw::{self, BaseRelationHook, ExecutorHook, ExecutorStartHook, JoinRelationHook, PlannerHook};
 use super::{explain, foreground, hint_set, statement, trial};
 use crate::hooks;
 use crate::hooks::executor::Follow;
@@ -28,7 +29,7 @@ use std::time::Instant;
 struct Previous {
     planner: Option<PlannerHook>,
     base_relation: Option<BaseRelationHook>,
-    join_search: Option<JoinSearchHook>,
+    join_relation: Option<JoinRelationHook>,
     executor_start: Option<ExecutorStartHook>,
     executor_run: pg_sys::ExecutorRun_hook_type,
     executor_finish: Option<ExecutorHook>,
@@ -39,7 +40,7 @@ struct Previous {
 const NOTHING: Previous = Previous {
     planner: None,
     base_relation: None,
-    join_search: None,
+    join_relation: None,
     executor_start: None,
     executor_run: None,
     executor_finish: None,
@@ -66,7 +67,7 @@ pub(crate) fn install() {
         let previous = Previous {
             planner: pg_sys::planner_hook,
             base_relation: pg_sys::set_rel_pathlist_hook,
-            join_search: pg_sys::join_search_hook,
+            join_relation: pg_sys::set_join_pathlist_hook,
             executor_start: pg_sys::ExecutorStart_hook,
             executor_run: pg_sys::ExecutorRun_hook,
             executor_finish: pg_sys::ExecutorFinish_hook,
@@ -78,7 +79,7 @@ pub(crate) fn install() {
         }
         pg_sys::planner_hook = Some(planner);
         pg_sys::set_rel_pathlist_hook = Some(base_relation);
-        pg_sys::join_search_hook = Some(join_search);
+        pg_sys::set_join_pathlist_hook = Some(join_relation);
         pg_sys::ExecutorStart_hook = Some(executor_start);
         pg_sys::ExecutorRun_hook = Some(compat::executor_run);
         pg_sys::ExecutorFinish_hook = Some(executor_finish);
@@ -328,7 +329,7 @@ unsafe extern "C-unwind" fn base_relation(
 ) {
     if guarded(false, || hooks::base_relation::correct(root, rel)) {
         // SAFETY: PostgreSQL's arguments; the relation was just corrected and its paths are made anew.
-        unsafe { super::join_search::rebuild_base_paths(root, rel) };
+        unsafe { super::paths::rebuild_base_paths(root, rel) };
     }
     if let Some(previous) = previous().base_relation {
         // SAFETY: the arguments are PostgreSQL's.
@@ -336,24 +337,28 @@ unsafe extern "C-unwind" fn base_relation(
     }
 }
 
-unsafe extern "C-unwind" fn join_search(
+unsafe extern "C-unwind" fn join_relation(
     root: *mut pg_sys::PlannerInfo,
-    levels: c_int,
-    initial: *mut pg_sys::List,
-) -> *mut pg_sys::RelOptInfo {
-    if let Some(previous) = previous().join_search {
-        // SAFETY: the arguments are PostgreSQL's. Two join searches can't both run; the one before us keeps its right.
-        return unsafe { previous(root, levels, initial) };
-    }
-    // SAFETY: as above; these are PostgreSQL's own settings.
-    unsafe {
-        if raw::enable_geqo && levels >= raw::geqo_threshold {
-            raw::geqo(root, levels, initial)
-        } else if guarded(false, || hooks::join_search::wanted(root)) {
-            super::join_search::search(root, levels, initial)
-        } else {
-            raw::standard_join_search(root, levels, initial)
-        }
+    rel: *mut pg_sys::RelOptInfo,
+    outer: *mut pg_sys::RelOptInfo,
+    inner: *mut pg_sys::RelOptInfo,
+    kind: pg_sys::JoinType::Type,
+    extra: *mut pg_sys::JoinPathExtraData,
+) {
+    if guarded(false, || hooks::join_relation::correct(root, rel, [outer, inner])) {
+        let paths = JoinPaths {
+            root,
+            rel,
+            outer,
+            inner,
+            kind,
+            extra,
+        };
+        // SAFETY: PostgreSQL's arguments; the relation was just corrected. The hooks before us are called for the new paths.
+        unsafe { paths.make_anew() };
+    } else if let Some(previous) = previous().join_relation {
+        // SAFETY: the arguments are PostgreSQL's.
+        unsafe { previous(root, rel, outer, inner, kind, extra) }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::settings;
 use crate::steer::rows::{Knowledge, Prospect, to_plan_with};
 use engine::cardinality::{LogCorrection, Propagation, RelationSet, RowPrediction};
 use pgrx::pg_sys;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Relations of the largest joins that the row model is asked for: beyond, what it said of their parts says more.
 const MODELLED: u32 = 3;
@@ -42,6 +42,8 @@ pub(super) struct LevelRows {
     /// What was corrected.
     corrected: HashMap<Part, Corrected>,
     sets: BTreeMap<RelationSet, Estimate>,
+    /// Joins that were met.
+    joins: HashSet<*mut pg_sys::RelOptInfo>,
     propagation: Propagation,
     /// The level as the row model sees it, when there is one.
     sketch: Option<Sketched>,
@@ -79,7 +81,7 @@ impl LevelRows {
         self.corrected.insert(part, Corrected { estimated, planned });
         rel.rows = planned;
         // SAFETY: a relation of the planning under way.
-        unsafe { super::join_search::scale_subquery_paths(rel, planned / estimated) };
+        unsafe { super::paths::scale_subquery_paths(rel, planned / estimated) };
     }
 
     fn predict(&mut self, set: RelationSet, estimate: f64) -> Option<RowPrediction> {
@@ -249,57 +251,50 @@ impl Level {
         }
     }
 
-    /// Corrects the join relations of one level of the join search and empties their paths. Returns what was emptied.
-    pub(crate) fn correct_joins(
+    /// Whether a join of this level was not corrected yet, and can be.
+    pub(crate) fn is_new_join(&self, rel: *mut pg_sys::RelOptInfo) -> bool {
+        // SAFETY: `set_join_pathlist_hook`'s arguments. The genetic search makes and forgets the same joins over and over;
+        // the joins of partitions are part of their tables' join.
+        let is_wanted = unsafe {
+            (*rel).reloptkind == pg_sys::RelOptKind::RELOPT_JOINREL && !(*self.root).join_rel_level.is_null()
+        };
+        is_wanted && self.is_describable() && !self.rows.joins.contains(&rel)
+    }
+
+    /// Corrects a join relation that has no other paths yet than those of its first inputs. True where that changes its rows.
+    pub(crate) fn correct_join(
         &mut self,
-        level: usize,
+        rel: *mut pg_sys::RelOptInfo,
+        inputs: [*mut pg_sys::RelOptInfo; 2],
         knowledge: &Knowledge,
-    ) -> Vec<super::join_search::Emptied> {
-        // SAFETY: called during the join search of this level's root; `join_rel_level` has an entry per level.
+    ) -> bool {
+        self.rows.joins.insert(rel);
+        // SAFETY: `set_join_pathlist_hook`'s arguments, of this level's root.
         unsafe {
-            let of_level = |level: usize| {
-                list::pointers::<pg_sys::RelOptInfo>(*(*self.root).join_rel_level.add(level))
-                    .collect::<Vec<_>>()
-            };
-            let inputs: Vec<RelationSet> = of_level(level - 1)
+            let set = self.set_of((*rel).relids);
+            let applied: f64 = inputs
+                .map(|input| self.applied_to(self.set_of((*input).relids)))
                 .iter()
-                .map(|&rel| self.set_of((*rel).relids))
-                .collect();
-            let mut emptied = Vec::new();
-            for rel in of_level(level) {
-                if is_dummy(&*rel) {
-                    continue;
-                }
-                let set = self.set_of((*rel).relids);
-                let log_own = (*rel).rows.max(1.0).ln() - self.applied_to_inputs(set, &inputs);
-                let corrected = self.correct(set, (*rel).rows, log_own, knowledge);
-                // All paths to the whole give the same rows: an expectation would only cost time there.
-                let is_whole = set.count_ones() as usize == self.bases.len();
-                let rows = corrected.rows.filter(|_| corrected.is_counted || !is_whole);
-                self.plan_with(Part::Set(set), &mut *rel, log_own, rows);
-                if rows.is_some() {
-                    emptied.push(super::join_search::Emptied::empty(rel));
-                }
-            }
-            emptied
+                .sum();
+            let log_own = (*rel).rows.max(1.0).ln() - applied;
+            let corrected = self.correct(set, (*rel).rows, log_own, knowledge);
+            // All paths to the whole give the same rows: an expectation would only cost time there.
+            let is_whole = set.count_ones() as usize == self.bases.len();
+            // The server that makes a join of foreign tables is asked for it once.
+            let is_foreign = !(*rel).fdwroutine.is_null();
+            let rows = corrected
+                .rows
+                .filter(|_| !is_foreign && (corrected.is_counted || !is_whole));
+            self.plan_with(Part::Set(set), &mut *rel, log_own, rows);
+            rows.is_some()
         }
     }
 
-    /// What the estimate of a join was corrected by because the first inputs that made it were.
-    unsafe fn applied_to_inputs(&self, set: RelationSet, inputs: &[RelationSet]) -> f64 {
-        let first = inputs.iter().copied().find(|input| input & !set == 0);
-        let applied = |input: RelationSet| {
-            // SAFETY: by the caller's promise.
-            let is_counted = unsafe { !self.is_only_looked_up(input) };
-            if is_counted { self.rows.applied(input) } else { 0.0 }
-        };
-        match first {
-            Some(first) => applied(first) + applied(set & !first),
-            None => (0..self.bases.len())
-                .filter(|position| set >> position & 1 == 1)
-                .map(|position| applied(1 << position))
-                .sum(),
-        }
+    /// What the estimate of a join was corrected by because one of the inputs that first made it was.
+    unsafe fn applied_to(&self, input: RelationSet) -> f64 {
+        // SAFETY: by the caller's promise.
+        let is_counted = unsafe { !self.is_only_looked_up(input) };
+        if is_counted { self.rows.applied(input) } else { 0.0 }
     }
 
     /// PostgreSQL's own estimate of a part, and the row count it was planned with.

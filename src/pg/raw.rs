@@ -6,9 +6,10 @@
 
 use core::ffi::{c_char, c_int, c_void};
 use pgrx::pg_sys::{
-    Bitmapset, CommandDest, DestReceiver, ErrorData, GucAction, GucContext, GucSource, Index, LWLock,
-    LWLockMode, List, MemoryContext, Node, Oid, ParamListInfo, Path, PlannedStmt, PlannerInfo, Query,
-    QueryDesc, QueryEnvironment, RelOptInfo, Snapshot, TimestampTz, TupleDesc, Tuplestorestate,
+    Bitmapset, CommandDest, DestReceiver, ErrorData, GucAction, GucContext, GucSource, Index,
+    JoinPathExtraData, JoinType, LWLock, LWLockMode, List, MemoryContext, Node, Oid, ParamListInfo, Path,
+    PlannedStmt, PlannerInfo, Query, QueryDesc, QueryEnvironment, RelOptInfo, Snapshot, SpecialJoinInfo,
+    TimestampTz, TupleDesc, Tuplestorestate,
 };
 
 /// The walkers' callback.
@@ -31,21 +32,16 @@ unsafe extern "C-unwind" {
         bound_params: ParamListInfo,
     ) -> *mut PlannedStmt;
 
-    // optimizer/paths.h, optimizer/geqo.h, optimizer/pathnode.h
-    pub(super) fn standard_join_search(
-        root: *mut PlannerInfo,
-        levels: c_int,
-        initial: *mut List,
-    ) -> *mut RelOptInfo;
-    pub(super) fn geqo(root: *mut PlannerInfo, relations: c_int, initial: *mut List) -> *mut RelOptInfo;
-    pub(super) fn join_search_one_level(root: *mut PlannerInfo, level: c_int);
-    pub(super) fn generate_partitionwise_join_paths(root: *mut PlannerInfo, rel: *mut RelOptInfo);
-    pub(super) fn generate_useful_gather_paths(
+    // optimizer/paths.h, optimizer/pathnode.h
+    pub(super) fn add_paths_to_joinrel(
         root: *mut PlannerInfo,
         rel: *mut RelOptInfo,
-        override_rows: bool,
+        outer: *mut RelOptInfo,
+        inner: *mut RelOptInfo,
+        kind: JoinType::Type,
+        special: *mut SpecialJoinInfo,
+        clauses: *mut List,
     );
-    pub(super) fn set_cheapest(rel: *mut RelOptInfo);
     pub(super) fn create_index_paths(root: *mut PlannerInfo, rel: *mut RelOptInfo);
     pub(super) fn create_tidscan_paths(root: *mut PlannerInfo, rel: *mut RelOptInfo);
     pub(super) fn add_path(rel: *mut RelOptInfo, path: *mut Path);
@@ -62,7 +58,6 @@ unsafe extern "C-unwind" {
         index_pages: f64,
         limit: c_int,
     ) -> c_int;
-    pub(super) fn bms_equal(a: *const Bitmapset, b: *const Bitmapset) -> bool;
 
     // catalog/partition.h
     pub(super) fn get_partition_ancestors(table: Oid) -> *mut List;
@@ -158,21 +153,22 @@ unsafe extern "C-unwind" {
     pub(super) fn internalerrposition(position: c_int) -> c_int;
     pub(super) fn internalerrquery(text: *const c_char) -> c_int;
 
-    // utils/palloc.h
-    pub(super) fn palloc0(size: usize) -> *mut c_void;
-
-    // optimizer/geqo.h, optimizer/paths.h
-    pub(super) static enable_geqo: bool;
-    pub(super) static geqo_threshold: c_int;
+    // optimizer/paths.h
     pub(super) static max_parallel_workers_per_gather: c_int;
 }
 
 /// `set_rel_pathlist_hook`.
 pub(super) type BaseRelationHook =
     unsafe extern "C-unwind" fn(*mut PlannerInfo, *mut RelOptInfo, Index, *mut pgrx::pg_sys::RangeTblEntry);
-/// `join_search_hook`.
-pub(super) type JoinSearchHook =
-    unsafe extern "C-unwind" fn(*mut PlannerInfo, c_int, *mut List) -> *mut RelOptInfo;
+/// `set_join_pathlist_hook`.
+pub(super) type JoinRelationHook = unsafe extern "C-unwind" fn(
+    *mut PlannerInfo,
+    *mut RelOptInfo,
+    *mut RelOptInfo,
+    *mut RelOptInfo,
+    JoinType::Type,
+    *mut JoinPathExtraData,
+);
 /// `planner_hook`.
 pub(super) type PlannerHook =
     unsafe extern "C-unwind" fn(*mut Query, *const c_char, c_int, ParamListInfo) -> *mut PlannedStmt;
