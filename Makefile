@@ -21,7 +21,7 @@ help:
 	@echo "make bench-ablate    the same run with each mechanism off: as bench-stats, GENERATED=1"
 	@echo "make bench-rewrites  all statements, in other forms where that pays: LIMIT=90 ROUNDS= TRIALS= OUT="
 	@echo "make bench-rows      q-errors of learned row counts on STATS: DATA= OUT="
-	@echo "make bench-overhead  planning and pgbench overhead: OUT="
+	@echo "make bench-overhead  planning and pgbench overhead, by the clock and by instructions: OUT="
 	@echo "make install         into the installed PostgreSQL 15 (needs the right to write there)"
 	@echo "make deb             a Debian package for PostgreSQL 15, in target/debian (DEBFULLNAME and DEBEMAIL: who makes it)"
 	@echo "make dockerfile      the Dockerfile's steps in clean folders, without Docker, and the server they come to"
@@ -89,6 +89,7 @@ bench-rows:
 bench-overhead:
 	$(XTASK) bench planning --out $(OUT)
 	$(XTASK) bench pgbench --out $(OUT)
+	$(XTASK) bench instructions --out $(OUT)
 
 install:
 	$(XTASK) install

@@ -13,6 +13,7 @@ mod ablation;
 mod rows;
 mod planning;
 mod overhead;
+mod instructions;
 mod soak;
 
 use anyhow::Result;
@@ -47,6 +48,8 @@ enum Program {
     Planning(planning::Options),
     /// pgbench throughput on top of stock: -S and TPC-B-like.
     Pgbench(overhead::Options),
+    /// Instructions of the server per transaction of pgbench's, counted by valgrind.
+    Instructions(instructions::Options),
     /// Many clients that do everything at once for a while: memory, waits for our locks, crashes.
     Soak(soak::Options),
 }
@@ -63,6 +66,7 @@ fn main() -> Result<()> {
         Program::Rows(options) => rows::run(&options),
         Program::Planning(options) => planning::run(&options),
         Program::Pgbench(options) => overhead::run(&options),
+        Program::Instructions(options) => instructions::run(&options),
         Program::Soak(options) => soak::run(&options),
     }
 }

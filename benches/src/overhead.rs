@@ -29,15 +29,16 @@ pub(crate) struct Options {
 }
 
 /// A configuration of the cluster.
-struct Configuration {
-    name: &'static str,
+pub(crate) struct Configuration {
+    pub(crate) name: &'static str,
     /// What is preloaded, and an extension of that name; nothing if empty.
-    library: &'static str,
+    pub(crate) library: &'static str,
     /// What differs from the defaults otherwise.
-    setting: Option<(&'static str, &'static str)>,
+    pub(crate) setting: Option<(&'static str, &'static str)>,
 }
 
-const CONFIGURATIONS: [Configuration; 5] = [
+/// The first one is what others are compared with.
+pub(crate) const CONFIGURATIONS: [Configuration; 5] = [
     Configuration {
         name: "without",
         library: "",
@@ -82,19 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .preload("")
         .set("autovacuum", "off")
         .start()?;
-    let scale = options.scale.to_string();
-    let filled = cluster
-        .program("pgbench")
-        .args(["-i", "-q", "-s", &scale, "postgres"])
-        .output()?;
-    ensure!(filled.status.success(), "pgbench -i failed");
-    for configuration in &CONFIGURATIONS {
-        restart_with(&cluster, configuration)?;
-        if !configuration.library.is_empty() {
-            let sql = format!("CREATE EXTENSION IF NOT EXISTS {}", configuration.library);
-            cluster.client("postgres")?.batch_execute(&sql)?;
-        }
-    }
+    prepare(&cluster, options.scale)?;
     let mut text = "| script | protocol | without, tps | ruvector_dag / without | pg_stat_statements / without | compute_query_id alone \
                     / without | ruvector_dag / pg_stat_statements | rewrites on / off |\n|---|---|---|---|---|---|---|---|\n"
         .to_owned();
@@ -130,6 +119,23 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     )?;
     std::fs::write(options.out.join("pgbench.md"), text)?;
     Ok(())
+}
+
+/// Fills pgbench's tables and creates every configuration's extension.
+pub(crate) fn prepare(cluster: &Cluster<'_>, scale: u32) -> Result<()> {
+    let filled = cluster
+        .program("pgbench")
+        .args(["-i", "-q", "-s", &scale.to_string(), "postgres"])
+        .output()?;
+    ensure!(filled.status.success(), "pgbench -i failed");
+    for configuration in &CONFIGURATIONS {
+        restart_with(cluster, configuration)?;
+        if !configuration.library.is_empty() {
+            let sql = format!("CREATE EXTENSION IF NOT EXISTS {}", configuration.library);
+            cluster.client("postgres")?.batch_execute(&sql)?;
+        }
+    }
+    restart_with(cluster, &CONFIGURATIONS[0])
 }
 
 /// Transactions per second of every configuration, run by run.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::{Client, SimpleQueryMessage};
-use ruvector_dag_tests::{count, learning, server};
+use ruvector_dag_tests::{count, learning, load, server};
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
@@ -33,9 +33,7 @@ fn of_city(city: i32) -> String {
 fn shop(server: &Server) -> Result<(Cluster<'_>, Client)> {
     let cluster = learning(server).set("ruvector.dag_mode", "observe").start()?;
     let mut client = cluster.client("postgres")?;
-    client.batch_execute(SHOP)?;
-    // Else it is reported a second later that the tables changed, and what was counted before is out of date.
-    client.batch_execute("SELECT pg_stat_force_next_flush()")?;
+    load(&mut client, SHOP)?;
     Ok((cluster, client))
 }
 

@@ -272,6 +272,21 @@ impl<'s> Cluster<'s> {
         texts.map(of_errors).collect()
     }
 
+    /// The folder of the data.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// One of the programs of the server.
+    pub fn server_path(&self, name: &str) -> PathBuf {
+        self.server.bin.join(name)
+    }
+
+    /// Any program, to run as the server's user.
+    pub fn server_command(&self, path: &Path) -> std::process::Command {
+        self.server.command(path)
+    }
+
     /// The folder of the socket.
     pub fn socket(&self) -> &Path {
         self.folder.path()

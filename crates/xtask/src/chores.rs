@@ -110,6 +110,9 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     if arguments.is_empty() {
         return cargo(&["bench", "--package", "ruvector-dag"]);
     }
+    if arguments[0] == "instructions" {
+        setup::install_missing(&["valgrind"])?;
+    }
     let mut all = vec![
         "run",
         "--quiet",
