@@ -9,8 +9,8 @@ use super::robust;
 use crate::Error;
 use std::collections::VecDeque;
 
-/// Values in a window at least, and at most.
-const WINDOWS: std::ops::RangeInclusive<usize> = 8..=65_536;
+/// Values in a window at least, so that a quarter of them has a median to speak of, and at most.
+const WINDOWS: std::ops::RangeInclusive<usize> = 32..=65_536;
 
 /// How far off a value is, in doublings of the threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +88,7 @@ impl AnomalyDetector {
     /// deviations from their median.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for a window outside 8 to 65,536, and a threshold that is not a positive number.
+    /// [`Error::InvalidSetting`] for a window outside 32 to 65,536, and a threshold that is not a positive number.
     pub fn new(window: usize, threshold: f64) -> Result<Self, Error> {
         let invalid = |name, given| Err(Error::InvalidSetting { name, given });
         if !WINDOWS.contains(&window) {

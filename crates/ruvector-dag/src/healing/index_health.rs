@@ -120,10 +120,10 @@ const INNER_FILLFACTOR: f64 = 70.0;
 pub fn expected_btree_pages(tuples: f64, key_bytes: f64, fillfactor: f64, page_bytes: f64) -> f64 {
     let (header, pointer) = ENTRY_OVERHEAD;
     let entry = ((header + key_bytes.max(0.0)) / ALIGNMENT).ceil() * ALIGNMENT + pointer;
-    // One entry of a page is its high key. Each has room for three entries at least.
+    // A page is left with the entry that passes the fillfactor; that one makes up for the page's high key.
     let entries = |percent: f64| {
-        let room = (page_bytes - PAGE_OVERHEAD) * percent.clamp(10.0, 100.0) / 100.0;
-        (room / entry).floor().max(3.0) - 1.0
+        let room = page_bytes * percent.clamp(10.0, 100.0) / 100.0 - PAGE_OVERHEAD;
+        (room / entry).floor().max(2.0)
     };
     let mut level = (tuples.clamp(0.0, 1e15) / entries(fillfactor)).ceil().max(1.0);
     let mut pages = 1.0 + level;

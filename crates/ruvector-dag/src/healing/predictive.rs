@@ -1,8 +1,8 @@
 //! Healing: when a series that rises will cross a threshold, so that something can be done before.
 //!
 //! Whether it rises is told by the test of Mann (1945) and Kendall (1975), how fast by the median of the slopes between any two
-//! points (Theil 1950, Sen 1968): up to 29 % of wild points change neither much. That what rose goes on rising as fast is
-//! the assumption.
+//! points (Theil 1950, Sen 1968): up to 29 % of wild points change neither much. Two things are assumed: that what rose goes on
+//! rising as fast, and that the points' noise is independent: a wave that is longer than the history looks like a rise.
 
 use super::robust;
 

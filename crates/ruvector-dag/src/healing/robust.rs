@@ -40,7 +40,7 @@ fn median_deviation(ascending: &[f64], middle: f64) -> f64 {
     });
     let count = ascending.len();
     let lower = distances.nth(count.saturating_sub(1) / 2).unwrap_or(0.0);
-    let upper = if count % 2 == 0 { distances.next() } else { None };
+    let upper = if count.is_multiple_of(2) { distances.next() } else { None };
     0.5 * (lower + upper.unwrap_or(lower))
 }
 
@@ -55,12 +55,11 @@ fn median_deviation(ascending: &[f64], middle: f64) -> f64 {
 pub(super) fn z_score(ascending: &[f64], value: f64) -> f64 {
     let middle = median(ascending);
     let difference = value - middle;
-    let rounding = ROUNDING * middle.abs().max(value.abs());
-    if difference.abs() <= rounding {
+    if difference.abs() <= ROUNDING * middle.abs() {
         return 0.0;
     }
     let by_median = median_deviation(ascending, middle);
-    let deviation = if by_median > rounding {
+    let deviation = if by_median > ROUNDING * middle.abs() {
         OF_MEDIAN * by_median
     } else {
         let sum: f64 = ascending.iter().map(|other| (other - middle).abs()).sum();
