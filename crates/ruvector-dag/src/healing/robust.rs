@@ -40,7 +40,11 @@ fn median_deviation(ascending: &[f64], middle: f64) -> f64 {
     });
     let count = ascending.len();
     let lower = distances.nth(count.saturating_sub(1) / 2).unwrap_or(0.0);
-    let upper = if count.is_multiple_of(2) { distances.next() } else { None };
+    let upper = if count.is_multiple_of(2) {
+        distances.next()
+    } else {
+        None
+    };
     0.5 * (lower + upper.unwrap_or(lower))
 }
 
