@@ -4,7 +4,7 @@ use super::state::is_writable;
 use crate::error::{internal, or_raise};
 use crate::healing;
 use crate::pg::ereport::Report;
-use crate::pg::own_settings;
+use crate::pg::{own_settings, threads};
 use crate::settings;
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern};
@@ -21,6 +21,7 @@ fn dag_health_report() -> TableIterator<
         name!(recommendations, Vec<String>),
     ),
 > {
+    threads::prepare_session();
     let report = settings::paused(|| own_settings::within(healing::report));
     let rows = or_raise(report).into_iter().map(|part| {
         (
@@ -46,6 +47,7 @@ fn dag_learning_drift() -> TableIterator<
         name!(trend, &'static str),
     ),
 > {
+    threads::prepare_session();
     let drifts = settings::paused(|| own_settings::within(healing::drifts));
     let rows = or_raise(drifts.map_err(internal)).into_iter().map(|moved| {
         let drift = moved.drift;
