@@ -413,10 +413,25 @@ fn wild_points_hardly_move_a_crossing() {
 
 #[test]
 fn only_the_newest_points_count() {
-    let mut points: Vec<(f64, f64)> = (0..2_000).map(|at| (f64::from(at) - 2_000.0, 1e6)).collect();
-    points.extend((0..512).map(|at| (f64::from(at), f64::from(at))));
-    let forecast = crossing(&points, 1_000.0, 1e6).expect("a crossing");
-    assert!((forecast.in_seconds - 489.0).abs() < 1e-6, "{forecast:?}");
+    let points: Vec<(f64, f64)> = (0..600)
+        .map(|at| (at as f64, at as f64 + 9.0 * normal(5, at)))
+        .collect();
+    let forecast = crossing(&points, 1_000.0, 1e6);
+    assert_eq!(forecast, crossing(&points[88..], 1_000.0, 1e6));
+    assert_ne!(forecast, crossing(&points[89..], 1_000.0, 1e6));
+}
+
+#[test]
+fn equal_values_are_allowed_for() {
+    // Groups of 3, 3 and 4 leave a variance of 109 of 125, so that a score of 26 is enough: 33 less twice the inversions.
+    let score_27 = [1, 1, 2, 2, 1, 3, 2, 3, 3, 3];
+    let score_25 = [1, 1, 2, 2, 1, 3, 3, 2, 3, 3];
+    let rises = |values: [i32; 10]| {
+        let points: Vec<(f64, f64)> = (0..10).map(f64::from).zip(values.map(f64::from)).collect();
+        crossing(&points, 10.0, f64::INFINITY).is_some()
+    };
+    assert!(rises(score_27));
+    assert!(!rises(score_25));
 }
 
 proptest! {
