@@ -4,6 +4,7 @@
 //! `autovacuum_analyze_scale_factor` say, the table's own where it has them.
 
 use super::{Done, Ground, run};
+use crate::pg::subtransaction::attempt;
 use engine::healing::{Finding, RepairStrategy};
 use pgrx::spi::SpiResult;
 use pgrx::{Spi, pg_sys};
@@ -31,7 +32,8 @@ const STALE: &str = "SELECT c.oid, c.relowner, pg_catalog.format('%I.%I', n.nspn
 /// Changes since the last ANALYZE as they are now, not as they were when this transaction first asked, and whether there are
 /// statistics, or nothing to have them of.
 const NOW: &str = "SELECT pg_catalog.pg_stat_get_mod_since_analyze(c.oid)::float8, \
-        c.reltuples = 0 OR EXISTS (SELECT FROM pg_catalog.pg_statistic AS s WHERE s.starelid = c.oid) \
+        c.reltuples = 0 OR EXISTS (SELECT FROM pg_catalog.pg_stats AS s JOIN pg_catalog.pg_namespace AS n \
+            ON n.nspname = s.schemaname WHERE n.oid = c.relnamespace AND s.tablename = c.relname) \
      FROM pg_catalog.pg_class AS c WHERE c.oid = $1";
 
 /// A table with stale statistics.
@@ -103,8 +105,10 @@ impl RepairStrategy<Ground> for Stale {
     }
 
     fn verify(&self, _: &Ground, _: &String) -> Result<bool, String> {
-        let now = Spi::run("SELECT pg_catalog.pg_stat_clear_snapshot()")
-            .and_then(|()| Spi::get_two_with_args::<f64, bool>(NOW, &[self.table.into()]));
+        let now = attempt(|| {
+            Spi::run("SELECT pg_catalog.pg_stat_clear_snapshot()")
+                .and_then(|()| Spi::get_two_with_args::<f64, bool>(NOW, &[self.table.into()]))
+        })?;
         let (changed, has_statistics) = now.map_err(|error| error.to_string())?;
         Ok(changed.is_some_and(|changed| changed <= self.threshold) && has_statistics.unwrap_or(false))
     }
