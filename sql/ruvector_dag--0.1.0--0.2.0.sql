@@ -462,3 +462,152 @@ AS 'MODULE_PATHNAME', 'dag_planner_costs_wrapper'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100000 ROWS 4;
 COMMENT ON FUNCTION @extschema@.dag_planner_costs() IS
     'The planner''s cost settings, and better values where the executions that the caller may see clearly say so; nothing is changed';
+
+-- Healing
+
+CREATE TABLE @extschema@.dag_anomalies (
+    anomaly_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    detected_at timestamptz NOT NULL,
+    anomaly_type text NOT NULL,
+    severity text NOT NULL,
+    queryid bigint,
+    class bigint,
+    userid oid,
+    value double precision NOT NULL,
+    median double precision NOT NULL,
+    z_score double precision NOT NULL,
+    last_seen_at timestamptz NOT NULL,
+    resolved_at timestamptz
+);
+CREATE INDEX dag_anomalies_class_idx ON @extschema@.dag_anomalies (class, anomaly_type);
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_anomalies', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_anomalies_anomaly_id_seq', '');
+REVOKE ALL ON @extschema@.dag_anomalies FROM PUBLIC;
+-- As of dag_trajectories; what is of no statement is for everybody.
+ALTER TABLE @extschema@.dag_anomalies ENABLE ROW LEVEL SECURITY;
+CREATE POLICY dag_anomalies_own ON @extschema@.dag_anomalies FOR SELECT
+    USING (userid IS NULL OR pg_catalog.pg_has_role(userid, 'USAGE') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'));
+GRANT SELECT ON @extschema@.dag_anomalies TO PUBLIC;
+COMMENT ON TABLE @extschema@.dag_anomalies IS
+    'Values far from what was usual, per statement class and for planning as a whole; the newest dag_max_trajectories of them';
+COMMENT ON POLICY dag_anomalies_own ON @extschema@.dag_anomalies IS
+    'Everybody sees what is of no statement and the rows of the roles they have, pg_read_all_stats sees all';
+COMMENT ON COLUMN @extschema@.dag_anomalies.anomaly_id IS 'Number of the anomaly';
+COMMENT ON COLUMN @extschema@.dag_anomalies.detected_at IS 'When the first anomalous value was measured';
+COMMENT ON COLUMN @extschema@.dag_anomalies.anomaly_type IS 'latency, row_estimates, tension or planning_overhead';
+COMMENT ON COLUMN @extschema@.dag_anomalies.severity IS 'low, medium, high or critical, by the greatest z-score';
+COMMENT ON COLUMN @extschema@.dag_anomalies.queryid IS 'The statement, as in pg_stat_statements; NULL for planning_overhead';
+COMMENT ON COLUMN @extschema@.dag_anomalies.class IS 'The statement with its constants, for its user; NULL for planning_overhead';
+COMMENT ON COLUMN @extschema@.dag_anomalies.userid IS 'Who runs it; NULL for planning_overhead';
+COMMENT ON COLUMN @extschema@.dag_anomalies.value IS
+    'The most anomalous value: milliseconds of latency, factor of row_estimates, tension from 0 to 1, microseconds of planning_overhead';
+COMMENT ON COLUMN @extschema@.dag_anomalies.median IS 'The median of the values before it';
+COMMENT ON COLUMN @extschema@.dag_anomalies.z_score IS 'How far the value is from that median, in robust standard deviations';
+COMMENT ON COLUMN @extschema@.dag_anomalies.last_seen_at IS 'When the latest anomalous value was measured';
+COMMENT ON COLUMN @extschema@.dag_anomalies.resolved_at IS 'When a value was usual again; NULL while none was';
+
+CREATE TABLE @extschema@.dag_repairs (
+    repair_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    requested_at timestamptz NOT NULL,
+    repaired_at timestamptz,
+    repair_type text NOT NULL,
+    target text NOT NULL,
+    class bigint,
+    userid oid,
+    status text NOT NULL,
+    reason text NOT NULL,
+    duration_ms double precision
+);
+CREATE INDEX dag_repairs_type_idx ON @extschema@.dag_repairs (repair_type, requested_at);
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_repairs', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.dag_repairs_repair_id_seq', '');
+REVOKE ALL ON @extschema@.dag_repairs FROM PUBLIC;
+ALTER TABLE @extschema@.dag_repairs ENABLE ROW LEVEL SECURITY;
+CREATE POLICY dag_repairs_own ON @extschema@.dag_repairs FOR SELECT
+    USING (userid IS NULL OR pg_catalog.pg_has_role(userid, 'USAGE') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'));
+GRANT SELECT ON @extschema@.dag_repairs TO PUBLIC;
+COMMENT ON TABLE @extschema@.dag_repairs IS 'What was repaired, or is to be; the newest dag_max_trajectories of them';
+COMMENT ON POLICY dag_repairs_own ON @extschema@.dag_repairs IS
+    'Everybody sees what is of no statement or table and the rows of the roles they have, pg_read_all_stats sees all';
+COMMENT ON COLUMN @extschema@.dag_repairs.repair_id IS 'Number of the repair';
+COMMENT ON COLUMN @extschema@.dag_repairs.requested_at IS 'When it was found to be needed';
+COMMENT ON COLUMN @extschema@.dag_repairs.repaired_at IS 'When it was done, or tried; NULL while it is queued';
+COMMENT ON COLUMN @extschema@.dag_repairs.repair_type IS 'clusters, pattern_quality, decision or statistics';
+COMMENT ON COLUMN @extschema@.dag_repairs.target IS 'What was repaired';
+COMMENT ON COLUMN @extschema@.dag_repairs.class IS 'The statement with its constants, for its user; NULL of what is of no statement';
+COMMENT ON COLUMN @extschema@.dag_repairs.userid IS 'Who runs that statement, or owns that table; NULL of what is of neither';
+COMMENT ON COLUMN @extschema@.dag_repairs.status IS 'queued, repaired, rolled_back, failed or unneeded';
+COMMENT ON COLUMN @extschema@.dag_repairs.reason IS 'What was found, and what came of it';
+COMMENT ON COLUMN @extschema@.dag_repairs.duration_ms IS 'How long it took, in milliseconds';
+
+CREATE FUNCTION @extschema@.dag_anomalies(time_range tstzrange DEFAULT NULL,
+    OUT anomaly_id bigint, OUT detected_at timestamptz, OUT anomaly_type text, OUT severity text,
+    OUT affected_component text, OUT z_score double precision, OUT resolved boolean)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 100
+BEGIN ATOMIC
+    SELECT a.anomaly_id, a.detected_at, a.anomaly_type, a.severity,
+        CASE WHEN a.queryid IS NULL THEN 'planning' ELSE 'queryid ' || a.queryid END, a.z_score, a.resolved_at IS NOT NULL
+    FROM @extschema@.dag_anomalies AS a
+    WHERE time_range IS NULL OR time_range && pg_catalog.tstzrange(a.detected_at, a.last_seen_at, '[]')
+    ORDER BY a.detected_at, a.anomaly_id;
+END;
+COMMENT ON FUNCTION @extschema@.dag_anomalies(tstzrange) IS
+    'Values far from what was usual that were measured within a time, of statements that the caller may see';
+
+CREATE FUNCTION @extschema@.dag_learning_drift(
+    OUT metric text, OUT current_value double precision, OUT baseline_value double precision,
+    OUT drift_magnitude double precision, OUT trend text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_learning_drift_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 10000 ROWS 5;
+COMMENT ON FUNCTION @extschema@.dag_learning_drift() IS
+    'How predictions, row counts, patterns and decisions did lately against before, on executions that the caller may see';
+
+CREATE FUNCTION @extschema@.dag_index_health(
+    OUT index_name text, OUT index_type text, OUT fragmentation double precision, OUT recall_estimate double precision,
+    OUT recommended_action text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_index_health_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 ROWS 100;
+COMMENT ON FUNCTION @extschema@.dag_index_health() IS
+    'How indexes are: of the caller''s tables, of all tables for pg_monitor; nothing is changed';
+
+CREATE FUNCTION @extschema@.dag_health_report(
+    OUT subsystem text, OUT status text, OUT score double precision, OUT issues text[], OUT recommendations text[])
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_health_report_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 ROWS 9;
+COMMENT ON FUNCTION @extschema@.dag_health_report() IS
+    'How each part of the extension and what it watches is, what is wrong, and what to do about it';
+
+CREATE FUNCTION @extschema@.dag_auto_repair(
+    OUT repair_id bigint, OUT repair_type text, OUT target text, OUT status text, OUT duration_ms double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_auto_repair_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000000 ROWS 10;
+COMMENT ON FUNCTION @extschema@.dag_auto_repair() IS
+    'Repairs what was learned where it went wrong, and analyses the caller''s tables whose statistics are stale';
+REVOKE EXECUTE ON FUNCTION @extschema@.dag_auto_repair() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.dag_auto_repair() TO ruvector_dag_admin;
+
+CREATE FUNCTION @extschema@.dag_rebalance_index(index_name text, target_recall double precision DEFAULT 0.95,
+    OUT vectors_moved bigint, OUT new_recall double precision, OUT duration_ms double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_rebalance_index_wrapper'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000000 ROWS 1;
+COMMENT ON FUNCTION @extschema@.dag_rebalance_index(text, double precision) IS
+    'Builds a vector index of the caller''s anew when it finds too few of the nearest vectors';
+
+CREATE VIEW @extschema@.dag_health_summary AS
+    SELECT CASE pg_catalog.max(CASE r.status WHEN 'ok' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END)
+            WHEN 0 THEN 'ok' WHEN 1 THEN 'warning' ELSE 'error' END AS status,
+        pg_catalog.min(r.score) AS score,
+        pg_catalog.count(*) FILTER (WHERE r.status <> 'ok') AS subsystems_affected,
+        (SELECT pg_catalog.count(*) FROM @extschema@.dag_anomalies AS a WHERE a.resolved_at IS NULL) AS open_anomalies,
+        (SELECT pg_catalog.count(*) FROM @extschema@.dag_repairs AS p WHERE p.status = 'queued') AS queued_repairs,
+        (SELECT pg_catalog.max(p.repaired_at) FROM @extschema@.dag_repairs AS p WHERE p.status = 'repaired') AS repaired_at
+    FROM @extschema@.dag_health_report() AS r;
+COMMENT ON VIEW @extschema@.dag_health_summary IS
+    'dag_health_report in one row: the worst status and score, and what of anomalies and repairs the caller may see';
+GRANT SELECT ON @extschema@.dag_health_summary TO PUBLIC;

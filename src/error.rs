@@ -122,6 +122,16 @@ pub(crate) fn learning_failed(reason: String) -> Report {
     }
 }
 
+/// A repair did not help (RV009).
+pub(crate) fn repair_failed(reason: String, hint: &str) -> Report {
+    Report {
+        sqlstate: sqlstate(b"RV009"),
+        message: format!("repair failed: {reason}"),
+        detail: Some("What was changed for it is rolled back.".to_owned()),
+        hint: Some(hint.to_owned()),
+    }
+}
+
 impl From<Gone> for Report {
     fn from(Gone: Gone) -> Self {
         learning_failed("the extension is dropped".to_owned())

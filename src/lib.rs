@@ -17,6 +17,7 @@ mod observe;
 mod advice;
 mod worker;
 mod health;
+mod healing;
 mod sql;
 
 pgrx::pg_module_magic!();

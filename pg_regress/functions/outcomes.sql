@@ -27,6 +27,7 @@ INSERT INTO given VALUES
     ('class', '(SELECT min(class) FROM ruvector.dag_decisions())', '0', '-1'),
     ('role', 'current_user::regrole', '0', '4294967295'),
     ('relation', $$'surface'$$, '0', $$'pg_class'$$),
+    ('index_name', $$'surface_pkey'$$, $$''$$, $$'no_such_index'$$),
     ('bigint', '1', '0', '-1'),
     ('bigint[]', $$'{}'$$, $$'{}'$$, $$'{-1}'$$),
     ('boolean', 'true', 'true', 'true'),

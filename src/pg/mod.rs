@@ -23,6 +23,7 @@ mod lock_times;
 pub(crate) mod shmem;
 pub(crate) mod snapshots;
 mod ring;
+pub(crate) mod subtransaction;
 pub(crate) mod own_settings;
 pub(crate) mod transaction_end;
 pub(crate) mod turns;

@@ -39,21 +39,27 @@ pub(super) fn pin_in_worker() {
 /// Runs `work` under our own search path, and gives the session its own back. An error resets them with its
 /// (sub)transaction.
 pub(crate) fn within<R>(work: impl FnOnce() -> R) -> R {
+    with(&[SEARCH_PATH], work)
+}
+
+/// The same with any settings of the session: names and values.
+pub(crate) fn with<R>(settings: &[(&CStr, &CStr)], work: impl FnOnce() -> R) -> R {
     // SAFETY: a new nest level of the transaction under way.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
-    let (name, value) = SEARCH_PATH;
-    // SAFETY: C strings; the action is undone with the nest level.
-    unsafe {
-        pg_sys::set_config_option(
-            name.as_ptr(),
-            value.as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
+    for (name, value) in settings {
+        // SAFETY: C strings; the action is undone with the nest level.
+        unsafe {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
     }
     let result = work();
     // SAFETY: the level opened above.
@@ -64,14 +70,29 @@ pub(crate) fn within<R>(work: impl FnOnce() -> R) -> R {
 /// The same with the rights of the owner of our tables, for functions that also have to know who calls them: SECURITY
 /// DEFINER would hide that. An error gives the caller's rights back with its (sub)transaction.
 pub(crate) fn within_as_owner<R>(work: impl FnOnce() -> R) -> R {
-    let Some(owner) = catalog::tables_owner() else {
-        return within(work);
-    };
+    match catalog::tables_owner() {
+        Some(owner) => within_as(owner, 0, work),
+        None => within(work),
+    }
+}
+
+/// The same with the rights of who owns a table, whose expressions `work` computes: nothing that its owner wrote gets more
+/// rights than that, or changes the session.
+pub(crate) fn within_as_owner_of<R>(table_owner: u32, work: impl FnOnce() -> R) -> R {
+    within_as(
+        pg_sys::Oid::from(table_owner),
+        pg_sys::SECURITY_RESTRICTED_OPERATION as c_int,
+        work,
+    )
+}
+
+fn within_as<R>(user: pg_sys::Oid, restrictions: c_int, work: impl FnOnce() -> R) -> R {
     let (mut caller, mut context): (pg_sys::Oid, c_int) = (pg_sys::InvalidOid, 0);
+    let local = pg_sys::SECURITY_LOCAL_USERID_CHANGE as c_int;
     // SAFETY: the pointers are to variables that outlive the call; the role exists, it owns a table.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&mut caller, &mut context);
-        pg_sys::SetUserIdAndSecContext(owner, context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as c_int);
+        pg_sys::SetUserIdAndSecContext(user, context | local | restrictions);
     }
     let result = within(work);
     // SAFETY: what was read above.

@@ -4,14 +4,16 @@
 //! reserving the prefix would make them fail when both are loaded.
 
 mod decisions;
+mod healing;
 mod monitoring;
 
 pub(crate) use decisions::{
-    FirstSight, asks_row_model, believes_bounds, chooses_kinds, corrects_rows, dream_budget, explore_budget,
-    first_sight, gives_hints, keeps_roles_apart, max_work_mem_kb, runs_trials, sets_parameters,
-    stores_literals, uses_regions,
+    FirstSight, asks_row_model, believes_bounds, chooses_kinds, confidence, corrects_rows, dream_budget,
+    explore_budget, first_sight, gives_hints, keeps_roles_apart, max_work_mem_kb, runs_trials,
+    sets_parameters, stores_literals, uses_regions,
 };
 
+pub(crate) use healing::healing_interval;
 pub(crate) use monitoring::{debugs, times_locks};
 
 use core::ffi::CStr;
@@ -119,6 +121,7 @@ pub(crate) fn init(is_preloading: bool) {
     define_rewrites();
     define_limits();
     decisions::define();
+    healing::define();
     monitoring::define();
     define_attention();
     define_mincut();

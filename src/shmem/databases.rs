@@ -19,6 +19,7 @@ pub(crate) fn announce(database: u32, extension: u32) -> bool {
             let is_another = known.extension != 0 && known.extension != extension;
             if is_another || known.is_absent != 0 {
                 known.is_loaded = 0;
+                known.healed_up_to = 0;
             }
             if known.extension != extension || known.is_absent != 0 {
                 known.not_before = 0;
@@ -48,6 +49,8 @@ fn unknown(database: u32) -> Database {
         cycled_at: 0,
         learned_at: 0,
         dreamt_at: 0,
+        healed_at: 0,
+        healed_up_to: 0,
         not_before: 0,
         announcements: 0,
     }
@@ -138,6 +141,21 @@ pub(crate) fn set_learned(database: u32, at: i64) {
 /// A run of loop C ended.
 pub(crate) fn set_dreamt(database: u32, at: i64) {
     update(database, |known| known.dreamt_at = at);
+}
+
+/// When anomalies were looked for last, and up to which execution; 0 before the first time since the server started.
+pub(crate) fn healed(database: u32) -> (i64, i64) {
+    shared()
+        .and_then(|shared| shared.databases.get(u64::from(database)))
+        .map_or((0, 0), |known| (known.healed_at, known.healed_up_to))
+}
+
+/// Anomalies were looked for.
+pub(crate) fn set_healed(database: u32, at: i64, up_to: i64) {
+    update(database, |known| {
+        known.healed_at = at;
+        known.healed_up_to = up_to;
+    });
 }
 
 /// No worker is to be started before then.

@@ -54,7 +54,7 @@ pub(crate) fn promising_for(plan: &PlanSketch, possible: &Possibilities) -> Vec<
     };
     let known = shared.experiences.collect(|_, known| is_ours(known));
     let known: Vec<Experience> = known.into_iter().map(|(_, known)| known.experience).collect();
-    promising(plan, &known, possible)
+    promising(plan, &known, possible, settings::confidence())
 }
 
 /// All that is known in a database.

@@ -333,6 +333,10 @@ pub(crate) struct Database {
     pub(crate) learned_at: i64,
     /// The same of loop C.
     pub(crate) dreamt_at: i64,
+    /// The same of healing.
+    pub(crate) healed_at: i64,
+    /// The last execution in which it looked for anomalies.
+    pub(crate) healed_up_to: i64,
     /// Not before this time may a worker be started again.
     pub(crate) not_before: i64,
     /// How often the extension was announced.

@@ -29,4 +29,5 @@ mod latencies;
 mod monitoring;
 mod trace;
 mod health;
+mod healing;
 mod scope;

@@ -54,6 +54,18 @@ pub(super) fn kept() -> SpiResult<Vec<Trajectory>> {
     })
 }
 
+/// The newest executions, without their operators, newest first.
+pub(crate) fn newest(limit: i64) -> SpiResult<Vec<Trajectory>> {
+    let newest = format!(
+        "SELECT {COLUMNS}, NULL::bytea FROM ruvector.dag_trajectories WHERE embedding IS NOT NULL \
+         ORDER BY trajectory_id DESC LIMIT $1"
+    );
+    Spi::connect(|client| {
+        let rows = client.select(&newest, None, &[limit.into()])?;
+        rows.filter_map(|row| execution(&row).transpose()).collect()
+    })
+}
+
 fn execution(row: &SpiHeapTupleData<'_>) -> SpiResult<Option<Trajectory>> {
     let embedding = row.get::<Vec<f32>>(12)?;
     let Some(embedding) = embedding.and_then(|numbers| PlanEmbedding::try_from(numbers).ok()) else {

@@ -101,7 +101,10 @@ impl Launcher {
 
 fn has_work(known: &Database, now: i64) -> bool {
     let at_most = if catalog::is_standby() { FOLLOW_S } else { SWEEP_S };
-    let interval = settings::background_interval().as_secs() as i64;
+    let healing = settings::healing_interval().filter(|_| !catalog::is_standby());
+    let interval = settings::background_interval()
+        .min(healing.unwrap_or(Duration::MAX))
+        .as_secs() as i64;
     known.is_loaded == 0
         || ring::has_waiting(known.database)
         || now - known.cycled_at >= interval.min(at_most)

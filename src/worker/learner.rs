@@ -2,6 +2,7 @@
 
 use super::learning_cycle::{self, Learning};
 use super::{costs, earned, load, loops, persist, rewards, rows, sona, trials};
+use crate::healing;
 use crate::pg::extension::Presence;
 use crate::pg::turns::{self, Gone, NoTurn, Turn};
 use crate::pg::{background_worker, catalog, own_settings};
@@ -62,6 +63,7 @@ pub(super) fn run(database: u32) {
             for _ in 0..2 {
                 background_worker::transaction(|| locked(|| loops::run_due(database)));
             }
+            background_worker::transaction(|| locked(|| healing::run_due(database)));
             trials::when_idle(database, STAY);
         }
     }

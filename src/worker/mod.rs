@@ -12,7 +12,7 @@ use crate::shmem::{
 
 mod launcher;
 mod learner;
-mod persist;
+pub(crate) mod persist;
 mod decisions_log;
 mod rewards;
 mod load;

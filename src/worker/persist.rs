@@ -48,11 +48,12 @@ pub(crate) fn bits(word: u64) -> i64 {
 }
 
 /// A PostgreSQL timestamp as an argument.
-fn timestamp(at: i64) -> Option<TimestampWithTimeZone> {
+pub(crate) fn timestamp(at: i64) -> Option<TimestampWithTimeZone> {
     TimestampWithTimeZone::try_from(at).ok()
 }
 
-pub(super) fn run(sql: &str, arguments: &[DatumWithOid<'_>]) {
+/// Runs a statement that writes, of our own tables.
+pub(crate) fn run(sql: &str, arguments: &[DatumWithOid<'_>]) {
     if let Err(error) = Spi::run_with_args(sql, arguments) {
         pgrx::error!("ruvector_dag could not write what was learned: {error}");
     }
@@ -305,6 +306,10 @@ pub(crate) fn forget(role: Option<u32>, patterns: bool, trajectories: bool) -> R
         if trajectories {
             run(
                 "DELETE FROM ruvector.dag_trajectories WHERE $1 IS NULL OR userid = $1",
+                whose,
+            );
+            run(
+                "DELETE FROM ruvector.dag_anomalies WHERE $1 IS NULL OR userid = $1",
                 whose,
             );
         }

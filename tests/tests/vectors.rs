@@ -108,3 +108,71 @@ fn patterns_are_stored_and_looked_up_as_vectors() -> Result<()> {
     assert_eq!(error.code().map(|code| code.code()), Some("22023"), "{error}");
     Ok(())
 }
+
+/// Recall of the only vector index, as it is told.
+fn recall(client: &mut Client) -> Result<Option<f64>> {
+    let sql = "SELECT recall_estimate FROM ruvector.dag_index_health() WHERE index_name LIKE '%nearest'";
+    Ok(client.query_one(sql, &[])?.get(0))
+}
+
+fn file(client: &mut Client) -> Result<u32> {
+    let sql = "SELECT relfilenode FROM pg_class WHERE relname = 'nearest'";
+    Ok(client.query_one(sql, &[])?.get(0))
+}
+
+#[test]
+#[ignore = "needs pgvector: make test-pg16, make test-pg18"]
+fn a_vector_index_that_finds_too_little_is_built_anew_or_left_as_it_was() -> Result<()> {
+    let server = server()?;
+    let (cluster, mut client) = cluster(&server)?;
+    // Lists made of three vectors, and then thousands elsewhere.
+    client.batch_execute(
+        "CREATE TABLE spread (id int PRIMARY KEY, embedding vector(3));
+         INSERT INTO spread VALUES (1, '[0,0,0]'), (2, '[1000,1000,1000]'), (3, '[1001,1001,1001]');
+         CREATE INDEX nearest ON spread USING ivfflat (embedding vector_l2_ops) WITH (lists = 3);
+         INSERT INTO spread SELECT i, ARRAY[i % 97, i % 89, i % 83]::real[]::vector FROM generate_series(4, 4000) AS i;
+         ANALYZE spread; SET ivfflat.probes = 3",
+    )?;
+    assert_eq!(recall(&mut client)?, Some(1.0));
+    let rebalance = |target: &str| {
+        format!("SELECT vectors_moved, new_recall FROM ruvector.dag_rebalance_index('nearest', {target})")
+    };
+    // Enough is found: nothing is done.
+    let before = file(&mut client)?;
+    let row = client.query_one(&rebalance("1"), &[])?;
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, f64>(1)), (0, 1.0));
+    assert_eq!(file(&mut client)?, before);
+    // No rebuilding makes up for a search that ends too soon.
+    client.batch_execute(
+        "DROP INDEX nearest; CREATE INDEX nearest ON spread USING hnsw (embedding vector_l2_ops); SET hnsw.ef_search = 1",
+    )?;
+    let before = file(&mut client)?;
+    let least = recall(&mut client)?.unwrap_or(1.0);
+    assert!(least < 0.9, "{least}");
+    let error = client.query(&rebalance("0.95"), &[]).expect_err("no recall");
+    let error = error.as_db_error().cloned();
+    let error = error.unwrap_or_else(|| panic!("the connection ended"));
+    assert_eq!(error.code().code(), "RV009", "{error:?}");
+    assert!(
+        error.hint().is_some_and(|hint| hint.contains("hnsw.ef_search")),
+        "{error:?}"
+    );
+    assert_eq!(file(&mut client)?, before);
+    // An index that is invalid finds nothing, and is one that finds again.
+    client.batch_execute(
+        "SET hnsw.ef_search = 100; UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'nearest'::regclass",
+    )?;
+    let row = client.query_one(&rebalance("0.9"), &[])?;
+    let (moved, found): (i64, f64) = (row.get(0), row.get(1));
+    assert!(moved == 4000 && found >= 0.9, "{moved} {found}");
+    assert_ne!(file(&mut client)?, before);
+    // Not somebody else's, and its recall is for who may read the table.
+    client.batch_execute("CREATE ROLE other LOGIN; GRANT pg_monitor TO other")?;
+    let mut other = cluster.client_as("postgres", "other")?;
+    assert_eq!(recall(&mut other)?, None);
+    let error = other.query(&rebalance("0.9"), &[]).expect_err("not its own");
+    assert_eq!(error.code().map(|code| code.code()), Some("42501"), "{error}");
+    client.batch_execute("GRANT SELECT ON spread TO other")?;
+    assert!(recall(&mut other)?.is_some_and(|recall| recall > 0.0));
+    Ok(())
+}

@@ -111,6 +111,7 @@ pub mod rewrite;
 pub mod trajectory;
 pub mod learning;
 pub mod patterns;
+pub mod healing;
 pub mod bundle;
 pub mod histogram;
 

@@ -113,6 +113,7 @@ kinds! {
     WorkerWrote Worker Info |entries, executions| format!("wrote down {entries} row counts and statement classes, and {executions} executions");
     WorkerFailed Worker Warning |failures, _b| format!("the worker did not end its cycle, for the {failures}. time in a row; it is started again later");
     WorkerWanted Worker Warning |_a, _b| "no background worker slot is free; max_worker_processes may be too low".to_owned();
+    Healed Learning Info |repaired, tried| format!("{repaired} of {tried} repairs of what was learned helped");
     RingFull Worker Warning |dropped, _b| format!("{dropped} executions were dropped so far because the ring was full");
 }
 

@@ -22,7 +22,7 @@ mod micro_lora;
 pub(crate) mod normal_equations;
 pub mod objective;
 mod singular;
-mod normal;
+pub(crate) mod normal;
 mod one_shot;
 mod readout;
 mod ridge;

@@ -1,7 +1,7 @@
 //! Stage 8 of 9, learning: the normal distribution.
 
 /// P(Z < z), to 7.5e-8 (Abramowitz and Stegun 1964, 26.2.17).
-pub(super) fn cumulative(z: f64) -> f64 {
+pub(crate) fn cumulative(z: f64) -> f64 {
     const TERMS: [f64; 5] = [
         0.319_381_530,
         -0.356_563_782,
