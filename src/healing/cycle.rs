@@ -15,6 +15,8 @@ use crate::shmem::events::{self, Kind};
 use pgrx::spi::SpiResult;
 
 type Classes = Vec<(Class, Vec<Execution>)>;
+/// A repair of what was learned as a whole.
+type Repair = fn() -> Done;
 
 /// In the worker, when it is time: an error is logged and leaves everything as it was.
 pub(crate) fn run_due(database: u32) {
@@ -89,7 +91,7 @@ fn process_queue(classes: &Classes) -> SpiResult<Vec<Done>> {
 
 fn repair(found: &Found, is_worker: bool) -> SpiResult<Vec<Done>> {
     let mut all: Vec<Done> = found.suspects.iter().map(repairs::decision_of).collect();
-    let whole: [(&str, fn() -> Done); 2] = [
+    let whole: [(&str, Repair); 2] = [
         ("clusters", repairs::clusters),
         ("pattern_quality", repairs::pattern_quality),
     ];
