@@ -162,7 +162,10 @@ pub(super) fn look(classes: &[(Class, Vec<Execution>)], after: i64, since: i64) 
 }
 
 fn measured(kind: Kind, execution: &Execution) -> Option<Measured> {
-    let value = kind.value(execution)?;
+    // What took no time at all has no logarithm, and says nothing.
+    let value = kind
+        .value(execution)
+        .filter(|&value| kind.scaled(value).is_finite())?;
     Some(Measured {
         id: execution.id,
         at: execution.at,

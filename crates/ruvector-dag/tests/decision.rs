@@ -120,6 +120,32 @@ fn a_plan_that_was_cut_off_is_tried_again_only_with_clearly_more_time() {
 }
 
 #[test]
+fn plans_are_tried_again_while_the_one_in_use_stays() {
+    let mut evidence = measured(&[
+        trial(2, 10, Ok(40.0)),
+        trial(3, 20, Err(30.0)),
+        trial(4, 30, Ok(90.0)),
+    ]);
+    evidence.dismiss(5);
+    let in_use = evidence.settled();
+    assert_eq!(in_use.decision, rows(10));
+    assert!(
+        [3, 4, 5]
+            .iter()
+            .all(|&shape| !evidence.is_worth_trying(shape, 40.0))
+    );
+    evidence.try_again();
+    assert_eq!(evidence.settled(), in_use);
+    assert_eq!(evidence.stock().map(|plan| plan.runs), Some(2));
+    assert!(
+        [3, 4, 5]
+            .iter()
+            .all(|&shape| evidence.is_worth_trying(shape, 40.0))
+    );
+    assert!(!evidence.is_worth_trying(2, 40.0));
+}
+
+#[test]
 fn stock_that_is_cut_off_is_beaten_by_what_ends() {
     let evidence = evidence(&[
         run(STOCK, 0, Err(8000.0)),

@@ -1,5 +1,6 @@
-//! A statement class is observed anew when its executions became slower, or are about to: what was measured of its plans is of
-//! data, or of a machine, that is no more. It begins with the stock plan, as a statement does that was never seen.
+//! A statement class tries its plans again when its executions became slower, or are about to: what was measured of those that are not
+//! used is of data, or of a machine, that is no more. The plan in use stays until another one is measured faster: whether it still
+//! is better than stock's is watched with each execution (`engine::decision`), on a busy server, too.
 
 use super::Ground;
 use crate::healing::anomalies::{Suspect, is_repaired};
@@ -7,7 +8,7 @@ use crate::healing::series::{Class, Execution};
 use crate::pg::{catalog, transaction_end};
 use crate::settings;
 use crate::shmem::statements;
-use engine::decision::{State, StatementEvidence};
+use engine::decision::StatementEvidence;
 use engine::healing::{Finding, Forecast, RepairStrategy, crossing};
 
 /// Anomalous executions in a row that are no accident.
@@ -19,14 +20,14 @@ const VARIANCE_OF: usize = 8;
 /// The standard deviation of a latency's logarithm at which one says little about the next: a factor of 1.5.
 const MOST_DEVIATION: f64 = 0.405_465_108_108_164;
 
-pub(super) struct DecisionAnew {
+pub(super) struct PlansAgain {
     class: Class,
     /// Why; none when nothing says that it should be.
     issue: Option<String>,
     is_forecast: bool,
 }
 
-impl DecisionAnew {
+impl PlansAgain {
     pub(super) fn because_slower(suspect: &Suspect) -> Self {
         let issue = (suspect.executions >= IN_A_ROW).then(|| {
             format!(
@@ -57,7 +58,7 @@ impl DecisionAnew {
     }
 }
 
-impl RepairStrategy<Ground> for DecisionAnew {
+impl RepairStrategy<Ground> for PlansAgain {
     /// What was known.
     type Plan = StatementEvidence;
     type Error = String;
@@ -84,7 +85,7 @@ impl RepairStrategy<Ground> for DecisionAnew {
         let evidence = self.evidence().ok_or("the class is forgotten")?;
         let choice = evidence.choose();
         Ok(format!(
-            "its decision ({}) was measured before: {}",
+            "its other plans were measured before; in use is {}: {}",
             choice.decision.describe(),
             choice.reason.text()
         ))
@@ -96,7 +97,7 @@ impl RepairStrategy<Ground> for DecisionAnew {
 
     fn apply(&self, _: &mut Ground, before: &StatementEvidence) -> Result<(), String> {
         let class = self.class.class as u64;
-        statements::review(class, |evidence| *evidence = anew(evidence));
+        statements::review(class, StatementEvidence::try_again);
         let before = *before;
         transaction_end::call(Box::new(move |is_committed| {
             if !is_committed {
@@ -106,27 +107,16 @@ impl RepairStrategy<Ground> for DecisionAnew {
         Ok(())
     }
 
-    fn verify(&self, _: &Ground, _: &StatementEvidence) -> Result<bool, String> {
+    /// The plan in use is still the same.
+    fn verify(&self, _: &Ground, before: &StatementEvidence) -> Result<bool, String> {
         let evidence = statements::evidence(self.class.class as u64);
-        let choice = evidence.map(|evidence| evidence.choose());
-        Ok(choice.is_some_and(|choice| choice.decision.is_stock() && choice.state == State::Observing))
+        Ok(evidence.is_some_and(|evidence| evidence.settled().decision == before.settled().decision))
     }
 
     fn roll_back(&self, _: &mut Ground, before: &StatementEvidence) -> Result<(), String> {
         put_back(self.class.class as u64, before);
         Ok(())
     }
-}
-
-/// Nothing is known but how often it ran and what it saved and cost.
-fn anew(evidence: &StatementEvidence) -> StatementEvidence {
-    let mut anew = StatementEvidence::default();
-    anew.calls = evidence.calls;
-    anew.saved_ms = evidence.saved_ms;
-    anew.lost_ms = evidence.lost_ms;
-    anew.restarts = evidence.restarts.saturating_add(1);
-    anew.fresh = 1;
-    anew
 }
 
 /// Puts back what was known, unless it ran meanwhile: what it taught then is true.

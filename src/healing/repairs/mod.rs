@@ -14,7 +14,7 @@ use super::series::{Class, Execution};
 use crate::pg::catalog;
 use crate::pg::subtransaction::{Subtransaction, attempt};
 use clusters::Clusters;
-use decision::DecisionAnew;
+use decision::PlansAgain;
 use engine::healing::{RepairOutcome, RepairReport, RepairStrategy, repair};
 use pattern_quality::PatternQuality;
 use std::time::Instant;
@@ -136,7 +136,7 @@ pub(super) fn pattern_quality() -> Done {
 pub(super) fn decision_of(suspect: &Suspect) -> Done {
     let class = suspect.of;
     run(
-        &DecisionAnew::because_slower(suspect),
+        &PlansAgain::because_slower(suspect),
         (Some(class.class), Some(class.user.to_u32())),
     )
 }
@@ -144,12 +144,12 @@ pub(super) fn decision_of(suspect: &Suspect) -> Done {
 /// The decision for a class that is expected to get there.
 pub(super) fn decision_before(class: Class, executions: &[Execution]) -> Done {
     run(
-        &DecisionAnew::because_expected(class, executions),
+        &PlansAgain::because_expected(class, executions),
         (Some(class.class), Some(class.user.to_u32())),
     )
 }
 
-/// Why a class's decision should be observed anew soon; none when nothing says so.
+/// Why a class should try its plans again soon; none when nothing says so.
 pub(super) fn forecast(executions: &[Execution]) -> Option<String> {
     decision::forecast(executions)
 }

@@ -6,12 +6,12 @@ use crate::worker::persist::{run, timestamp};
 use pgrx::spi::SpiResult;
 use pgrx::{Spi, pg_sys};
 
-/// A class whose decision was observed anew, or is to be, is not asked for again on this day.
+/// A class that tries its plans again, or is to, is not asked for again on this day.
 const ASK: &str = "INSERT INTO ruvector.dag_repairs (requested_at, repair_type, target, class, userid, status, reason) \
      SELECT now(), 'decision', $1, $2, $3, 'queued', $4 WHERE NOT EXISTS (SELECT FROM ruvector.dag_repairs AS known \
         WHERE known.class = $2 AND (known.status = 'queued' OR known.requested_at > now() - interval '1 day'))";
 
-/// Asks for a class's decision to be observed anew.
+/// Asks for a class to try its plans again.
 pub(in crate::healing) fn ask_for(class: Class, reason: &str) {
     run(
         ASK,

@@ -370,6 +370,19 @@ impl StatementEvidence {
         }
     }
 
+    /// Lets plans be tried again that were tried or dismissed before. What users wait for stays as it is: the stock plan, the best one
+    /// and the one that is pinned keep what was measured of them.
+    pub fn try_again(&mut self) {
+        let kept = [self.stock(), self.best(), self.plan(self.pinned_shape)];
+        let kept = kept.map(|plan| plan.map_or(0, |plan| plan.shape));
+        let others = self.plans.iter_mut().filter(|plan| !kept.contains(&plan.shape));
+        others.for_each(|plan| *plan = PlanEvidence::default());
+        self.dismissed = [0; DISMISSED];
+        self.tried_arms = 0;
+        self.failures = 0;
+        self.fresh = 1;
+    }
+
     /// Whether a plan shape was dismissed.
     pub fn is_dismissed(&self, shape: u64) -> bool {
         shape as u32 != 0 && self.dismissed.contains(&(shape as u32))
