@@ -106,7 +106,7 @@ SELECT pg_stat_force_next_flush();
 BEGIN;
 SELECT count(*) FROM ruvector.dag_auto_repair() WHERE target = 'public.bloated';
 ROLLBACK;
-SELECT (histogram_bounds::text::int[])[101] AS greatest FROM pg_stats WHERE tablename = 'bloated' AND attname = 'id';
+SELECT (histogram_bounds::text::int[])[101] < 240000 AS is_old FROM pg_stats WHERE tablename = 'bloated' AND attname = 'id';
 SELECT reltuples FROM pg_class WHERE relname = 'bloated';
 SELECT count(*) FROM ruvector.dag_repairs WHERE target = 'public.bloated';
 BEGIN READ ONLY;
