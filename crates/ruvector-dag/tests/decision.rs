@@ -265,6 +265,25 @@ fn rewritten(outcome: Result<f64, f64>) -> Run {
 }
 
 #[test]
+fn of_a_form_that_gives_another_plan_each_time_the_last_one_counts() {
+    let form = |shape, ms| Run {
+        shape,
+        ..rewritten(Ok(ms))
+    };
+    let unopposed = evidence(&[form(10, 50.0), form(11, 150.0)]);
+    assert_eq!(unopposed.choose().reason, Reason::PredictedGain);
+    let (known, possible) = (ArmStatistics::default(), Possibilities::default());
+    let trial = unopposed.next_trial(1, &known, &possible);
+    // What users wait for now is what stock is compared with.
+    assert!(trial.is_some_and(|trial| trial.decision.is_stock() && trial.limit_ms > 150.0));
+    let faster = measured(&[form(10, 50.0)]);
+    assert_eq!(faster.settled().decision.hints.form(), Some(1));
+    let slower = measured(&[form(10, 50.0), form(11, 150.0)]);
+    assert!(slower.settled().decision.is_stock());
+    assert_eq!(slower.best_ms(), Some(100.0));
+}
+
+#[test]
 fn a_statement_rewritten_at_first_sight_is_compared_with_a_stock_plan_that_has_little_time() {
     let mut evidence = evidence(&[rewritten(Ok(100.0)), rewritten(Ok(100.0))]);
     assert_eq!(

@@ -151,10 +151,21 @@ impl StatementEvidence {
             .max_by_key(|plan| (plan.seen_at, plan.runs + plan.cut_off_runs))
     }
 
-    /// The plan with the smallest typical latency among those that ran to their end.
+    /// The plans that ran to their end. Of a rewritten form only the one it gave last: it runs whatever plan it gives, so that what
+    /// an earlier one took is not what users wait for.
+    pub(super) fn measured(&self) -> impl Iterator<Item = &PlanEvidence> {
+        let is_later = |other: &PlanEvidence, plan: &PlanEvidence| {
+            other.runs > 0 && other.decision == plan.decision && other.seen_at > plan.seen_at
+        };
+        self.plans().filter(move |plan| {
+            let is_form = plan.decision.hints.form().is_some();
+            plan.runs > 0 && !(is_form && self.plans().any(|other| is_later(other, plan)))
+        })
+    }
+
+    /// The plan with the smallest typical latency among those.
     pub fn best(&self) -> Option<&PlanEvidence> {
-        self.plans()
-            .filter(|plan| plan.runs > 0)
+        self.measured()
             .min_by(|a, b| a.typical_or_max().total_cmp(&b.typical_or_max()))
     }
 

@@ -250,9 +250,7 @@ impl StatementEvidence {
     /// The best plan other than stock's if it is faster, and whether that is proved.
     fn faster(&self) -> Option<(&PlanEvidence, bool)> {
         let stock = self.stock()?;
-        let candidates = self
-            .plans()
-            .filter(|plan| plan.runs > 0 && !plan.decision.is_stock());
+        let candidates = self.measured().filter(|plan| !plan.decision.is_stock());
         let best = candidates.min_by(|a, b| a.typical_or_max().total_cmp(&b.typical_or_max()))?;
         let Some(stock_ms) = stock.typical_ms() else {
             // Stock was cut off each time: whatever ended before is faster.
