@@ -1,6 +1,7 @@
 //! The same run with each mechanism off.
 
 use crate::comparison::{self, FreshCopy};
+use crate::report;
 use crate::session::Session;
 use crate::workload::DATABASE;
 use anyhow::Result;
@@ -127,10 +128,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "paid_back_after": report.paid_back_after, "same_results": report.all_results_same(),
         }));
     }
-    let out = &options.comparison.out;
-    std::fs::create_dir_all(out)?;
-    std::fs::write(out.join("ablation.json"), serde_json::to_string_pretty(&json)?)?;
-    std::fs::write(out.join("ablation.md"), &text)?;
+    report::write(&options.comparison.out, "ablation", &json, &text)?;
     println!("{DATABASE} ran {} times:\n{text}", json.len());
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Instructions of the server's process per statement of pgbench's, counted by valgrind's callgrind: what the extension adds to each, without
 //! the noise of clocks. A server for a single user runs the statements one after the other.
 
-use crate::overhead::{CONFIGURATIONS, Configuration, prepare};
+use crate::overhead::{CONFIGURATIONS, Configuration, prepared};
+use crate::report;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use std::fmt::Write as _;
@@ -48,11 +49,7 @@ fn tpcb_like(account: usize) -> String {
 /// Counts and writes the report.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let server = Server::with_extension(15)?;
-    let cluster = Cluster::builder(&server)
-        .preload("")
-        .set("autovacuum", "off")
-        .start()?;
-    prepare(&cluster, 1)?;
+    let cluster = prepared(&server, 1)?;
     cluster.stop("fast")?;
     let mut text =
         "| script | configuration | instructions per transaction | / without |\n|---|---|---|---|\n"
@@ -61,7 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for script in SCRIPTS {
         let mut without = None;
         for configuration in &CONFIGURATIONS {
-            let count = per_transaction(options, &cluster, script, configuration)?;
+            let count = per_transaction(options, (&server, &cluster), script, configuration)?;
             let ratio = count / *without.get_or_insert(count);
             let line = format!(
                 "| {} | {} | {count:.0} | {ratio:.3} |",
@@ -74,18 +71,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             }));
         }
     }
-    std::fs::create_dir_all(&options.out)?;
-    std::fs::write(
-        options.out.join("instructions.json"),
-        serde_json::to_string_pretty(&json)?,
-    )?;
-    std::fs::write(options.out.join("instructions.md"), text)?;
-    Ok(())
+    report::write(&options.out, "instructions", &json, &text)
 }
 
 fn per_transaction(
     options: &Options,
-    cluster: &Cluster<'_>,
+    stopped: (&Server, &Cluster<'_>),
     (_, statements): Script,
     configuration: &Configuration,
 ) -> Result<f64> {
@@ -95,7 +86,7 @@ fn per_transaction(
         // Spread over all of the table, the same each time.
         let accounts = (0..transactions).map(|number| number * 7919 % ACCOUNTS + 1);
         instructions(
-            cluster,
+            stopped,
             &accounts.map(statements).collect::<String>(),
             configuration,
         )
@@ -104,11 +95,15 @@ fn per_transaction(
 }
 
 /// Instructions of a server that starts, runs the statements and ends.
-fn instructions(cluster: &Cluster<'_>, statements: &str, configuration: &Configuration) -> Result<f64> {
-    let mut command = cluster.server_command(Path::new("valgrind"));
+fn instructions(
+    (server, cluster): (&Server, &Cluster<'_>),
+    statements: &str,
+    configuration: &Configuration,
+) -> Result<f64> {
+    let mut command = server.command(Path::new("valgrind"));
     command
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(cluster.server_path("postgres"))
+        .arg(server.bin.join("postgres"))
         .args(["--single", "-D"])
         .arg(cluster.data())
         .arg("-c")

@@ -3,6 +3,7 @@
 mod workload;
 mod rewrites;
 mod session;
+mod report;
 mod idle_trials;
 mod plan_shape;
 mod demo;

@@ -2,6 +2,7 @@
 
 use crate::comparison::is_slower;
 use crate::idle_trials::IdleTrials;
+use crate::report;
 use crate::session::{Outcome, Session, median, quantile};
 use crate::workload::{self, DATABASE};
 use anyhow::{Context, Result, anyhow, ensure};
@@ -133,14 +134,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             sides[kind].executions.extend(executions);
         }
     }
-    let report = summarize(options, &statements, &sides);
-    let text = report.markdown();
+    let summary = summarize(options, &statements, &sides);
+    let text = summary.markdown();
     println!("{text}");
-    std::fs::create_dir_all(&options.out)?;
-    let json = serde_json::to_string_pretty(&report)?;
-    std::fs::write(options.out.join("mixed.json"), json)?;
-    std::fs::write(options.out.join("mixed.md"), text)?;
-    ensure!(report.same_results, "a result differs");
+    report::write(&options.out, "mixed", &summary, &text)?;
+    ensure!(summary.same_results, "a result differs");
     Ok(())
 }
 

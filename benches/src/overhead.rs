@@ -1,6 +1,7 @@
 //! pgbench, read-only (`-S`) and TPC-B-like, with the extension at its defaults against without, against itself with rewrites
 //! switched off, and against pg_stat_statements, in rotation.
 
+use crate::report;
 use crate::session::median;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -79,11 +80,7 @@ const RUNS: [(&str, &str, &[&str]); 4] = [
 /// same data there are differences of several per cent.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let server = Server::with_extension(15)?;
-    let cluster = Cluster::builder(&server)
-        .preload("")
-        .set("autovacuum", "off")
-        .start()?;
-    prepare(&cluster, options.scale)?;
+    let cluster = prepared(&server, options.scale)?;
     let mut text = "| script | protocol | without, tps | ruvector_dag / without | pg_stat_statements / without | compute_query_id alone \
                     / without | ruvector_dag / pg_stat_statements | rewrites on / off |\n|---|---|---|---|---|---|---|---|\n"
         .to_owned();
@@ -112,30 +109,29 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     text += "\nRatios are medians of pairs of runs.\n";
-    std::fs::create_dir_all(&options.out)?;
-    std::fs::write(
-        options.out.join("pgbench.json"),
-        serde_json::to_string_pretty(&json)?,
-    )?;
-    std::fs::write(options.out.join("pgbench.md"), text)?;
-    Ok(())
+    report::write(&options.out, "pgbench", &json, &text)
 }
 
-/// Fills pgbench's tables and creates every configuration's extension.
-pub(crate) fn prepare(cluster: &Cluster<'_>, scale: u32) -> Result<()> {
+/// A cluster with pgbench's tables and every configuration's extension, in the first configuration.
+pub(crate) fn prepared(server: &Server, scale: u32) -> Result<Cluster<'_>> {
+    let cluster = Cluster::builder(server)
+        .preload("")
+        .set("autovacuum", "off")
+        .start()?;
     let filled = cluster
         .program("pgbench")
         .args(["-i", "-q", "-s", &scale.to_string(), "postgres"])
         .output()?;
     ensure!(filled.status.success(), "pgbench -i failed");
     for configuration in &CONFIGURATIONS {
-        restart_with(cluster, configuration)?;
+        restart_with(&cluster, configuration)?;
         if !configuration.library.is_empty() {
             let sql = format!("CREATE EXTENSION IF NOT EXISTS {}", configuration.library);
             cluster.client("postgres")?.batch_execute(&sql)?;
         }
     }
-    restart_with(cluster, &CONFIGURATIONS[0])
+    restart_with(&cluster, &CONFIGURATIONS[0])?;
+    Ok(cluster)
 }
 
 /// Transactions per second of every configuration, run by run.

@@ -1,6 +1,7 @@
 //! Planning time on top of stock for 1 to 12 joined tables, with learned row counts present; and of statements never seen whose
 //! forms are compared, with rewrites on and off.
 
+use crate::report;
 use crate::session::{Outcome, Session, quantile};
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -91,13 +92,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }));
     }
     let (rewritten, of_rewritten) = first_sights(options, &cluster, &mut owner)?;
-    std::fs::create_dir_all(&options.out)?;
-    std::fs::write(
-        options.out.join("planning.json"),
-        serde_json::to_string_pretty(&serde_json::json!({ "known": rows, "first_sight": of_rewritten }))?,
-    )?;
-    std::fs::write(options.out.join("planning.md"), text + "\n" + &rewritten)?;
-    Ok(())
+    let json = serde_json::json!({ "known": rows, "first_sight": of_rewritten });
+    report::write(&options.out, "planning", &json, &format!("{text}\n{rewritten}"))
 }
 
 /// Plans joins that are only counted, each with a constant never seen, with rewrites on and off in turn.

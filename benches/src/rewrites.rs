@@ -4,9 +4,10 @@
 
 use crate::comparison::is_slower;
 use crate::idle_trials::IdleTrials;
+use crate::report;
 use crate::session::{Outcome, Session, median};
 use crate::workload::{self, DATABASE};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -222,9 +223,7 @@ fn suspects(statements: &mut [Statement], stock: &mut Session, learned: &mut Ses
 
 impl Report {
     fn write(&self, folder: &std::path::Path) -> Result<()> {
-        std::fs::create_dir_all(folder)?;
-        std::fs::write(folder.join("rewrites.json"), serde_json::to_string_pretty(self)?)?;
-        std::fs::write(folder.join("rewrites.md"), self.markdown()).context("can't write the report")
+        report::write(folder, "rewrites", self, &self.markdown())
     }
 
     fn summary(&self) -> String {

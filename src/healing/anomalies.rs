@@ -101,7 +101,8 @@ struct Episode {
     value: f64,
     median: f64,
     z_score: f64,
-    severity: &'static str,
+    /// As the engine names it.
+    severity: String,
     is_changed: bool,
 }
 
@@ -235,7 +236,7 @@ impl Episode {
             value: kind.unscaled(anomaly.value),
             median: kind.unscaled(anomaly.median),
             z_score: anomaly.z_score,
-            severity: anomaly.severity.name(),
+            severity: anomaly.severity.name().to_owned(),
             is_changed: true,
         }
     }
@@ -287,22 +288,9 @@ fn episode(row: &SpiHeapTupleData<'_>) -> SpiResult<Episode> {
         value: number(6)?,
         median: number(7)?,
         z_score: number(8)?,
-        severity: severity(&row.get::<String>(9)?.unwrap_or_default()),
+        severity: row.get(9)?.unwrap_or_default(),
         is_changed: false,
     })
-}
-
-/// As the engine names it.
-fn severity(name: &str) -> &'static str {
-    use engine::healing::Severity;
-    let all = [
-        Severity::Low,
-        Severity::Medium,
-        Severity::High,
-        Severity::Critical,
-    ];
-    let found = all.into_iter().find(|severity| severity.name() == name);
-    found.unwrap_or(Severity::Low).name()
 }
 
 /// What began when one that is known did is that one: after a restart all executions are looked at again.
@@ -314,38 +302,29 @@ const UPDATE: &str = "UPDATE ruvector.dag_anomalies SET last_seen_at = $2, resol
      z_score = $6, severity = $7 WHERE anomaly_id = $8";
 
 fn write(kind: Kind, class: Option<Class>, episode: &Episode) {
-    if episode.id != 0 {
-        run(
-            UPDATE,
-            &[
-                timestamp(episode.began_at).into(),
-                timestamp(episode.last_at).into(),
-                episode.resolved_at.and_then(timestamp).into(),
-                episode.value.into(),
-                episode.median.into(),
-                episode.z_score.into(),
-                episode.severity.into(),
-                episode.id.into(),
+    let measured = [
+        timestamp(episode.began_at).into(),
+        timestamp(episode.last_at).into(),
+        episode.resolved_at.and_then(timestamp).into(),
+        episode.value.into(),
+        episode.median.into(),
+        episode.z_score.into(),
+        episode.severity.as_str().into(),
+    ];
+    let (sql, rest) = match episode.id {
+        0 => (
+            INSERT,
+            vec![
+                kind.name().into(),
+                class.map(|class| class.queryid).into(),
+                class.map(|class| class.class).into(),
+                class.map(|class| class.user).into(),
             ],
-        );
-        return;
-    }
-    run(
-        INSERT,
-        &[
-            timestamp(episode.began_at).into(),
-            timestamp(episode.last_at).into(),
-            episode.resolved_at.and_then(timestamp).into(),
-            episode.value.into(),
-            episode.median.into(),
-            episode.z_score.into(),
-            episode.severity.into(),
-            kind.name().into(),
-            class.map(|class| class.queryid).into(),
-            class.map(|class| class.class).into(),
-            class.map(|class| class.user).into(),
-        ],
-    );
+        ),
+        known => (UPDATE, vec![known.into()]),
+    };
+    let values: Vec<_> = measured.into_iter().chain(rest).collect();
+    run(sql, &values);
 }
 
 /// What does not run any more is usual no more, and anomalous neither.

@@ -6,7 +6,6 @@
 //! backend and forgotten, and the statement goes on as stock PostgreSQL would run it.
 
 use super::compat::{self, RunRequest};
-use super::paths::JoinPaths;
 use super::raw::{self, BaseRelationHook, ExecutorHook, ExecutorStartHook, JoinRelationHook, PlannerHook};
 use super::{explain, foreground, hint_set, statement, trial};
 use crate::hooks;
@@ -345,17 +344,10 @@ unsafe extern "C-unwind" fn join_relation(
     kind: pg_sys::JoinType::Type,
     extra: *mut pg_sys::JoinPathExtraData,
 ) {
-    if guarded(false, || hooks::join_relation::correct(root, rel, [outer, inner])) {
-        let paths = JoinPaths {
-            root,
-            rel,
-            outer,
-            inner,
-            kind,
-            extra,
-        };
+    let inputs = [outer, inner];
+    if guarded(false, || hooks::join_relation::correct(root, rel, inputs)) {
         // SAFETY: PostgreSQL's arguments; the relation was just corrected. The hooks before us are called for the new paths.
-        unsafe { paths.make_anew() };
+        unsafe { super::paths::rebuild_join_paths(root, rel, inputs, kind, extra) };
     } else if let Some(previous) = previous().join_relation {
         // SAFETY: the arguments are PostgreSQL's.
         unsafe { previous(root, rel, outer, inner, kind, extra) }

@@ -81,31 +81,21 @@ pub(crate) fn rtindex(rel: *mut pg_sys::RelOptInfo) -> usize {
     unsafe { (*rel).relid as usize }
 }
 
-/// What PostgreSQL makes the paths of a join from.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct JoinPaths {
-    pub(super) root: *mut pg_sys::PlannerInfo,
-    pub(super) rel: *mut pg_sys::RelOptInfo,
-    pub(super) outer: *mut pg_sys::RelOptInfo,
-    pub(super) inner: *mut pg_sys::RelOptInfo,
-    pub(super) kind: pg_sys::JoinType::Type,
-    pub(super) extra: *mut pg_sys::JoinPathExtraData,
-}
-
-impl JoinPaths {
-    /// Makes the first paths of a join anew, from its corrected row count; the hook is called for them again.
-    ///
-    /// # Safety
-    /// Called from `set_join_pathlist_hook` with its arguments, from a frame that holds nothing to drop: below it are
-    /// selectivity functions, whose errors are the user's.
-    pub(super) unsafe fn make_anew(self) {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            empty(self.rel);
-            let (special, clauses) = ((*self.extra).sjinfo, (*self.extra).restrictlist);
-            raw::add_paths_to_joinrel(
-                self.root, self.rel, self.outer, self.inner, self.kind, special, clauses,
-            );
-        }
+/// Makes the first paths of a join anew, from its corrected row count (`add_paths_to_joinrel`); the hook is called for them again.
+///
+/// # Safety
+/// Called from `set_join_pathlist_hook` with its arguments, from a frame that holds nothing to drop.
+pub(super) unsafe fn rebuild_join_paths(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    [outer, inner]: [*mut pg_sys::RelOptInfo; 2],
+    kind: pg_sys::JoinType::Type,
+    extra: *mut pg_sys::JoinPathExtraData,
+) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        empty(rel);
+        let (special, clauses) = ((*extra).sjinfo, (*extra).restrictlist);
+        raw::add_paths_to_joinrel(root, rel, outer, inner, kind, special, clauses);
     }
 }

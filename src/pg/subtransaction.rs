@@ -1,10 +1,10 @@
 //! Subtransactions around our own SQL: what is changed in one can be taken back, whether an error ended it or not.
 
+use super::trial::is_for_the_user;
 use core::ffi::c_int;
 use pgrx::PgTryBuilder;
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
-use pgrx::prelude::PgSqlErrorCode;
+use pgrx::pg_sys::panic::CaughtError;
 use std::panic::AssertUnwindSafe;
 
 /// A subtransaction that was begun. Those that were begun in it end before it does, or with it when it is rolled back.
@@ -70,21 +70,10 @@ pub(crate) fn attempt<R>(work: impl FnOnce() -> R) -> Result<R, String> {
 fn message(error: CaughtError) -> String {
     match error {
         CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)
-            if !is_for_the_user(&report) =>
+            if !is_for_the_user(report.sql_error_code() as i32) =>
         {
             report.message().to_owned()
         }
         error => error.rethrow(),
     }
-}
-
-/// SQLSTATEs of class 57 that end a statement or a session.
-fn is_for_the_user(report: &ErrorReportWithLevel) -> bool {
-    matches!(
-        report.sql_error_code(),
-        PgSqlErrorCode::ERRCODE_QUERY_CANCELED
-            | PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN
-            | PgSqlErrorCode::ERRCODE_CRASH_SHUTDOWN
-            | PgSqlErrorCode::ERRCODE_DATABASE_DROPPED
-    )
 }

@@ -218,7 +218,7 @@ fn milliseconds(begun: Instant) -> f64 {
 const QUERY_CANCELED: i32 = super::plan_state::QUERY_CANCELED;
 
 /// Whether an error is no business of the plan: a cancel, or the end of the session or server (class 57).
-fn is_for_the_user(sqlstate: i32) -> bool {
+pub(super) fn is_for_the_user(sqlstate: i32) -> bool {
     sqlstate & 0xfff == super::ereport::sqlstate(b"57000") & 0xfff
 }
 

@@ -124,9 +124,7 @@ impl Report {
     }
 
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
-        std::fs::create_dir_all(folder)?;
-        std::fs::write(folder.join("report.json"), serde_json::to_string_pretty(self)?)?;
-        std::fs::write(folder.join("report.md"), self.markdown())?;
+        crate::report::write(folder, "report", self, &self.markdown())?;
         std::fs::write(folder.join("report.svg"), self.figure())?;
         Ok(())
     }

@@ -277,16 +277,6 @@ impl<'s> Cluster<'s> {
         &self.data
     }
 
-    /// One of the programs of the server.
-    pub fn server_path(&self, name: &str) -> PathBuf {
-        self.server.bin.join(name)
-    }
-
-    /// Any program, to run as the server's user.
-    pub fn server_command(&self, path: &Path) -> std::process::Command {
-        self.server.command(path)
-    }
-
     /// The folder of the socket.
     pub fn socket(&self) -> &Path {
         self.folder.path()
