@@ -89,6 +89,8 @@ static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MODE: GucSetting<Mode> = GucSetting::<Mode>::new(Mode::On);
 static REWRITE: GucSetting<RewriteMode> = GucSetting::<RewriteMode>::new(RewriteMode::Auto);
 static REWRITE_RULES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"all"));
+static REWRITE_FLOAT_SUMS: GucSetting<bool> = GucSetting::<bool>::new(false);
+static TRUST_FOREIGN_KEYS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static SAMPLE_RATE: GucSetting<f64> = GucSetting::<f64>::new(1.0);
 static MIN_DURATION_MS: GucSetting<f64> = GucSetting::<f64>::new(1.0);
 static MAX_TRAJECTORIES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
@@ -163,6 +165,18 @@ fn define_rewrites() {
     );
     let (context, flags) = (GucContext::Userset, GucFlags::default());
     GucRegistry::define_string_guc(name, short, long, &REWRITE_RULES, context, flags);
+    let sums: Text = (
+        c"ruvector.dag_rewrite_float_sums",
+        c"Allows other forms of statements to add floating-point numbers up in another order.",
+        c"Sums and averages may then differ in their last digits, and in whether huge values overflow.",
+    );
+    define_switch(sums, &REWRITE_FLOAT_SUMS, context);
+    let trust: Text = (
+        c"ruvector.dag_rewrite_trust_foreign_keys",
+        c"Allows other forms of statements to leave out joins that only check what foreign keys enforce.",
+        c"Where keys were not enforced (session_replication_role = replica, disabled triggers) results may then differ.",
+    );
+    define_switch(trust, &TRUST_FOREIGN_KEYS, context);
 }
 
 fn define_limits() {
@@ -457,6 +471,16 @@ impl Names {
 /// `ruvector.dag_rewrite_rules`.
 pub(crate) fn rewrite_rules() -> Names {
     Names::of(&REWRITE_RULES)
+}
+
+/// `ruvector.dag_rewrite_float_sums`.
+pub(crate) fn rewrites_float_sums() -> bool {
+    REWRITE_FLOAT_SUMS.get()
+}
+
+/// `ruvector.dag_rewrite_trust_foreign_keys`.
+pub(crate) fn trusts_foreign_keys() -> bool {
+    TRUST_FOREIGN_KEYS.get()
 }
 
 /// `ruvector.dag_sample_rate`.

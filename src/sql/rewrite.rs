@@ -38,10 +38,10 @@ fn dag_rewrite_savings() -> TableIterator<
     ),
 > {
     or_raise(is_readable());
-    let names = settings::rewrite_rules();
+    let allowed = Rules::allowed();
     let brought = guards::get(catalog::database()).rewrites;
     let rows = Rule::ALL.into_iter().zip(brought).map(move |(rule, brought)| {
-        let is_allowed = names.contains(rule.name()) && settings::rewrite_mode() != rewrite::Mode::Off;
+        let is_allowed = allowed.has(rule) && settings::rewrite_mode() != rewrite::Mode::Off;
         (
             rule.name(),
             is_allowed,

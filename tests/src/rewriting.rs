@@ -12,10 +12,14 @@ pub const TABLES: &str = "CREATE EXTENSION ruvector_dag;
     INSERT INTO a SELECT i, nullif(i % 17, 5), i % 7 FROM generate_series(1, 120) AS i;
     INSERT INTO b SELECT i, i % 13, i % 11, i FROM generate_series(1, 90) AS i;
     INSERT INTO c SELECT nullif(i % 19, 3), i % 5 FROM generate_series(1, 150) AS i;
+    CREATE TABLE p (id int PRIMARY KEY, name text);
+    CREATE TABLE d (id int PRIMARY KEY, k int, x int NOT NULL, owner int REFERENCES p);
+    INSERT INTO p SELECT i, 'p' || i FROM generate_series(1, 20) AS i;
+    INSERT INTO d SELECT i, i % 12, i % 7, 1 + nullif(i % 14, 3) FROM generate_series(1, 80) AS i;
     ANALYZE";
 
 /// A statement per rule.
-pub const OF_EACH_RULE: [(&str, &str); 10] = [
+pub const OF_EACH_RULE: [(&str, &str); 11] = [
     (
         "eager_aggregation",
         "SELECT a.x, count(*) FROM a JOIN b ON b.k = a.k JOIN c ON c.k = b.k GROUP BY a.x",
@@ -57,7 +61,14 @@ pub const OF_EACH_RULE: [(&str, &str); 10] = [
         "SELECT a.id, c.y, b.x FROM a LEFT JOIN b ON b.id = a.k LEFT JOIN (SELECT k, max(y) AS y FROM c GROUP BY k) AS c ON c.k = a.k
             ORDER BY a.x, a.id LIMIT 7",
     ),
+    (
+        "foreign_key_join",
+        "SELECT d.id, c.y FROM d JOIN p ON p.id = d.owner JOIN c ON c.k = d.k",
+    ),
 ];
+
+/// What a session needs for each rule to have its say.
+pub const EACH_RULE: &str = "SET ruvector.dag_rewrite = force; SET ruvector.dag_rewrite_trust_foreign_keys = on";
 
 /// A cluster with the tables, and two sessions.
 pub struct Pair<'s> {
@@ -77,7 +88,7 @@ impl<'s> Pair<'s> {
         stock.batch_execute(TABLES)?;
         stock.batch_execute("SET ruvector.dag_mode = off")?;
         let mut forced = cluster.client("postgres")?;
-        forced.batch_execute("SET ruvector.dag_rewrite = force")?;
+        forced.batch_execute(EACH_RULE)?;
         Ok(Self {
             cluster,
             stock,

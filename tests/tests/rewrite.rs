@@ -60,6 +60,9 @@ fn rewritten(client: &mut Client, sql: &str) -> Result<Option<String>> {
 struct Comparison {
     schemas: u64,
     generator: fn(u64) -> Generator,
+    schema: fn(&mut Generator, &str) -> String,
+    /// What the rule needs besides.
+    setting: &'static str,
     statement: fn(&mut Generator) -> String,
     /// Statements that have another form, and their rows, at least.
     at_least: (usize, usize),
@@ -67,11 +70,27 @@ struct Comparison {
     rule: &'static str,
 }
 
+/// Of statements that aggregate joins.
+fn of_aggregates(
+    generator: fn(u64) -> Generator,
+    rule: &'static str,
+    at_least: (usize, usize),
+) -> Comparison {
+    Comparison {
+        schemas: SCHEMAS,
+        generator,
+        statement: Generator::statement,
+        ..of_subqueries(rule, at_least)
+    }
+}
+
 /// With subqueries, also in statements that join and aggregate.
 fn of_subqueries(rule: &'static str, at_least: (usize, usize)) -> Comparison {
     Comparison {
         schemas: SCHEMAS / 2,
         generator: |seed| Generator::with_outer_joins(seed + 1000),
+        schema: Generator::schema,
+        setting: "",
         statement: Generator::subquery_statement,
         at_least,
         rule,
@@ -91,12 +110,12 @@ fn compare(comparison: &Comparison) -> Result<()> {
         true => "all",
         false => comparison.rule,
     };
-    forced.batch_execute(&format!("SET ruvector.dag_rewrite_rules = '{rules}'"))?;
+    forced.batch_execute(&format!("SET ruvector.dag_rewrite_rules = '{rules}'; {}", comparison.setting))?;
     let (mut changed, mut by_rule, mut rows) = (0, 0, 0);
     for seed in 0..comparison.schemas {
         let mut generator = (comparison.generator)(seed);
         let name = format!("s{seed}");
-        stock.batch_execute(&generator.schema(&name))?;
+        stock.batch_execute(&(comparison.schema)(&mut generator, &name))?;
         forced.batch_execute(&format!("SET search_path = {name}, public"))?;
         for number in 0..STATEMENTS {
             let sql = (comparison.statement)(&mut generator);
@@ -140,23 +159,35 @@ fn compare(comparison: &Comparison) -> Result<()> {
 
 #[test]
 fn results_are_those_of_stock_postgresql() -> Result<()> {
-    compare(&Comparison {
-        schemas: SCHEMAS,
-        generator: Generator::new,
-        statement: Generator::statement,
-        at_least: (1000, 2000),
-        rule: "eager_aggregation",
-    })
+    compare(&of_aggregates(Generator::new, "eager_aggregation", (1000, 2000)))
 }
 
 #[test]
 fn results_over_outer_joins_are_those_of_stock_postgresql() -> Result<()> {
+    compare(&of_aggregates(
+        |seed| Generator::with_outer_joins(!seed),
+        "eager_aggregation_over_outer_joins",
+        (500, 2000),
+    ))
+}
+
+#[test]
+fn floating_point_sums_are_those_of_stock_postgresql_where_no_order_rounds_them() -> Result<()> {
     compare(&Comparison {
-        schemas: SCHEMAS,
-        generator: |seed| Generator::with_outer_joins(!seed),
-        statement: Generator::statement,
-        at_least: (500, 2000),
-        rule: "eager_aggregation_over_outer_joins",
+        setting: "SET ruvector.dag_rewrite_float_sums = on",
+        ..of_aggregates(Generator::adding_floats, "eager_aggregation", (1000, 2000))
+    })
+}
+
+#[test]
+fn results_without_joins_on_foreign_keys_are_those_of_stock_postgresql() -> Result<()> {
+    compare(&Comparison {
+        schemas: SCHEMAS * 2,
+        generator: Generator::with_keys,
+        schema: Generator::referring_schema,
+        setting: "SET ruvector.dag_rewrite_trust_foreign_keys = on",
+        statement: Generator::reference_statement,
+        ..of_subqueries("foreign_key_join", (500, 10_000))
     })
 }
 

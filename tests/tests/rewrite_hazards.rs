@@ -7,7 +7,7 @@ use ruvector_dag_tests::rewriting::{OF_EACH_RULE, Pair};
 use ruvector_dag_tests::{answer, learning, server, trying};
 
 /// A statement per rule, with a place for a condition on `a`, and whether it can lock rows.
-const WITH_CONDITION: [(&str, &str, bool); 10] = [
+const WITH_CONDITION: [(&str, &str, bool); 11] = [
     (
         "eager_aggregation",
         "SELECT a.x, count(*) FROM a JOIN b ON b.k = a.k JOIN c ON c.k = b.k WHERE {} GROUP BY a.x",
@@ -56,6 +56,11 @@ const WITH_CONDITION: [(&str, &str, bool); 10] = [
     (
         "top_n_below_join",
         "SELECT a.id, b.x FROM a LEFT JOIN b ON b.id = a.k WHERE {} ORDER BY a.x, a.id LIMIT 7",
+        true,
+    ),
+    (
+        "foreign_key_join",
+        "SELECT a.id FROM d AS a JOIN p ON p.id = a.owner WHERE {}",
         true,
     ),
 ];
@@ -168,7 +173,7 @@ fn huge_numbers_are_added_up_as_they_were_written() -> Result<()> {
         "CREATE TABLE huge (k int, n numeric, p numeric(20, 2), q bigint);
          INSERT INTO huge SELECT i % 4, CASE i % 8 WHEN 0 THEN '9e131071' WHEN 4 THEN '-9e131071' WHEN 1 THEN '1.50' ELSE '2.5' END::numeric,
             i / 3.0, CASE i % 2 WHEN 0 THEN 9223372036854775807 ELSE -9223372036854775808 END FROM generate_series(1, 24) AS i;
-         INSERT INTO huge VALUES (77, '9e131071', 1, 1), (77, '9e131071', 1, 1), (5, 'NaN', 'NaN', 5), (6, 'Infinity', 0, 6);
+         INSERT INTO huge VALUES (77, '9e131071', 1, 1), (77, '8e131071', 1, 1), (5, 'NaN', 'NaN', 5), (6, 'Infinity', 0, 6);
          CREATE TABLE few (k int, x int); INSERT INTO few SELECT i % 8, i FROM generate_series(1, 24) AS i; ANALYZE huge, few",
     )?;
     let joined = "FROM few f JOIN huge h ON h.k = f.k JOIN few g ON g.k = h.k";
@@ -178,6 +183,7 @@ fn huge_numbers_are_added_up_as_they_were_written() -> Result<()> {
         format!("SELECT sum(h.n * 2) {joined} WHERE f.k <> 5"),
         "SELECT f.x, sum(h.n) FROM few f LEFT JOIN huge h ON h.k = f.k GROUP BY f.x".to_owned(),
         "SELECT f.x, (SELECT sum(h.n) FROM huge h WHERE h.k = f.k) FROM few f".to_owned(),
+        "SELECT f.x, (SELECT sum(DISTINCT h.n) FROM huge h WHERE h.k = f.k) FROM few f".to_owned(),
     ] {
         pair.is_left_alone(&sql);
     }
@@ -199,6 +205,53 @@ fn huge_numbers_are_added_up_as_they_were_written() -> Result<()> {
     let scalar = "SELECT f.x, (SELECT sum(h.p) FROM huge h WHERE h.k = f.k) FROM few f";
     assert!(pair.is_rewritten(scalar, "scalar_subquery_to_join"));
     pair.same(scalar);
+    pair.without_errors()
+}
+
+/// Moments at which a foreign key says nothing: what is done in both sessions, and undone.
+const UNENFORCED: [[&str; 2]; 6] = [
+    ["SET session_replication_role = replica", "RESET session_replication_role"],
+    ["ALTER TABLE d DISABLE TRIGGER ALL", "ALTER TABLE d ENABLE TRIGGER ALL"],
+    ["ALTER TABLE p DISABLE TRIGGER ALL", "ALTER TABLE p ENABLE TRIGGER ALL"],
+    [
+        "ALTER TABLE d ALTER CONSTRAINT d_owner_fkey DEFERRABLE",
+        "ALTER TABLE d ALTER CONSTRAINT d_owner_fkey NOT DEFERRABLE",
+    ],
+    ["CREATE TABLE e () INHERITS (p)", "DROP TABLE e; VACUUM ANALYZE p"],
+    [
+        "ALTER TABLE d DROP CONSTRAINT d_owner_fkey; ALTER TABLE d ADD CONSTRAINT d_owner_fkey FOREIGN KEY (owner) REFERENCES p NOT VALID",
+        "ALTER TABLE d VALIDATE CONSTRAINT d_owner_fkey",
+    ],
+];
+
+#[test]
+fn foreign_keys_are_trusted_only_if_the_user_says_so_and_they_are_enforced() -> Result<()> {
+    let server = server()?;
+    let mut pair = Pair::new(&server)?;
+    let sql = "SELECT d.id FROM d JOIN p ON p.id = d.owner";
+    assert!(pair.is_rewritten(sql, "foreign_key_join"));
+    pair.forced.batch_execute("RESET ruvector.dag_rewrite_trust_foreign_keys")?;
+    pair.is_left_alone(sql);
+    pair.forced.batch_execute("SET ruvector.dag_rewrite_trust_foreign_keys = on")?;
+    for [done, undone] in UNENFORCED {
+        pair.forced.batch_execute(done)?;
+        pair.is_left_alone(sql);
+        pair.forced.batch_execute(undone)?;
+        assert!(pair.is_rewritten(sql, "foreign_key_join"), "{undone}");
+    }
+    // Before its triggers have fired a key does not hold.
+    pair.forced.batch_execute(
+        "CREATE TABLE seen (number bigint);
+         CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO seen SELECT count(*) FROM d JOIN p ON p.id = d.owner; RETURN NULL; END $$;
+         CREATE TRIGGER a_first AFTER DELETE ON p FOR EACH ROW EXECUTE FUNCTION look();
+         ALTER TABLE d DROP CONSTRAINT d_owner_fkey;
+         ALTER TABLE d ADD CONSTRAINT d_owner_fkey FOREIGN KEY (owner) REFERENCES p ON DELETE CASCADE",
+    )?;
+    let matched: i64 = pair.forced.query_one("SELECT count(*) FROM d WHERE owner <> 5", &[])?.get(0);
+    pair.forced.batch_execute("DELETE FROM p WHERE id = 5")?;
+    let seen: i64 = pair.forced.query_one("SELECT number FROM seen", &[])?.get(0);
+    assert_eq!(seen, matched);
     pair.without_errors()
 }
 

@@ -4,7 +4,7 @@
 //! Each case runs in two sessions, stock and with rewrites forced, which have to see the same.
 
 use anyhow::{Context, Result};
-use ruvector_dag_tests::rewriting::{OF_EACH_RULE, Pair, TABLES};
+use ruvector_dag_tests::rewriting::{EACH_RULE, OF_EACH_RULE, Pair, TABLES};
 use ruvector_dag_tests::{answer, server};
 use testkit::Cluster;
 
@@ -48,7 +48,7 @@ fn executions_are_counted_for_their_rules() -> Result<()> {
         .start()?;
     let mut client = cluster.client("postgres")?;
     client.batch_execute(TABLES)?;
-    client.batch_execute("SET ruvector.dag_rewrite = force")?;
+    client.batch_execute(EACH_RULE)?;
     for (_, sql) in OF_EACH_RULE {
         client.simple_query(sql)?;
     }
@@ -102,7 +102,7 @@ fn cursors_with_hold_give_all_rows_after_their_transaction() -> Result<()> {
 }
 
 /// A kept plan that depends on what goes: the statement, what changes, and what is inserted then.
-const INVALIDATED: [(&str, &str); 8] = [
+const INVALIDATED: [(&str, &str); 10] = [
     (
         "SELECT a.id, b.k, b.x FROM a LEFT JOIN b ON b.id = a.id ORDER BY a.id LIMIT 1",
         "ALTER TABLE a DROP CONSTRAINT a_pkey; INSERT INTO a VALUES (0, 1, 1); INSERT INTO b VALUES (0, 1, 1)",
@@ -135,6 +135,14 @@ const INVALIDATED: [(&str, &str); 8] = [
         "SELECT a.id, (SELECT sum(c.y) FROM c WHERE c.k = a.k) FROM a",
         "ALTER TABLE c ALTER k TYPE bigint; INSERT INTO c VALUES (4, 7)",
     ),
+    (
+        "SELECT count(*) FROM d JOIN p ON p.id = d.owner",
+        "ALTER TABLE d DROP CONSTRAINT d_owner_fkey; INSERT INTO d VALUES (1000, 1, 1, 9999), (1001, 1, 1, 2)",
+    ),
+    (
+        "SELECT count(*) FROM d JOIN p ON p.id = d.owner AND d.x < 9",
+        "ALTER TABLE p DISABLE TRIGGER ALL; DELETE FROM p WHERE id = 2",
+    ),
 ];
 
 #[test]
@@ -163,7 +171,7 @@ fn rows_that_policies_hide_stay_hidden() -> Result<()> {
     let server = server()?;
     let mut pair = Pair::new(&server)?;
     pair.stock.batch_execute(
-        "CREATE ROLE clerk; GRANT SELECT ON a, b, c TO clerk; GRANT USAGE ON SCHEMA ruvector TO clerk;
+        "CREATE ROLE clerk; GRANT SELECT ON a, b, c, d, p TO clerk; GRANT USAGE ON SCHEMA ruvector TO clerk;
          ALTER TABLE c ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON c USING (y > 1)",
     )?;
     pair.same("SET ROLE clerk");

@@ -8,17 +8,20 @@
 //! | `count(x)` | the same, of rows where x is not null |
 //! | `sum(x)` of integers and numeric | `sum(x::numeric * m)`, cast to the type sum has |
 //! | `avg(x)` of integers and numeric | `sum(x::numeric * m) / sum(m)` of rows where x is not null |
+//! | `sum(x)`, `avg(x)` of floating-point numbers, if allowed | the same in `float8` |
 //! | `min`, `max`, `bool_and`, `bool_or`, `every`, `bit_and`, `bit_or` | itself |
 //! | any over DISTINCT values | itself |
 //!
 //! `FILTER` stays. PostgreSQL adds integers up in wider integers or numeric and divides as numeric, so types, scales and
 //! the error beyond a bigint, "bigint out of range", are the same. Floating-point sums depend on the order of additions
-//! and are not rewritten; nor are sums of `numeric` whose values are not known to be far from overflow (`bounded.rs`).
+//! and are rewritten only if `ruvector.dag_rewrite_float_sums` allows another one, and never of other rows than the
+//! statement's; sums of `numeric` only if values are known to be far from overflow (`bounded.rs`).
 
 use super::super::list;
 use super::bounded;
 use super::make::{self, Number};
 use super::replace;
+use crate::settings;
 use core::ffi::CStr;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
@@ -36,35 +39,48 @@ pub(super) enum Kind {
     Indifferent,
 }
 
-/// Types whose sums are exact.
+/// Types whose values are added up. Sums of the first four are exact.
 #[derive(Clone, Copy)]
 pub(super) enum Summed {
     Int2,
     Int4,
     Int8,
     Numeric,
+    Float4,
+    Float8,
 }
 
 impl Summed {
-    /// PostgreSQL's `sum` of them, and whether that is a bigint; else it is numeric.
-    fn sum(self) -> (u32, bool) {
+    /// PostgreSQL's `sum` of them, and its type.
+    fn sum(self) -> (u32, pg_sys::Oid) {
         match self {
-            Self::Int2 => (pg_sys::F_SUM_INT2, true),
-            Self::Int4 => (pg_sys::F_SUM_INT4, true),
-            Self::Int8 => (pg_sys::F_SUM_INT8, false),
-            Self::Numeric => (pg_sys::F_SUM_NUMERIC, false),
+            Self::Int2 => (pg_sys::F_SUM_INT2, pg_sys::INT8OID),
+            Self::Int4 => (pg_sys::F_SUM_INT4, pg_sys::INT8OID),
+            Self::Int8 => (pg_sys::F_SUM_INT8, pg_sys::NUMERICOID),
+            Self::Numeric => (pg_sys::F_SUM_NUMERIC, pg_sys::NUMERICOID),
+            Self::Float4 => (pg_sys::F_SUM_FLOAT4, pg_sys::FLOAT4OID),
+            Self::Float8 => (pg_sys::F_SUM_FLOAT8, pg_sys::FLOAT8OID),
         }
     }
 
-    /// A value as numeric.
-    fn as_numeric(self, value: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+    /// What they are weighed and added up as.
+    fn number(self) -> Number {
+        match self {
+            Self::Float4 | Self::Float8 => Number::Double,
+            _ => Number::Numeric,
+        }
+    }
+
+    /// A value as that.
+    fn as_summand(self, value: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
         let function = match self {
             Self::Int2 => pg_sys::F_NUMERIC_INT2,
             Self::Int4 => pg_sys::F_NUMERIC_INT4,
             Self::Int8 => pg_sys::F_NUMERIC_INT8,
-            Self::Numeric => return value,
+            Self::Float4 => pg_sys::F_FLOAT8_FLOAT4,
+            Self::Numeric | Self::Float8 => return value,
         };
-        make::cast(function, pg_sys::NUMERICOID, value)
+        make::cast(function, self.number().oid(), value)
     }
 }
 
@@ -75,8 +91,9 @@ impl Summed {
 pub(super) unsafe fn can_be_weighed(query: *mut pg_sys::Query) -> bool {
     // SAFETY: by the caller's promise.
     unsafe {
-        are_all(query, |aggregate| {
-            kind(aggregate).is_some() && !may_overflow(aggregate)
+        are_all(query, |aggregate| match kind(aggregate) {
+            Some(Kind::Sum(Summed::Numeric) | Kind::Average(Summed::Numeric)) => is_bounded(aggregate),
+            known => known.is_some(),
         })
     }
 }
@@ -123,16 +140,29 @@ pub(super) unsafe fn may_raise(aggregate: &pg_sys::Aggref) -> bool {
     }
 }
 
-/// Whether an aggregate adds up numeric values that may be huge.
+/// Whether an aggregate adds up values that may be huge, distinct ones or all.
 unsafe fn may_overflow(aggregate: &pg_sys::Aggref) -> bool {
     // SAFETY: a valid aggregate, with an argument where it adds up.
     unsafe {
-        match kind(aggregate) {
-            Some(Kind::Sum(Summed::Numeric) | Kind::Average(Summed::Numeric)) => {
-                !bounded::is_bounded(argument(aggregate).cast())
-            }
+        match kind(&of_all_values(aggregate)) {
+            Some(Kind::Sum(Summed::Numeric) | Kind::Average(Summed::Numeric)) => !is_bounded(aggregate),
+            Some(Kind::Sum(summed) | Kind::Average(summed)) => summed.number() == Number::Double,
             _ => false,
         }
+    }
+}
+
+/// Whether the numeric values of an aggregate are known not to be huge.
+unsafe fn is_bounded(aggregate: &pg_sys::Aggref) -> bool {
+    // SAFETY: a valid aggregate with an argument.
+    unsafe { bounded::is_bounded(argument(aggregate).cast()) }
+}
+
+/// An aggregate without its DISTINCT, to be looked at.
+fn of_all_values(aggregate: &pg_sys::Aggref) -> pg_sys::Aggref {
+    pg_sys::Aggref {
+        aggdistinct: core::ptr::null_mut(),
+        ..*aggregate
     }
 }
 
@@ -171,6 +201,10 @@ pub(super) unsafe fn kind(aggregate: &pg_sys::Aggref) -> Option<Kind> {
         pg_sys::F_AVG_INT4 => Kind::Average(Summed::Int4),
         pg_sys::F_AVG_INT8 => Kind::Average(Summed::Int8),
         pg_sys::F_AVG_NUMERIC => Kind::Average(Summed::Numeric),
+        pg_sys::F_SUM_FLOAT4 if is_of_any_order(aggregate) => Kind::Sum(Summed::Float4),
+        pg_sys::F_SUM_FLOAT8 if is_of_any_order(aggregate) => Kind::Sum(Summed::Float8),
+        pg_sys::F_AVG_FLOAT4 if is_of_any_order(aggregate) => Kind::Average(Summed::Float4),
+        pg_sys::F_AVG_FLOAT8 if is_of_any_order(aggregate) => Kind::Average(Summed::Float8),
         pg_sys::F_BOOL_AND | pg_sys::F_BOOL_OR | pg_sys::F_EVERY => Kind::Indifferent,
         pg_sys::F_BIT_AND_INT2 | pg_sys::F_BIT_AND_INT4 | pg_sys::F_BIT_AND_INT8 => Kind::Indifferent,
         pg_sys::F_BIT_OR_INT2 | pg_sys::F_BIT_OR_INT4 | pg_sys::F_BIT_OR_INT8 => Kind::Indifferent,
@@ -178,6 +212,11 @@ pub(super) unsafe fn kind(aggregate: &pg_sys::Aggref) -> Option<Kind> {
         _ if unsafe { is_extremum(aggregate.aggfnoid) } => Kind::Indifferent,
         _ => return None,
     })
+}
+
+/// Whether floating-point numbers may be added up in another order than the one that rows come in.
+fn is_of_any_order(aggregate: &pg_sys::Aggref) -> bool {
+    settings::rewrites_float_sums() && aggregate.aggorder.is_null()
 }
 
 /// An aggregate's value over no rows, in the place of a null: `count` is 0, the others are null. `None` where that is not
@@ -189,12 +228,8 @@ pub(super) unsafe fn or_of_nothing(
     aggregate: &pg_sys::Aggref,
     value: *mut pg_sys::Expr,
 ) -> Option<*mut pg_sys::Expr> {
-    let plain = pg_sys::Aggref {
-        aggdistinct: core::ptr::null_mut(),
-        ..*aggregate
-    };
     // SAFETY: by the caller's promise.
-    match unsafe { kind(&plain) }? {
+    match unsafe { kind(&of_all_values(aggregate)) }? {
         Kind::CountRows | Kind::CountValues => Some(make::or_zero(value)),
         Kind::Sum(_) | Kind::Average(_) | Kind::Indifferent => Some(value),
     }
@@ -276,7 +311,7 @@ pub(super) unsafe fn weighed(
     }
 }
 
-/// The sum of an aggregate's values, over rows with a multiplicity or over single ones; exact.
+/// The sum of an aggregate's values, over rows with a multiplicity or over single ones; exact where its type is.
 ///
 /// # Safety
 /// The aggregate is one of such values; its columns and the multiplicity, a number, are of one level.
@@ -292,18 +327,13 @@ pub(super) unsafe fn sum(
         match multiplicity {
             // Null times anything is null, and not added.
             Some(rows) => {
-                let product =
-                    Number::Numeric.times(summed.as_numeric(value), make::as_number(rows, Number::Numeric));
-                make::sum(Number::Numeric, product, filter)
+                let number = summed.number();
+                let product = number.times(summed.as_summand(value), make::as_number(rows, number));
+                make::sum(number, product, filter)
             }
             None => {
-                let (function, is_bigint) = summed.sum();
-                let result = if is_bigint {
-                    Number::Bigint
-                } else {
-                    Number::Numeric
-                };
-                make::over(function, result.oid(), value, filter)
+                let (function, result) = summed.sum();
+                make::over(function, result, value, filter)
             }
         }
     }
@@ -346,15 +376,14 @@ pub(super) unsafe fn argument(aggregate: *const pg_sys::Aggref) -> *mut pg_sys::
     }
 }
 
-/// A numeric sum as PostgreSQL's type of sums.
+/// A sum as PostgreSQL's type of sums.
 pub(super) fn as_sum(sum: *mut pg_sys::Expr, summed: Summed) -> *mut pg_sys::Expr {
-    let (_, is_bigint) = summed.sum();
-    let wanted = if is_bigint {
-        Number::Bigint
-    } else {
-        Number::Numeric
-    };
-    make::as_number(sum, wanted)
+    match summed {
+        Summed::Int2 | Summed::Int4 => make::as_number(sum, Number::Bigint),
+        Summed::Int8 | Summed::Numeric => make::as_number(sum, Number::Numeric),
+        Summed::Float4 => make::cast(pg_sys::F_FLOAT4_FLOAT8, pg_sys::FLOAT4OID, sum),
+        Summed::Float8 => sum,
+    }
 }
 
 /// A numeric sum of multiplicities as a count.

@@ -2,7 +2,7 @@
 
 use super::super::list;
 use super::conditions::{self, Positions};
-use super::{items, make, outer};
+use super::{items, make, outer, statistics};
 use core::ffi::c_int;
 use engine::rewrite::Set;
 use pgrx::pg_sys;
@@ -99,6 +99,39 @@ impl InnerJoins {
         unsafe { conditions::relations(node, &positions) }
     }
 
+    /// The statement with what is left in FROM and WHERE. The entries of what was taken out stay in the range table, with the
+    /// permissions to check.
+    ///
+    /// # Safety
+    /// The items and clauses left mention no entry that was taken out.
+    pub(super) unsafe fn rebuilt_without(&self, dropped: &[c_int]) -> *mut pg_sys::Query {
+        // SAFETY: the statement was copied when it was read.
+        unsafe {
+            let query = self.without_from();
+            let (places, from) = self.move_items((0..self.items.len()).collect(), query);
+            items::move_entries(self.query, dropped, query);
+            let quals = make::all_of(self.clauses.iter().map(|&clause| make::copy(clause)));
+            make::localise(quals, &places);
+            make::localise((*query).targetList.cast(), &places);
+            make::localise((*query).havingQual, &places);
+            (*query).jointree = pg_sys::makeFromExpr(make::list_of(from), quals);
+            query
+        }
+    }
+
+    /// What an equality with a column says of its own: that it is not null. Nothing where the table says so.
+    ///
+    /// # Safety
+    /// A column of the statement.
+    pub(super) unsafe fn not_null(&self, column: &pg_sys::Var) -> Option<*mut pg_sys::Node> {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let entry = make::entry(self.query, column.varno as c_int);
+            let is_declared = statistics::is_not_null(entry, column.varattno);
+            (!is_declared).then(|| make::is_not_null(make::copy(column).cast()).cast())
+        }
+    }
+
     /// A copy of the statement with nothing in FROM.
     pub(super) fn without_from(&self) -> *mut pg_sys::Query {
         // SAFETY: the statement is valid.
@@ -125,5 +158,28 @@ impl InnerJoins {
             nodes.push(node);
         }
         (places, nodes)
+    }
+}
+
+/// The operation and the columns of a condition that compares two of them, perhaps relabelled.
+///
+/// # Safety
+/// A valid condition, which outlives what is read of it.
+pub(super) unsafe fn compared_columns<'q>(
+    clause: *mut pg_sys::Node,
+) -> Option<(&'q pg_sys::OpExpr, [&'q pg_sys::Var; 2])> {
+    // SAFETY: each cast follows the node's tag.
+    unsafe {
+        if list::tag(clause) != NodeTag::T_OpExpr {
+            return None;
+        }
+        let clause = &*clause.cast::<pg_sys::OpExpr>();
+        let columns: Option<Vec<&pg_sys::Var>> = list::pointers::<pg_sys::Node>(clause.args)
+            .map(|side| {
+                let bare = make::bare(side);
+                (list::tag(bare) == NodeTag::T_Var).then(|| &*bare.cast::<pg_sys::Var>())
+            })
+            .collect();
+        Some((clause, columns?.try_into().ok()?))
     }
 }

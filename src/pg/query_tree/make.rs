@@ -5,10 +5,13 @@ use core::ffi::{CStr, c_int};
 use pgrx::pg_sys;
 use pgrx::pg_sys::{NodeTag, Oid};
 
-/// `bigint * bigint` and its kin of `numeric`: operators have no names in the bindings, their numbers never change.
+/// `bigint * bigint` and its kin: operators have no names in the bindings, their numbers never change.
 const BIGINT_TIMES: u32 = 686;
 const NUMERIC_TIMES: u32 = 1760;
 const NUMERIC_DIVIDED: u32 = 1761;
+const DOUBLE_PLUS: u32 = 591;
+const DOUBLE_DIVIDED: u32 = 593;
+const DOUBLE_TIMES: u32 = 594;
 
 /// Where range-table indexes wait between their old and their new numbers; above any in use.
 pub(super) const PARKING: c_int = 10_000;
@@ -16,11 +19,12 @@ pub(super) const PARKING: c_int = 10_000;
 /// `AGGKIND_NORMAL`, which has no binding.
 pub(super) const NORMAL_AGGREGATE: core::ffi::c_char = b'n' as core::ffi::c_char;
 
-/// A type that numbers of rows come in.
+/// A type that numbers of rows come in, and what is multiplied with them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Number {
     Bigint,
     Numeric,
+    Double,
 }
 
 impl Number {
@@ -28,6 +32,7 @@ impl Number {
         match self {
             Self::Bigint => pg_sys::INT8OID,
             Self::Numeric => pg_sys::NUMERICOID,
+            Self::Double => pg_sys::FLOAT8OID,
         }
     }
 
@@ -36,14 +41,23 @@ impl Number {
         let operator = match self {
             Self::Bigint => BIGINT_TIMES,
             Self::Numeric => NUMERIC_TIMES,
+            Self::Double => DOUBLE_TIMES,
         };
         binary(operator, self.oid(), left, right)
     }
 }
 
-/// `left / right`, both numeric.
-pub(super) fn divided(left: *mut pg_sys::Expr, right: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
-    binary(NUMERIC_DIVIDED, pg_sys::NUMERICOID, left, right)
+/// A sum by its number of values, as PostgreSQL's average: numeric, or floating-point.
+pub(super) fn divided(sum: *mut pg_sys::Expr, values: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
+    match number_of(sum) {
+        Number::Double => {
+            // The average adds its values to 0, which makes 0 of -0.
+            let sum = binary(DOUBLE_PLUS, pg_sys::FLOAT8OID, double_zero(), sum);
+            let values = as_number(values, Number::Double);
+            binary(DOUBLE_DIVIDED, pg_sys::FLOAT8OID, sum, values)
+        }
+        _ => binary(NUMERIC_DIVIDED, pg_sys::NUMERICOID, sum, values),
+    }
 }
 
 fn binary(
@@ -135,9 +149,19 @@ pub(super) fn coalesce(value: *mut pg_sys::Expr, default: *mut pg_sys::Expr) -> 
 
 /// A constant bigint.
 pub(super) fn bigint(number: i64) -> *mut pg_sys::Expr {
-    let (none, value) = (pg_sys::InvalidOid, pg_sys::Datum::from(number));
-    // SAFETY: it is passed by value where bigint is.
-    unsafe { pg_sys::makeConst(pg_sys::INT8OID, -1, none, 8, value, false, true).cast() }
+    constant(pg_sys::INT8OID, number)
+}
+
+/// 0 in floating point, all of whose bits are 0.
+fn double_zero() -> *mut pg_sys::Expr {
+    constant(pg_sys::FLOAT8OID, 0)
+}
+
+/// A constant of a type of eight bytes that is passed by value.
+fn constant(of: Oid, bits: i64) -> *mut pg_sys::Expr {
+    let (none, value) = (pg_sys::InvalidOid, pg_sys::Datum::from(bits));
+    // SAFETY: a value of the type; pgrx supports no server that passes eight bytes otherwise.
+    unsafe { pg_sys::makeConst(of, -1, none, 8, value, false, true).cast() }
 }
 
 /// `value IS NOT NULL`, of a composite value too: whether it is there, not what it holds.
@@ -164,13 +188,13 @@ pub(super) fn is_not_true(condition: *mut pg_sys::Node) -> *mut pg_sys::Node {
     }
 }
 
-/// The type of a number of rows.
+/// The type of a number of rows, or of a sum.
 pub(super) fn number_of(value: *mut pg_sys::Expr) -> Number {
     // SAFETY: a valid expression.
-    if unsafe { pg_sys::exprType(value.cast()) } == pg_sys::INT8OID {
-        Number::Bigint
-    } else {
-        Number::Numeric
+    match unsafe { pg_sys::exprType(value.cast()) } {
+        pg_sys::INT8OID => Number::Bigint,
+        pg_sys::FLOAT8OID => Number::Double,
+        _ => Number::Numeric,
     }
 }
 
@@ -179,6 +203,8 @@ pub(super) fn as_number(value: *mut pg_sys::Expr, wanted: Number) -> *mut pg_sys
     match (number_of(value), wanted) {
         (Number::Bigint, Number::Numeric) => cast(pg_sys::F_NUMERIC_INT8, pg_sys::NUMERICOID, value),
         (Number::Numeric, Number::Bigint) => cast(pg_sys::F_INT8_NUMERIC, pg_sys::INT8OID, value),
+        (Number::Bigint, Number::Double) => cast(pg_sys::F_FLOAT8_INT8, pg_sys::FLOAT8OID, value),
+        (Number::Numeric, Number::Double) => cast(pg_sys::F_FLOAT8_NUMERIC, pg_sys::FLOAT8OID, value),
         _ => value,
     }
 }
@@ -194,13 +220,14 @@ pub(super) fn count(filter: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
     count.cast()
 }
 
-/// `sum(value) FILTER (WHERE filter)` of a number of rows, which is numeric.
+/// `sum(value) FILTER (WHERE filter)`: numeric of numbers of rows, floating-point of such values.
 pub(super) fn sum(number: Number, value: *mut pg_sys::Expr, filter: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
-    let function = match number {
-        Number::Bigint => pg_sys::F_SUM_INT8,
-        Number::Numeric => pg_sys::F_SUM_NUMERIC,
+    let (function, result) = match number {
+        Number::Bigint => (pg_sys::F_SUM_INT8, pg_sys::NUMERICOID),
+        Number::Numeric => (pg_sys::F_SUM_NUMERIC, pg_sys::NUMERICOID),
+        Number::Double => (pg_sys::F_SUM_FLOAT8, pg_sys::FLOAT8OID),
     };
-    over(function, pg_sys::NUMERICOID, value, filter)
+    over(function, result, value, filter)
 }
 
 /// An aggregate of one argument, of that type.

@@ -27,6 +27,7 @@ mod union;
 mod inner_joins;
 mod semi_joins;
 mod self_joins;
+mod foreign_keys;
 mod one_row;
 mod top_n;
 
@@ -38,6 +39,7 @@ use engine::rewrite::JoinGraph;
 use outer::Attached;
 use pgrx::pg_sys;
 
+pub(crate) use foreign_keys::{drop_foreign_key_joins, may_have_foreign_key_join};
 pub(crate) use grouped::build;
 pub(crate) use self_joins::{drop_self_joins, may_have_self_join};
 pub(crate) use semi_joins::introduce_semi_joins;

@@ -5,13 +5,13 @@
 //! say that there are none, a condition does.
 
 use super::super::{list, statement};
-use super::inner_joins::InnerJoins;
+use super::inner_joins::{InnerJoins, compared_columns};
 use super::statistics::{self, Equality};
-use super::{aggregates, items, make, nulling, pattern};
+use super::{aggregates, make, nulling, pattern};
 use core::ffi::c_int;
 use engine::rewrite::Set;
 use pgrx::pg_sys;
-use pgrx::pg_sys::{NodeTag, RTEKind};
+use pgrx::pg_sys::RTEKind;
 
 /// Whether a statement may join a table with itself: cheap, and false for most.
 pub(crate) fn may_have_self_join(parse: *mut pg_sys::Query) -> bool {
@@ -46,7 +46,7 @@ pub(crate) fn drop_self_joins(parse: *mut pg_sys::Query) -> Option<*mut pg_sys::
         while let Some(pair) = find(&joins) {
             dropped.push(merge(&mut joins, &pair)?);
         }
-        (!dropped.is_empty()).then(|| nulling::marked(without(&joins, &dropped)))
+        (!dropped.is_empty()).then(|| nulling::marked(joins.rebuilt_without(&dropped)))
     }
 }
 
@@ -96,30 +96,16 @@ unsafe fn same_row(joins: &InnerJoins, kept: usize, other: usize) -> Option<Vec<
 
 /// `kept.column = other.column`, the same column of both.
 unsafe fn equality(clause: *mut pg_sys::Node, kept: c_int, other: c_int) -> Option<Equality> {
-    // SAFETY: each cast follows the node's tag.
-    unsafe {
-        if list::tag(clause) != NodeTag::T_OpExpr {
-            return None;
-        }
-        let clause = clause.cast::<pg_sys::OpExpr>();
-        let sides: Option<Vec<&pg_sys::Var>> = list::pointers::<pg_sys::Node>((*clause).args)
-            .map(|side| {
-                let bare = make::bare(side);
-                (list::tag(bare) == NodeTag::T_Var).then(|| &*bare.cast::<pg_sys::Var>())
-            })
-            .collect();
-        let &[left, right] = sides?.as_slice() else {
-            return None;
-        };
-        let relations = [left.varno as c_int, right.varno as c_int];
-        let is_between = relations == [kept, other] || relations == [other, kept];
-        let is_same = left.varattno == right.varattno && left.varattno > 0;
-        (is_between && is_same).then_some(Equality {
-            attribute: left.varattno,
-            operator: (*clause).opno,
-            collation: (*clause).inputcollid,
-        })
-    }
+    // SAFETY: a condition of the statement.
+    let (operation, [left, right]) = unsafe { compared_columns(clause) }?;
+    let relations = [left.varno as c_int, right.varno as c_int];
+    let is_between = relations == [kept, other] || relations == [other, kept];
+    let is_same = left.varattno == right.varattno && left.varattno > 0;
+    (is_between && is_same).then_some(Equality {
+        attribute: left.varattno,
+        operator: operation.opno,
+        collation: operation.inputcollid,
+    })
 }
 
 /// Takes one of the items out, with the conditions that made it the same row; its range-table index.
@@ -131,7 +117,9 @@ unsafe fn merge(joins: &mut InnerJoins, pair: &Pair) -> Option<c_int> {
         let mut clauses = Vec::new();
         for (at, &clause) in joins.clauses.iter().enumerate() {
             match pair.on.contains(&at) {
-                true => clauses.extend(not_null(joins.query, clause, kept)),
+                true => clauses.extend(
+                    compared_columns(clause).and_then(|(_, [column, _])| joins.not_null(column)),
+                ),
                 false => clauses.push(clause),
             }
         }
@@ -143,36 +131,4 @@ unsafe fn merge(joins: &mut InnerJoins, pair: &Pair) -> Option<c_int> {
     }
     joins.items.remove(pair.other);
     Some(other)
-}
-
-/// That a key's column is not null, unless its table says so.
-unsafe fn not_null(
-    query: *mut pg_sys::Query,
-    equality: *mut pg_sys::Node,
-    kept: c_int,
-) -> Option<*mut pg_sys::Node> {
-    // SAFETY: an equality of two columns.
-    unsafe {
-        let side = list::pointers::<pg_sys::Node>((*equality.cast::<pg_sys::OpExpr>()).args).next()?;
-        let column = make::bare(side).cast::<pg_sys::Var>();
-        let is_declared = statistics::is_not_null(make::entry(query, kept), (*column).varattno);
-        (!is_declared).then(|| make::is_not_null(column.cast()).cast())
-    }
-}
-
-/// The statement with what is left in FROM. The entries of what is not stay in the range table, with the permissions to
-/// check.
-unsafe fn without(joins: &InnerJoins, dropped: &[c_int]) -> *mut pg_sys::Query {
-    // SAFETY: the statement was copied when it was read.
-    unsafe {
-        let query = joins.without_from();
-        let (places, from) = joins.move_items((0..joins.items.len()).collect(), query);
-        items::move_entries(joins.query, dropped, query);
-        let quals = make::all_of(joins.clauses.iter().map(|&clause| make::copy(clause)));
-        make::localise(quals, &places);
-        make::localise((*query).targetList.cast(), &places);
-        make::localise((*query).havingQual, &places);
-        (*query).jointree = pg_sys::makeFromExpr(make::list_of(from), quals);
-        query
-    }
 }

@@ -10,6 +10,7 @@ mod disjunctions;
 mod eager_aggregation;
 mod semi_joins;
 mod self_joins;
+mod foreign_keys;
 mod top_n;
 mod judged;
 mod known;
@@ -49,6 +50,7 @@ pub(crate) fn is_possible(parse: *mut pg_sys::Query) -> bool {
         && (query_tree::may_have_subqueries(parse)
             || query_tree::may_have_disjunction(parse)
             || query_tree::may_have_self_join(parse)
+            || query_tree::may_have_foreign_key_join(parse)
             || query_tree::may_have_top_n(parse)
             || query_tree::is_candidate(parse))
 }
@@ -65,14 +67,14 @@ pub(crate) struct Forms {
 impl Forms {
     /// Looks for the forms of a statement, which has to outlive them.
     pub(crate) fn of(parse: *mut pg_sys::Query) -> Self {
-        let names = settings::rewrite_rules();
-        let allowed = Rules::which(|rule| names.contains(rule.name()));
+        let allowed = Rules::allowed();
         let unnested = subqueries::apply(parse, allowed);
         let others = [
             unnested,
             disjunctions::apply(parse, allowed),
             semi_joins::apply(parse, allowed),
             self_joins::apply(parse, allowed),
+            foreign_keys::apply(parse, allowed),
             top_n::apply(parse, allowed),
         ];
         let others = others.into_iter().flatten();

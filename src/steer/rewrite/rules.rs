@@ -1,5 +1,7 @@
 //! The rules by name, and sets of them.
 
+use crate::settings;
+
 /// A rule that rewrites statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
@@ -13,11 +15,12 @@ pub(crate) enum Rule {
     RedundantSelfJoin,
     InToSemiJoin,
     TopNBelowJoin,
+    ForeignKeyJoin,
 }
 
 impl Rule {
     /// All rules.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::EagerAggregation,
         Self::EagerAggregationOverOuterJoins,
         Self::ScalarSubqueryToJoin,
@@ -28,6 +31,7 @@ impl Rule {
         Self::RedundantSelfJoin,
         Self::InToSemiJoin,
         Self::TopNBelowJoin,
+        Self::ForeignKeyJoin,
     ];
 
     /// As `ruvector.dag_rewrite_rules` and EXPLAIN name it.
@@ -43,6 +47,7 @@ impl Rule {
             Self::RedundantSelfJoin => "redundant_self_join",
             Self::InToSemiJoin => "in_to_semi_join",
             Self::TopNBelowJoin => "top_n_below_join",
+            Self::ForeignKeyJoin => "foreign_key_join",
         }
     }
 }
@@ -58,6 +63,13 @@ impl Rules {
     /// The rules in it.
     pub(crate) fn iter(self) -> impl Iterator<Item = Rule> {
         Rule::ALL.into_iter().filter(move |&rule| self.has(rule))
+    }
+
+    /// The rules that the settings allow.
+    pub(crate) fn allowed() -> Self {
+        let names = settings::rewrite_rules();
+        let trusts = settings::trusts_foreign_keys();
+        Self::which(|rule| names.contains(rule.name()) && (trusts || rule != Rule::ForeignKeyJoin))
     }
 
     /// The rules of which this holds.

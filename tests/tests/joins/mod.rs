@@ -4,6 +4,7 @@
 
 mod distinct;
 mod membership;
+mod references;
 mod self_joins;
 mod subqueries;
 mod top_n;
@@ -13,6 +14,8 @@ pub(crate) struct Generator {
     state: u64,
     has_outer_joins: bool,
     has_keys: bool,
+    /// Numbers that are added up are floating-point ones, whose sums here are the same in any order.
+    adds_floats: bool,
 }
 
 /// Columns that can be joined: all of one group with each other.
@@ -34,6 +37,7 @@ impl Generator {
             state: seed,
             has_outer_joins: false,
             has_keys: false,
+            adds_floats: false,
         }
     }
 
@@ -50,6 +54,14 @@ impl Generator {
         Self {
             has_keys: true,
             ..Self::new(seed)
+        }
+    }
+
+    /// One whose statements add up floating-point numbers, over outer joins, too.
+    pub(crate) fn adding_floats(seed: u64) -> Self {
+        Self {
+            adds_floats: true,
+            ..Self::with_outer_joins(seed)
         }
     }
 
@@ -224,7 +236,10 @@ impl Generator {
     }
 
     fn aggregate(&mut self, of: usize) -> String {
-        let number = self.pick(&["x", "k", "big", "small", "n", "wide", "exact"]);
+        let number = match self.adds_floats {
+            true => self.pick(&["f", "f", "f::real", "x"]),
+            false => self.pick(&["x", "k", "big", "small", "n", "wide", "exact"]),
+        };
         let any = self.pick(&["x", "k", "big", "s", "n", "day", "at", "b", "loose", "f", "wide"]);
         let aggregate = match self.below(15) {
             0..=3 => "count(*)".to_owned(),
