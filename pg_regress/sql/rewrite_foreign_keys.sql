@@ -8,9 +8,8 @@ CREATE TABLE orders (id int PRIMARY KEY, buyer int NOT NULL REFERENCES users, st
 CREATE TABLE lines (parent int REFERENCES orders, weight float8, late int REFERENCES users DEFERRABLE);
 INSERT INTO users SELECT i, 'u' || i FROM generate_series(1, 9) AS i;
 INSERT INTO places SELECT 's' || i % 3, i, i / 4.0 FROM generate_series(1, 12) AS i;
-INSERT INTO orders SELECT i, 1 + i % 9, 's' || i % 3, nullif(1 + i % 12, 4), i * 0.5 FROM generate_series(3, 30, 3) AS i;
-UPDATE orders SET (street, house) = (SELECT street, house FROM places p WHERE p.house = orders.house);
-INSERT INTO lines SELECT 3 + 3 * (i % 10), i / 8.0, 1 + i % 9 FROM generate_series(1, 200) AS i;
+INSERT INTO orders SELECT i, 1 + i % 9, 's' || i % 3, nullif(i, 4), i * 0.5 FROM generate_series(1, 12) AS i;
+INSERT INTO lines SELECT 1 + i % 12, i / 8.0, 1 + i % 9 FROM generate_series(1, 200) AS i;
 ANALYZE;
 SELECT dag_rewrite_query('SELECT o.id FROM orders o JOIN users u ON u.id = o.buyer') IS NULL AS not_trusted;
 SET ruvector.dag_rewrite_trust_foreign_keys = on;
@@ -45,7 +44,7 @@ SELECT query, dag_rewrite_query(query) FROM left_alone WHERE dag_rewrite_query(q
 
 -- Results, EXPLAIN's line, and rights on what is not read.
 SET ruvector.dag_rewrite = force;
-SELECT o.id, o.street FROM orders o JOIN places p ON p.street = o.street AND p.house = o.house WHERE o.id < 20 ORDER BY 1;
+SELECT o.id, o.street FROM orders o JOIN places p ON p.street = o.street AND p.house = o.house WHERE o.id < 7 ORDER BY 1;
 EXPLAIN (COSTS off) SELECT o.id FROM orders o JOIN users u ON u.id = o.buyer;
 CREATE ROLE regress_reader;
 GRANT USAGE ON SCHEMA rewrite_foreign_keys TO regress_reader;

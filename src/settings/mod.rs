@@ -170,13 +170,13 @@ fn define_rewrites() {
         c"Allows other forms of statements to add floating-point numbers up in another order.",
         c"Sums and averages may then differ in their last digits, and in whether huge values overflow.",
     );
-    define_switch(sums, &REWRITE_FLOAT_SUMS, context);
+    define_switch(sums, &REWRITE_FLOAT_SUMS, GucContext::Userset);
     let trust: Text = (
         c"ruvector.dag_rewrite_trust_foreign_keys",
         c"Allows other forms of statements to leave out joins that only check what foreign keys enforce.",
         c"Where keys were not enforced (session_replication_role = replica, disabled triggers) results may then differ.",
     );
-    define_switch(trust, &TRUST_FOREIGN_KEYS, context);
+    define_switch(trust, &TRUST_FOREIGN_KEYS, GucContext::Userset);
 }
 
 fn define_limits() {

@@ -7,7 +7,7 @@ use crate::error::{not_preloaded, or_raise};
 use crate::pg::{catalog, query_text};
 use crate::settings;
 use crate::shmem::{self, guards};
-use crate::steer::rewrite::{self, Rule};
+use crate::steer::rewrite::{self, Rule, Rules};
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern};
 

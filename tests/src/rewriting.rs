@@ -68,7 +68,8 @@ pub const OF_EACH_RULE: [(&str, &str); 11] = [
 ];
 
 /// What a session needs for each rule to have its say.
-pub const EACH_RULE: &str = "SET ruvector.dag_rewrite = force; SET ruvector.dag_rewrite_trust_foreign_keys = on";
+pub const EACH_RULE: &str =
+    "SET ruvector.dag_rewrite = force; SET ruvector.dag_rewrite_trust_foreign_keys = on";
 
 /// A cluster with the tables, and two sessions.
 pub struct Pair<'s> {

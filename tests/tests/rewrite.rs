@@ -110,7 +110,10 @@ fn compare(comparison: &Comparison) -> Result<()> {
         true => "all",
         false => comparison.rule,
     };
-    forced.batch_execute(&format!("SET ruvector.dag_rewrite_rules = '{rules}'; {}", comparison.setting))?;
+    forced.batch_execute(&format!(
+        "SET ruvector.dag_rewrite_rules = '{rules}'; {}",
+        comparison.setting
+    ))?;
     let (mut changed, mut by_rule, mut rows) = (0, 0, 0);
     for seed in 0..comparison.schemas {
         let mut generator = (comparison.generator)(seed);
@@ -187,7 +190,7 @@ fn results_without_joins_on_foreign_keys_are_those_of_stock_postgresql() -> Resu
         schema: Generator::referring_schema,
         setting: "SET ruvector.dag_rewrite_trust_foreign_keys = on",
         statement: Generator::reference_statement,
-        ..of_subqueries("foreign_key_join", (500, 10_000))
+        ..of_subqueries("foreign_key_join", (1000, 50_000))
     })
 }
 

@@ -10,9 +10,12 @@ use super::inner_joins::{InnerJoins, compared_columns};
 use super::statistics::{self, Equality};
 use super::{aggregates, make, nulling, pattern};
 use crate::settings;
-use core::ffi::c_int;
+use core::ffi::{CStr, c_int};
 use pgrx::pg_sys;
 use pgrx::pg_sys::{Oid, RTEKind};
+
+/// `ConstraintRelationId`, which has no binding: `pg_constraint`.
+const CONSTRAINT_RELATION: u32 = 2606;
 
 /// Triggers of a constraint on each of its two tables.
 const TRIGGERS: usize = 2;
@@ -86,7 +89,10 @@ unsafe fn check(joins: &InnerJoins, referenced: usize) -> Option<Check> {
     unsafe {
         let rtindex = joins.items.get(referenced)?.relation()?;
         let results = [(*joins.query).targetList.cast(), (*joins.query).havingQual];
-        if results.into_iter().any(|node| joins.mentioned(node).contains(referenced)) {
+        if results
+            .into_iter()
+            .any(|node| joins.mentioned(node).contains(referenced))
+        {
             return None;
         }
         let clauses = joins.clauses.iter().enumerate();
@@ -98,7 +104,9 @@ unsafe fn check(joins: &InnerJoins, referenced: usize) -> Option<Check> {
         let references: Option<Vec<Reference>> =
             conditions.map(|&clause| reference(clause, rtindex)).collect();
         let references = references?;
-        let columns = references.iter().map(|reference| &raw const *reference.referencing);
+        let columns = references
+            .iter()
+            .map(|reference| &raw const *reference.referencing);
         let columns: Vec<*const pg_sys::Var> = columns.collect();
         is_enforced(joins, rtindex, &references).then_some(Check {
             referenced,
@@ -139,7 +147,10 @@ unsafe fn is_enforced(joins: &InnerJoins, referenced: c_int, references: &[Refer
     let referencing = first.referencing.varno as c_int;
     let is_of_one = |reference: &Reference| reference.referencing.varno as c_int == referencing;
     // An item of its own: nothing makes its columns null.
-    let is_item = joins.items.iter().any(|item| item.relation() == Some(referencing));
+    let is_item = joins
+        .items
+        .iter()
+        .any(|item| item.relation() == Some(referencing));
     if !is_item || !references.iter().all(is_of_one) {
         return false;
     }
@@ -162,7 +173,10 @@ unsafe fn has_foreign_key(
     // SAFETY: entries of the statement; the tables are locked since it was analysed.
     unsafe {
         let tables = [referencing, referenced];
-        if tables.into_iter().any(|entry| (*entry).rtekind != RTEKind::RTE_RELATION) {
+        if tables
+            .into_iter()
+            .any(|entry| (*entry).rtekind != RTEKind::RTE_RELATION)
+        {
             return false;
         }
         let tables = tables.map(|entry| pg_sys::table_open((*entry).relid, pg_sys::NoLock as i32));
@@ -176,9 +190,13 @@ unsafe fn has_foreign_key(
                 (*key).confrelid == (*other).rd_id
                     && is_about(&*key, references)
                     && is_valid((*key).conoid)
-                    && [table, other].into_iter().all(|table| fires(table, (*key).conoid))
+                    && [table, other]
+                        .into_iter()
+                        .all(|table| fires(table, (*key).conoid))
             });
-        tables.into_iter().for_each(|table| pg_sys::table_close(table, pg_sys::NoLock as i32));
+        tables
+            .into_iter()
+            .for_each(|table| pg_sys::table_close(table, pg_sys::NoLock as i32));
         is_found
     }
 }
@@ -216,8 +234,14 @@ unsafe fn is_valid(constraint: Oid) -> bool {
         if tuple.is_null() {
             return false;
         }
-        let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_constraint>();
-        let is_valid = (*form).convalidated && !(*form).condeferrable;
+        // The row has no struct in the bindings, and not the same columns in all majors.
+        let says = |name: &CStr| {
+            let attribute = pg_sys::get_attnum(Oid::from(CONSTRAINT_RELATION), name.as_ptr());
+            let mut is_null = false;
+            let value = pg_sys::SysCacheGetAttr(cache, tuple, attribute, &raw mut is_null);
+            !is_null && value != pg_sys::Datum::null()
+        };
+        let is_valid = says(c"convalidated") && !says(c"condeferrable");
         pg_sys::ReleaseSysCache(tuple);
         is_valid
     }

@@ -117,9 +117,8 @@ unsafe fn merge(joins: &mut InnerJoins, pair: &Pair) -> Option<c_int> {
         let mut clauses = Vec::new();
         for (at, &clause) in joins.clauses.iter().enumerate() {
             match pair.on.contains(&at) {
-                true => clauses.extend(
-                    compared_columns(clause).and_then(|(_, [column, _])| joins.not_null(column)),
-                ),
+                true => clauses
+                    .extend(compared_columns(clause).and_then(|(_, [column, _])| joins.not_null(column))),
                 false => clauses.push(clause),
             }
         }

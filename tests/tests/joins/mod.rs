@@ -246,6 +246,8 @@ impl Generator {
             4 => format!("count(a{of}.{any})"),
             5 => format!("sum(a{of}.{number})"),
             6 => format!("avg(a{of}.{number})"),
+            // Of zeros of both signs the least is the one that came first.
+            7 if self.adds_floats => format!("min(a{of}.x)"),
             7 => format!("min(a{of}.{number})"),
             8 => format!("max(a{of}.s)"),
             9 => format!("bool_and(a{of}.b)"),
