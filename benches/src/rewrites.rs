@@ -188,7 +188,11 @@ fn brought(rule: &str, statements: &[Statement]) -> Rule {
         rule: rule.to_owned(),
         statements: rewritten.clone().count(),
         // The sum of nothing is -0.
-        stock_ms: rewritten.clone().map(|one| one.stock_ms * share(one)).sum::<f64>() + 0.0,
+        stock_ms: rewritten
+            .clone()
+            .map(|one| one.stock_ms * share(one))
+            .sum::<f64>()
+            + 0.0,
         last_ms: rewritten.map(|one| one.last_ms * share(one)).sum::<f64>() + 0.0,
     }
 }
