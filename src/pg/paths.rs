@@ -84,7 +84,8 @@ pub(crate) fn rtindex(rel: *mut pg_sys::RelOptInfo) -> usize {
 /// Makes the first paths of a join anew, from its corrected row count (`add_paths_to_joinrel`); the hook is called for them again.
 ///
 /// # Safety
-/// Called from `set_join_pathlist_hook` with its arguments, from a frame that holds nothing to drop.
+/// Called from `set_join_pathlist_hook` with its arguments, from a frame that holds nothing to drop: below it are
+/// selectivity functions, whose errors are the user's.
 pub(super) unsafe fn rebuild_join_paths(
     root: *mut pg_sys::PlannerInfo,
     rel: *mut pg_sys::RelOptInfo,

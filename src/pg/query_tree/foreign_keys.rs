@@ -6,9 +6,9 @@
 //! that changes rows they have not fired yet.
 
 use super::super::{list, statement};
-use super::inner_joins::{InnerJoins, compared_columns};
+use super::inner_joins::{InnerJoins, compared_columns, without_joins};
+use super::make;
 use super::statistics::{self, Equality};
-use super::{aggregates, make, nulling, pattern};
 use crate::settings;
 use core::ffi::{CStr, c_int};
 use pgrx::pg_sys;
@@ -33,23 +33,14 @@ pub(crate) fn may_have_foreign_key_join(parse: *mut pg_sys::Query) -> bool {
 
 /// The statement without joins that only check what a foreign key says; `None` where there are none.
 pub(crate) fn drop_foreign_key_joins(parse: *mut pg_sys::Query) -> Option<*mut pg_sys::Query> {
-    // SAFETY: the planner's statement, valid and not planned yet; only its copy is changed.
+    if !(may_have_foreign_key_join(parse) && are_keys_enforced()) {
+        return None;
+    }
+    // SAFETY: the planner's statement, valid and not planned yet; what is found is of the joins.
     unsafe {
-        let is_candidate = may_have_foreign_key_join(parse)
-            && are_keys_enforced()
-            && (*parse).limitCount.is_null()
-            && (*parse).limitOffset.is_null()
-            && pattern::is_plain_join(parse)
-            && aggregates::ignore_order(parse);
-        if !is_candidate {
-            return None;
-        }
-        let mut joins = InnerJoins::read(make::copy(parse))?;
-        let mut dropped = Vec::new();
-        while let Some(check) = find(&joins) {
-            dropped.push(drop_join(&mut joins, &check)?);
-        }
-        (!dropped.is_empty()).then(|| nulling::marked(joins.rebuilt_without(&dropped)))
+        without_joins(parse, |joins| {
+            find(joins).and_then(|check| drop_join(joins, &check))
+        })
     }
 }
 

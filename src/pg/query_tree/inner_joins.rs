@@ -2,7 +2,7 @@
 
 use super::super::list;
 use super::conditions::{self, Positions};
-use super::{items, make, outer, statistics};
+use super::{aggregates, items, make, nulling, outer, pattern, statistics};
 use core::ffi::c_int;
 use engine::rewrite::Set;
 use pgrx::pg_sys;
@@ -104,7 +104,7 @@ impl InnerJoins {
     ///
     /// # Safety
     /// The items and clauses left mention no entry that was taken out.
-    pub(super) unsafe fn rebuilt_without(&self, dropped: &[c_int]) -> *mut pg_sys::Query {
+    unsafe fn rebuilt_without(&self, dropped: &[c_int]) -> *mut pg_sys::Query {
         // SAFETY: the statement was copied when it was read.
         unsafe {
             let query = self.without_from();
@@ -158,6 +158,31 @@ impl InnerJoins {
             nodes.push(node);
         }
         (places, nodes)
+    }
+}
+
+/// The statement without the items that `take_out` takes out, one at a time, each with the conditions that say that it adds nothing;
+/// it answers the item's range-table index. `None` where none goes, or fewer joins could give other rows: below a LIMIT, or
+/// an aggregate that depends on their order.
+///
+/// # Safety
+/// The planner's statement, valid and not planned yet; only its copy is changed.
+pub(super) unsafe fn without_joins(
+    parse: *mut pg_sys::Query,
+    take_out: impl Fn(&mut InnerJoins) -> Option<c_int>,
+) -> Option<*mut pg_sys::Query> {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let is_candidate = (*parse).limitCount.is_null()
+            && (*parse).limitOffset.is_null()
+            && pattern::is_plain_join(parse)
+            && aggregates::ignore_order(parse);
+        if !is_candidate {
+            return None;
+        }
+        let mut joins = InnerJoins::read(make::copy(parse))?;
+        let dropped: Vec<c_int> = core::iter::from_fn(|| take_out(&mut joins)).collect();
+        (!dropped.is_empty()).then(|| nulling::marked(joins.rebuilt_without(&dropped)))
     }
 }
 

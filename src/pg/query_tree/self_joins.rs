@@ -5,9 +5,9 @@
 //! say that there are none, a condition does.
 
 use super::super::{list, statement};
-use super::inner_joins::{InnerJoins, compared_columns};
+use super::inner_joins::{InnerJoins, compared_columns, without_joins};
+use super::make;
 use super::statistics::{self, Equality};
-use super::{aggregates, make, nulling, pattern};
 use core::ffi::c_int;
 use engine::rewrite::Set;
 use pgrx::pg_sys;
@@ -31,23 +31,11 @@ pub(crate) fn may_have_self_join(parse: *mut pg_sys::Query) -> bool {
 
 /// The statement without joins of a table with itself on a unique key; `None` where there are none.
 pub(crate) fn drop_self_joins(parse: *mut pg_sys::Query) -> Option<*mut pg_sys::Query> {
-    // SAFETY: the planner's statement, valid and not planned yet; only its copy is changed.
-    unsafe {
-        let is_candidate = may_have_self_join(parse)
-            && (*parse).limitCount.is_null()
-            && (*parse).limitOffset.is_null()
-            && pattern::is_plain_join(parse)
-            && aggregates::ignore_order(parse);
-        if !is_candidate {
-            return None;
-        }
-        let mut joins = InnerJoins::read(make::copy(parse))?;
-        let mut dropped = Vec::new();
-        while let Some(pair) = find(&joins) {
-            dropped.push(merge(&mut joins, &pair)?);
-        }
-        (!dropped.is_empty()).then(|| nulling::marked(joins.rebuilt_without(&dropped)))
+    if !may_have_self_join(parse) {
+        return None;
     }
+    // SAFETY: the planner's statement, valid and not planned yet; what is found is of the joins.
+    unsafe { without_joins(parse, |joins| find(joins).and_then(|pair| merge(joins, &pair))) }
 }
 
 /// Two items that are always the same row.
