@@ -13,7 +13,7 @@ help:
 	@echo "make bench           the engine's benches, planning and pgbench overhead"
 	@echo "make bench-stats     STATS, stock against learned: DATA= QUERIES= ROUNDS= LIMIT= ONLY= SETTINGS= OUT= and"
 	@echo "                     TRIALS= (seconds of idle time after a round) SPLIT= (thirds:SEED, template:GROUPS:SEED)"
-	@echo "                     FIRST_SIGHT= (off, similar, rows: ruvector.dag_first_sight)"
+	@echo "                     FIRST_SIGHT= (off, predicted, similar, rows: ruvector.dag_first_sight)"
 	@echo "                     ORACLE= (a file of bench-oracle) DRIFT= (the round after which a third of the rows is replaced)"
 	@echo "make bench-generated the same of a generated shop: SIZE= (1: ten times the demo) and as above, without DATA and QUERIES"
 	@echo "make bench-oracle    the best of 49 hint sets per statement; GENERATED=1 for the shop; writes OUT/oracle.json, resumes"

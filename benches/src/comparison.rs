@@ -54,6 +54,8 @@ pub(crate) enum Rewrites {
 pub(crate) enum FirstSightWith {
     /// The stock plan.
     Off,
+    /// What is predicted by how long operators took in other plans.
+    Predicted,
     /// Methods that were faster where plans were like its own.
     Similar,
     /// Row counts that others taught.
@@ -91,7 +93,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value = "off")]
     pub(crate) rewrites: Rewrites,
     /// With what a statement is planned that was never seen.
-    #[arg(long, value_enum, default_value = "similar")]
+    #[arg(long, value_enum, default_value = "predicted")]
     first_sight: FirstSightWith,
     /// Folder of report.json, report.md and report.svg.
     #[arg(long, default_value = "bench-out")]

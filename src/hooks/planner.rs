@@ -18,11 +18,11 @@ use crate::shmem::corrections;
 use crate::shmem::events::{self, Kind};
 use crate::shmem::latencies::{self, Component};
 use crate::shmem::planned_rows::{self, KeptRows};
-use crate::steer::choice::{self, Chosen};
+use crate::steer::choice::{self, Chosen, Judge, Others};
 use crate::steer::rewrite::{self, Forms, Rules, Spending};
 use crate::steer::rows::{KeptLevel, Knowledge, are_much_the_same};
 use engine::cardinality::hash_words;
-use engine::decision::{Decision, HintSet, RegionChoice, Regions, StatementEvidence, TIE, Trial};
+use engine::decision::{Decision, HintSet, RegionChoice, Regions, StatementEvidence, Trial};
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -71,8 +71,8 @@ pub(crate) struct Frame {
     trial: Option<Trial>,
     /// The statement's other forms are planned, too.
     compares_forms: bool,
-    /// It is planned under what was faster on statements with plans like its own, too.
-    asks_similar: bool,
+    /// It is planned without some methods, too.
+    compares_methods: bool,
     /// What is known of the statement with other constants, when that may decide.
     regions: Option<Box<Regions>>,
     /// Where the statement stands among its own with other constants.
@@ -107,7 +107,7 @@ impl Frame {
             may_try: true,
             trial: chosen.trial,
             compares_forms: chosen.compares_forms,
-            asks_similar: chosen.asks_similar,
+            compares_methods: chosen.compares_methods,
             regions: chosen.regions,
             region: None,
             tried_for: None,
@@ -127,7 +127,7 @@ impl Frame {
         self.is_unprotected
             || self.trial.is_some()
             || self.compares_forms
-            || self.asks_similar
+            || self.compares_methods
             || self.regions.is_some()
             || (!self.decision.is_stock() && FORCED.get().is_none())
     }
@@ -239,8 +239,8 @@ struct Compared {
     /// What the statement's own form costs, and what the best one so far does.
     own_cost: f64,
     best_cost: f64,
-    /// Hint sets that were faster where plans were like its own.
-    similar: Vec<HintSet>,
+    /// What it is planned without, too.
+    others: Option<Others>,
     /// What planning took so far.
     spending: Spending,
 }
@@ -391,7 +391,7 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
     if let (Some(regions), Some(region)) = (frame.regions.take(), frame.region) {
         match choice::in_region(&regions, (region, facts.methods), &frame.evidence) {
             // What was measured of the statement itself says more than what was of others.
-            RegionChoice::Stock => frame.asks_similar &= regions.get(region.shape).is_none(),
+            RegionChoice::Stock => frame.compares_methods &= regions.get(region.shape).is_none(),
             RegionChoice::Use(decision) => {
                 let stock_ms = regions
                     .get(region.shape)
@@ -406,11 +406,11 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
             }
         }
     }
-    let similar = match frame.asks_similar && frame.trial.is_none() {
-        true => choice::similar(&facts),
-        false => Vec::new(),
-    };
-    let is_compared = frame.compares_forms || !similar.is_empty();
+    let compares_methods = frame.compares_methods && frame.trial.is_none();
+    let others = compares_methods
+        .then(|| choice::others(&facts))
+        .filter(|others| !others.hints.is_empty());
+    let is_compared = frame.compares_forms || others.is_some();
     let compares_forms = frame.compares_forms;
     let (trial, statement, evidence, region) = (frame.trial, frame.statement, frame.evidence, frame.region);
     let (began, decision, cost) = (frame.begun, frame.decision, facts.total_cost);
@@ -429,7 +429,7 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
             },
             own_cost: cost,
             best_cost: cost,
-            similar,
+            others,
             spending: Spending::of_first(began.elapsed()),
         }));
         return Next::Compare;
@@ -516,34 +516,48 @@ pub(crate) fn enter_form(spare: *mut pg_sys::Query, number: usize) -> Option<*mu
     form.map(|form| form.query)
 }
 
-/// Opens the frame of the statement's next planning under hints that were faster where plans were like its own: a copy to plan
-/// and the hints; `None` when there are no more.
-pub(crate) fn enter_similar(
-    spare: *mut pg_sys::Query,
-    number: usize,
-) -> Option<(*mut pg_sys::Query, HintSet)> {
-    let compared = COMPARED.take()?;
-    let hints = compared.similar.get(number).copied();
+/// Opens the frame of the statement's next planning without some methods: a copy to plan and the hints; `None` when there are no
+/// more, or no time.
+pub(crate) fn enter_other(spare: *mut pg_sys::Query, number: usize) -> Option<(*mut pg_sys::Query, HintSet)> {
+    let mut compared = COMPARED.take()?;
+    let others = compared.others.as_ref();
+    let others = others.filter(|others| others.judge.allows_another(&compared.spending));
+    let hints = others.and_then(|others| others.hints.get(number).copied());
     let next = hints.map(|hints| (statement::copy(spare), hints));
     if let Some((_, hints)) = next {
+        compared.spending.begin_another();
         push(compared.frame(0, hints));
     }
     COMPARED.set(Some(compared));
     next
 }
 
-/// After such a planning: whether its plan is taken instead of the original one, being another one that costs about as much.
-pub(crate) fn leave_similar(original: *mut pg_sys::PlannedStmt, planned: *mut pg_sys::PlannedStmt) -> bool {
+/// After such a planning: whether its plan is taken instead of the best one so far.
+pub(crate) fn leave_other(planned: *mut pg_sys::PlannedStmt) -> bool {
     let Some(Some(frame)) = FRAMES.with_borrow_mut(Vec::pop) else {
         return false;
     };
     let facts = read(planned, &frame, learn::wants_sub_joins(frame.evidence.calls));
-    let is_tie = facts.total_cost <= TIE * plan_tree::total_cost(original)
-        && frame.region.is_some_and(|region| region.shape != facts.shape);
-    if is_tie {
+    let is_other = frame.region.is_some_and(|region| region.shape != facts.shape);
+    let is_taken = is_other && COMPARED.with_borrow_mut(|compared| judge(compared.as_mut(), &facts));
+    if is_taken {
         remember(planned, frame, facts);
     }
-    is_tie
+    is_taken
+}
+
+fn judge(compared: Option<&mut Compared>, facts: &PlanFacts) -> bool {
+    let Some(compared) = compared else { return false };
+    let own_cost = compared.own_cost;
+    let Some(others) = compared.others.as_mut() else {
+        return false;
+    };
+    let is_taken = others.judge.takes(facts, own_cost);
+    if is_taken && matches!(others.judge, Judge::Tie) {
+        // The hint sets that promise less are left out.
+        others.hints.clear();
+    }
+    is_taken
 }
 
 /// A plan of the kind that was measured to be slower is made to look dear to the plan cache, which compares the costs of

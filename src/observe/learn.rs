@@ -14,7 +14,7 @@ use crate::settings;
 use crate::shmem::events::{self, Kind};
 use crate::shmem::latencies::{self, Component};
 use crate::shmem::planned_rows::{self, KeptRows};
-use crate::shmem::{corrections, counters, experiences, guards, regions, statements};
+use crate::shmem::{corrections, counters, experiences, guards, regions, statements, timings};
 use crate::steer::choice;
 use crate::steer::rewrite::Rules;
 use crate::steer::rows;
@@ -166,6 +166,7 @@ pub(crate) fn from_execution(query: *mut pg_sys::QueryDesc, watch: &Watch, is_co
         note_change(statement, before.as_ref(), evidence.as_ref());
         keep_planned_rows(remembered, before.as_ref(), evidence.as_ref());
         note_stock_plan(remembered);
+        note_timing(remembered, evidence.as_ref());
         let of_kind = kind_of(remembered, (remembered.planning_ms + watch.elapsed_ms) / slowdown);
         regions::record(statement.queryid, in_region(remembered, Ok(quiet_ms)), of_kind);
         note_rules(remembered, evidence.as_ref(), quiet_ms);
@@ -209,6 +210,7 @@ pub(crate) fn from_cancelled(query: *mut pg_sys::QueryDesc, watch: &Watch) {
         let known = statements::evidence(watch.remembered.statement.class);
         let is_to_be_tried = lesson.is_to_be_tried(known.as_ref());
         let evidence = record(watch, Err(watch.elapsed_ms), is_to_be_tried, lesson.partial());
+        note_timing(&watch.remembered, evidence.as_ref());
         let in_region = in_region(&watch.remembered, Err(watch.elapsed_ms));
         regions::record(statement.queryid, in_region, None);
         trajectory::send(None, watch, &lesson, evidence.as_ref(), (true, None));
@@ -266,6 +268,18 @@ fn note_stock_plan(remembered: &Remembered) {
     let facts = &remembered.facts;
     if remembered.decision.is_stock() && facts.total_cost >= choice::LEAST_COST {
         experiences::note_stock(remembered.statement.class, facts.shape, facts.operators);
+    }
+}
+
+/// Keeps what a plan takes that was made with stock's row counts and costs: what others are predicted by.
+fn note_timing(remembered: &Remembered, evidence: Option<&StatementEvidence>) {
+    let (facts, decision) = (&remembered.facts, remembered.decision);
+    let is_comparable = decision.cutoff == 0 && !decision.hints.has_costs();
+    let plan = evidence.and_then(|evidence| evidence.plan(facts.shape));
+    if let (true, true, Some(plan)) = (is_comparable, facts.total_cost >= choice::LEAST_COST, plan) {
+        let given_up = Err(f64::from(plan.lower_bound_ms));
+        let outcome = plan.typical_ms().map_or(given_up, Ok);
+        timings::note(remembered.statement.class, facts.shape, facts.costs, outcome);
     }
 }
 

@@ -220,7 +220,7 @@ unsafe fn plan(
             Next::Compare => {
                 let best = cheapest_form(planned, spare, |form| plan(form, HintSet::NONE));
                 let best = match best == planned {
-                    true => first_similar(planned, spare, plan),
+                    true => fastest_of_others(planned, spare, plan),
                     false => best,
                 };
                 guarded((), hooks::planner::stop_comparing);
@@ -265,28 +265,28 @@ unsafe fn cheapest_form(
     best
 }
 
-/// Plans a statement under the hint sets that were faster where plans were like its own, and returns the first plan that is
-/// taken, or the original one.
+/// Plans a statement without some methods, too, and returns the last plan that is taken, or the original one.
 ///
 /// # Safety
 /// As of [`trial::plan`]; `spare` is a copy of the statement.
-unsafe fn first_similar(
+unsafe fn fastest_of_others(
     original: *mut pg_sys::PlannedStmt,
     spare: *mut pg_sys::Query,
     plan: impl Fn(*mut pg_sys::Query, HintSet) -> *mut pg_sys::PlannedStmt,
 ) -> *mut pg_sys::PlannedStmt {
+    let mut best = original;
     let mut number = 0;
-    while let Some((query, hints)) = guarded(None, || hooks::planner::enter_similar(spare, number)) {
+    while let Some((query, hints)) = guarded(None, || hooks::planner::enter_other(spare, number)) {
         // SAFETY: by the caller's promise.
         let planned = unsafe { trial::plan(|| plan(query, hints), hooks::planner::abandon) };
         if let Some(planned) = planned
-            && guarded(false, || hooks::planner::leave_similar(original, planned))
+            && guarded(false, || hooks::planner::leave_other(planned))
         {
-            return planned;
+            best = planned;
         }
         number += 1;
     }
-    original
+    best
 }
 
 unsafe extern "C-unwind" fn explain_one_query(

@@ -42,6 +42,7 @@ mod groups;
 mod level_rows;
 pub(crate) mod sub_join;
 pub(crate) mod plan_tree;
+mod plan_costs;
 pub(crate) mod node_runs;
 pub(crate) mod plan_state;
 pub(crate) mod operators;

@@ -6,9 +6,9 @@
 
 use super::level::{Level, Part, Subject};
 use super::sub_join::{Sketched, SketchedSet};
-use super::{groups, list};
+use super::{groups, list, plan_costs};
 use engine::cardinality::hash_words;
-use engine::decision::{METHODS, PlanSketch};
+use engine::decision::{METHODS, PlanCosts, PlanSketch};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 use std::collections::HashMap;
@@ -44,6 +44,8 @@ pub(crate) struct PlanFacts {
     pub(crate) methods: u32,
     /// Its operators and what they read, to compare plans by.
     pub(crate) operators: PlanSketch,
+    /// What it is estimated to spend, by kind of operator.
+    pub(crate) costs: PlanCosts,
     pub(crate) counted: Vec<Counted>,
     /// The query levels of what is counted; empty when nobody asks.
     pub(crate) sketches: Vec<Sketched>,
@@ -80,6 +82,7 @@ pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level], with_sketch
             is_parallel: (*stmt).parallelModeNeeded,
             methods: reader.methods,
             operators: PlanSketch::of(reader.operators),
+            costs: plan_costs::of(stmt, uses_jit),
             counted: reader.counted,
             sketches: reader.sketches,
         }

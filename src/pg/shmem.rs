@@ -10,7 +10,8 @@ use super::snapshots::Snapshots;
 use super::{compat, raw};
 use crate::shmem::counters::{Counters, Peaks};
 use crate::shmem::layout::{
-    Arms, ClassExperience, Correction, Database, Guard, PlannedRows, Statement, Template, Trajectory, Use,
+    Arms, ClassExperience, Correction, Database, Guard, PlanTiming, PlannedRows, Statement, Template,
+    Trajectory, Use,
 };
 use crate::shmem::{events, latencies};
 use core::ffi::CStr;
@@ -24,7 +25,7 @@ const WAYS: usize = 8;
 /// Locks per table.
 const PARTITIONS: usize = 32;
 /// Locks of all tables.
-const LOCKS: usize = 9 * PARTITIONS;
+const LOCKS: usize = 10 * PARTITIONS;
 const TRANCHE: &CStr = c"ruvector_dag";
 
 /// Data that may lie in shared memory.
@@ -52,6 +53,8 @@ unsafe impl Plain for Guard {}
 unsafe impl Plain for PlannedRows {}
 // SAFETY: numbers and arrays of numbers.
 unsafe impl Plain for ClassExperience {}
+// SAFETY: numbers and arrays of numbers.
+unsafe impl Plain for PlanTiming {}
 
 /// Data that lies in shared memory as it is, and that everybody may change at any time.
 ///
@@ -78,6 +81,7 @@ pub(crate) struct Sizes {
     pub(crate) templates: usize,
     pub(crate) planned_rows: usize,
     pub(crate) experiences: usize,
+    pub(crate) timings: usize,
     /// Bytes of a snapshot of either kind.
     pub(crate) snapshot: usize,
     pub(crate) latencies: usize,
@@ -96,6 +100,7 @@ impl Sizes {
             + Table::<Template>::bytes(self.templates)
             + Table::<PlannedRows>::bytes(self.planned_rows)
             + Table::<ClassExperience>::bytes(self.experiences)
+            + Table::<PlanTiming>::bytes(self.timings)
             + 2 * Snapshots::bytes(self.snapshot)
             + size_of::<Counters>()
             + self.latencies * size_of::<latencies::Slot>()
@@ -146,6 +151,7 @@ pub(crate) struct Shared {
     pub(crate) templates: Table<Template>,
     pub(crate) planned_rows: Table<PlannedRows>,
     pub(crate) experiences: Table<ClassExperience>,
+    pub(crate) timings: Table<PlanTiming>,
     pub(crate) snapshots: Snapshots,
     pub(crate) row_models: Snapshots,
     pub(crate) counters: &'static Counters,
@@ -260,6 +266,7 @@ unsafe extern "C-unwind" fn startup() {
                 of(8),
                 &peaks.experiences,
             ),
+            timings: Table::create(c"ruvector_dag timings", sizes.timings, of(9), &peaks.timings),
             ring: Ring::create(c"ruvector_dag ring", sizes.trajectories, &peaks.ring),
             snapshots: Snapshots::create(c"ruvector_dag snapshots", sizes.snapshot, &peaks.snapshots),
             row_models: Snapshots::create(c"ruvector_dag row models", sizes.snapshot, &peaks.row_models),

@@ -65,6 +65,7 @@ pub(crate) struct Peaks {
     pub(crate) templates: AtomicU64,
     pub(crate) planned_rows: AtomicU64,
     pub(crate) experiences: AtomicU64,
+    pub(crate) timings: AtomicU64,
     pub(crate) ring: AtomicU64,
     pub(crate) snapshots: AtomicU64,
     pub(crate) row_models: AtomicU64,

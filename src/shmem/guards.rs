@@ -5,7 +5,7 @@ use super::layout::Guard;
 use crate::pg::catalog;
 use crate::pg::shmem::shared;
 use crate::steer::rewrite::Rules;
-use engine::decision::{ArmStatistics, BreakerState, Decision, HintSet, TrialBudget};
+use engine::decision::{ArmStatistics, BreakerState, Decision, HintSet, OperatorTimes, TrialBudget};
 use std::time::Duration;
 
 fn place(database: u32) -> u64 {
@@ -199,6 +199,11 @@ pub(crate) fn set_costs(database: u32, costs: HintSet) {
         guard.has_dreams |= u32::from(guard.costs != costs.bits());
         guard.costs = costs.bits();
     });
+}
+
+/// How long operators take: what plans at first sight are compared by from now on.
+pub(crate) fn set_times(database: u32, times: OperatorTimes) {
+    change(database, |guard| guard.times = times);
 }
 
 /// Forgets a database's.

@@ -7,7 +7,8 @@
 use crate::steer::rewrite::Rule;
 use engine::attention::PatternArms;
 use engine::decision::{
-    ArmStatistics, Breaker, Experience, LoadGauge, PreparedEvidence, Regions, StatementEvidence,
+    ArmStatistics, Breaker, Experience, LoadGauge, OperatorTimes, PlanCosts, PreparedEvidence, Regions,
+    StatementEvidence,
 };
 use engine::embedding::DIMENSIONS;
 use serde::{Deserialize, Serialize};
@@ -149,6 +150,26 @@ pub(crate) struct ClassExperience {
     pub(crate) experience: Experience,
 }
 
+/// What a plan took that was made with stock's row counts, keyed by class and plan shape.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[repr(C)]
+pub(crate) struct PlanTiming {
+    /// The statement class.
+    pub(crate) class: u64,
+    /// The plan's shape.
+    pub(crate) shape: u64,
+    /// OID of the database.
+    pub(crate) database: u32,
+    /// OID of the user who runs it.
+    pub(crate) user: u32,
+    /// What it was estimated to spend.
+    pub(crate) costs: PlanCosts,
+    /// Milliseconds that it takes, or after which it was given up.
+    pub(crate) ms: f32,
+    /// 1 when it never ran to its end.
+    pub(crate) is_bound: u32,
+}
+
 /// What attention mechanisms earned for a plan shape.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C)]
@@ -183,6 +204,8 @@ pub(crate) struct Guard {
     pub(crate) costs: u32,
     /// Seconds of the server's clock when the planner costs were fitted last.
     pub(crate) fitted_at: i64,
+    /// How long operators take per unit of their cost.
+    pub(crate) times: OperatorTimes,
     /// Suspends all decisions when they are slower than stock.
     pub(crate) breaker: Breaker,
     /// How busy the server is.
@@ -219,6 +242,7 @@ impl Guard {
             has_dreams: 1,
             costs: 0,
             fitted_at: 0,
+            times: OperatorTimes::default(),
             breaker: Breaker::default(),
             load: LoadGauge::default(),
             arms: ArmStatistics::default(),

@@ -6,6 +6,7 @@ pub(crate) mod corrections;
 pub(crate) mod statements;
 pub(crate) mod regions;
 pub(crate) mod experiences;
+pub(crate) mod timings;
 pub(crate) mod planned_rows;
 pub(crate) mod guards;
 pub(crate) mod arms;
@@ -21,7 +22,7 @@ pub(crate) mod events;
 pub(crate) use crate::pg::shmem::is_preloading;
 use crate::pg::shmem::{LOCK_WORK_BYTES, Sizes, Usage, lock_bytes, request, shared};
 use crate::settings;
-use layout::{Arms, ClassExperience, Correction, PlannedRows, Statement, Template, Trajectory};
+use layout::{Arms, ClassExperience, Correction, PlanTiming, PlannedRows, Statement, Template, Trajectory};
 use std::sync::atomic::Ordering;
 
 /// Databases that can have the extension at a time.
@@ -49,7 +50,7 @@ pub(crate) fn is_available() -> bool {
 }
 
 /// A quarter of the setting each for the ring, row counts, statement classes, of whose part a sixteenth each is for the arms of
-/// attention, for regions, for the row counts of plans in use and for what hint sets did, and snapshots of what the worker
+/// attention, for regions, for the row counts of plans in use, for what hint sets did and for what plans took, and snapshots of what the worker
 /// learned, half of them row models. A sixteenth more is for what is measured of our own work, a quarter of that for the log.
 fn sizes() -> Sizes {
     let bytes = settings::shared_memory_bytes();
@@ -58,13 +59,14 @@ fn sizes() -> Sizes {
             .min(settings::max_trajectories())
             .max(1),
         corrections: bytes / 4 / (size_of::<Correction>() + 16),
-        statements: bytes / 4 / 16 * 12 / (size_of::<Statement>() + 16),
+        statements: bytes / 4 / 16 * 11 / (size_of::<Statement>() + 16),
         arms: bytes / 4 / 16 / (size_of::<Arms>() + 16),
         uses: USES,
         guards: GUARDS,
         templates: bytes / 4 / 16 / (size_of::<Template>() + 16),
         planned_rows: bytes / 4 / 16 / (size_of::<PlannedRows>() + 16),
         experiences: bytes / 4 / 16 / (size_of::<ClassExperience>() + 16),
+        timings: bytes / 4 / 16 / (size_of::<PlanTiming>() + 16),
         databases: DATABASES,
         snapshot: bytes / 8 / crate::pg::snapshots::SLOTS,
         latencies: bytes / 64 * 3 / size_of::<latencies::Slot>(),
@@ -90,6 +92,7 @@ pub(crate) fn usage() -> Vec<(&'static str, Usage)> {
         ("plan_regions", shared.templates.usage()),
         ("planned_rows", shared.planned_rows.usage()),
         ("experiences", shared.experiences.usage()),
+        ("plan_timings", shared.timings.usage()),
         ("snapshots", shared.snapshots.usage()),
         ("row_models", shared.row_models.usage()),
         ("databases", shared.databases.usage()),

@@ -5,7 +5,7 @@ use crate::error::{disabled, learning_failed, or_raise};
 use crate::pg::catalog;
 use crate::pg::ereport::Report;
 use crate::shmem::events::{self, Kind};
-use crate::shmem::{arms, corrections, experiences, planned_rows, regions, ring, statements};
+use crate::shmem::{arms, corrections, experiences, planned_rows, regions, ring, statements, timings};
 use crate::{settings, worker};
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern, pg_sys};
@@ -77,6 +77,7 @@ fn reset(role: Option<u32>, preserve_patterns: bool, preserve_trajectories: bool
     regions::reset(database, role);
     planned_rows::reset(database, role);
     experiences::reset(database, role);
+    timings::reset(database, role);
     if role.is_none() {
         arms::reset(database);
     }

@@ -9,14 +9,17 @@ use crate::pg::{hint_set, statement, trial};
 use crate::settings::{self, FirstSight};
 use crate::shmem::layout::Guard;
 use crate::shmem::{corrections, experiences, guards, regions};
-use crate::steer::rewrite;
+use crate::steer::rewrite::{self, Spending};
 use engine::decision::{
-    CLEAR_GAIN, Decision, HintSet, Possibilities, RegionChoice, Regions, StatementEvidence, Trial,
+    CLEAR_GAIN, Decision, HintSet, OperatorTimes, PlanCosts, Possibilities, RegionChoice, Regions,
+    StatementEvidence, TIE, Trial, is_credible,
 };
 use pgrx::pg_sys;
 
 /// Cost from which on planning once more hardly matters: about ten milliseconds at the usual settings.
 pub(crate) const LEAST_COST: f64 = 2_000.0;
+/// What planning a statement never seen may take of the time it is predicted to take.
+const PLANNING_SHARE: f64 = 0.02;
 /// Trials without a way back per class.
 const UNPROTECTED_TRIALS: u32 = 4;
 
@@ -32,8 +35,8 @@ pub(crate) struct Chosen {
     pub(crate) compares_forms: bool,
     /// What is known of the statement with other constants, when that may decide.
     pub(crate) regions: Option<Box<Regions>>,
-    /// It is planned under what was faster on statements with plans like its own, too, where that costs about as much.
-    pub(crate) asks_similar: bool,
+    /// It is planned without some methods, too, and the plan expected to be clearly faster runs.
+    pub(crate) compares_methods: bool,
 }
 
 impl Chosen {
@@ -50,7 +53,7 @@ impl Chosen {
             trial: None,
             compares_forms: false,
             regions: None,
-            asks_similar: false,
+            compares_methods: false,
         }
     }
 }
@@ -177,16 +180,16 @@ fn by_evidence(
     chosen
 }
 
-/// A statement never seen is planned in the form that is far cheaper, and with what others taught: the methods that were faster
-/// where plans were like its own, or the counts of its tables and joins.
+/// A statement never seen is planned in the form that is far cheaper, and with what others taught: the methods that are predicted to be
+/// faster, those that were where plans were like its own, or the counts of its tables and joins.
 fn first_sight(parse: *mut pg_sys::Query, has_forms: bool, with: FirstSight) -> Chosen {
     let stock = Chosen::forced(Decision::STOCK);
     let cutoff = corrections::newest();
     let corrects = with == FirstSight::Rows && cutoff > 0;
     // Other plans are made with a way back, too.
     let has_forms = has_forms && trial::is_possible();
-    let asks_similar = with == FirstSight::Similar && trial::is_possible();
-    if !(has_forms || corrects || asks_similar) {
+    let asks_others = matches!(with, FirstSight::Predicted | FirstSight::Similar) && trial::is_possible();
+    if !(has_forms || corrects || asks_others) {
         return stock;
     }
     let guard = guards::get(catalog::database());
@@ -200,8 +203,11 @@ fn first_sight(parse: *mut pg_sys::Query, has_forms: bool, with: FirstSight) -> 
     Chosen {
         is_unprotected: corrects,
         compares_forms: has_forms,
-        // Without a trial nothing is known of other statements, and the copy for further plannings is saved.
-        asks_similar: asks_similar && guard.arms.trials() > 0.0,
+        // Where nothing is known of other statements the copy for further plannings is saved.
+        compares_methods: match with {
+            FirstSight::Predicted => asks_others && guard.times.plans() > 0,
+            _ => asks_others && guard.arms.trials() > 0.0,
+        },
         ..Chosen::forced(if corrects { known } else { Decision::STOCK })
     }
 }
@@ -235,16 +241,78 @@ fn is_affordable(trial: &Trial, guard: &Guard) -> Option<Trial> {
     (budget.allows(trial.limit_ms) && is_in_time(trial.limit_ms)).then_some(*trial)
 }
 
-/// The hint sets under which a statement never seen is planned, too, whose stock plan this is.
-pub(crate) fn similar(facts: &PlanFacts) -> Vec<HintSet> {
+/// The hint sets under which a statement never seen is planned, too, and what says which of these plans is taken.
+pub(crate) struct Others {
+    pub(crate) hints: Vec<HintSet>,
+    pub(crate) judge: Judge,
+}
+
+/// What says whether a plan is taken instead of the stock plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Judge {
+    /// It costs about as much, and its hint set was faster elsewhere.
+    Tie,
+    /// It is predicted to be faster than the stock plan and than the best one so far, which are estimated to spend this.
+    Times {
+        times: OperatorTimes,
+        stock: PlanCosts,
+        best: PlanCosts,
+    },
+}
+
+impl Judge {
+    /// Whether a plan with these facts is taken, where the stock plan costs `own_cost`.
+    pub(crate) fn takes(&mut self, facts: &PlanFacts, own_cost: f64) -> bool {
+        match self {
+            Judge::Tie => facts.total_cost <= TIE * own_cost,
+            Judge::Times { times, stock, best } => {
+                let is_faster = |other: &PlanCosts, least: f64| {
+                    times
+                        .confidence(&facts.costs, other)
+                        .is_some_and(|sure| sure > least)
+                };
+                let is_taken = is_credible(facts.total_cost, own_cost)
+                    && is_faster(stock, settings::confidence().max(0.5))
+                    && is_faster(best, 0.5);
+                if is_taken {
+                    *best = facts.costs;
+                }
+                is_taken
+            }
+        }
+    }
+
+    /// Whether there is time for another planning after so much of it; of a statement that is predicted to take little there is not.
+    pub(crate) fn allows_another(&self, spending: &Spending) -> bool {
+        match self {
+            Judge::Tie => true,
+            Judge::Times { times, stock, .. } => times
+                .predicted_ms(stock)
+                .is_some_and(|stock_ms| spending.total_ms() <= PLANNING_SHARE * stock_ms),
+        }
+    }
+}
+
+/// Under what a statement never seen is planned, too, whose stock plan this is.
+pub(crate) fn others(facts: &PlanFacts) -> Others {
+    let (mut hints, judge) = (Vec::new(), Judge::Tie);
     if facts.total_cost < LEAST_COST {
-        return Vec::new();
+        return Others { hints, judge };
     }
     let possible = Possibilities {
         is_without_rows: true,
         ..allowed(facts.uses_jit, facts.is_parallel, facts.methods)
     };
-    experiences::promising_for(&facts.operators, &possible)
+    if settings::first_sight() != FirstSight::Predicted {
+        hints = experiences::promising_for(&facts.operators, &possible);
+        return Others { hints, judge };
+    }
+    let times = guards::get(catalog::database()).times;
+    let (stock, best) = (facts.costs, facts.costs);
+    Others {
+        hints: times.candidates(&facts.costs, &possible),
+        judge: Judge::Times { times, stock, best },
+    }
 }
 
 /// What settings allow beside a stock plan that is compiled just in time, is parallel and uses these methods.

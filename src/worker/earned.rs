@@ -3,9 +3,9 @@
 use super::persist;
 use crate::shmem::events::{self, Kind};
 use crate::shmem::experiences::{self, KeptExperience};
-use crate::shmem::layout::Template;
+use crate::shmem::layout::{PlanTiming, Template};
 use crate::shmem::planned_rows::{self, KeptRows};
-use crate::shmem::{arms, guards, regions};
+use crate::shmem::{arms, guards, regions, timings};
 use engine::attention::PatternArms;
 use engine::decision::{ArmStatistics, GAINS, HintSet};
 use pgrx::spi::SpiResult;
@@ -32,6 +32,9 @@ struct Earned {
     /// What hint sets did to statement classes.
     #[serde(default)]
     experiences: Vec<KeptExperience>,
+    /// What plans took.
+    #[serde(default)]
+    timings: Vec<PlanTiming>,
     /// The planner costs that fit this server, as bits of a hint set.
     #[serde(default)]
     costs: u32,
@@ -47,6 +50,7 @@ pub(super) fn save(database: u32) {
         templates: regions::of_database(database),
         planned_rows: planned_rows::of_database(database),
         experiences: experiences::of_database(database),
+        timings: timings::of_database(database),
         costs: guard.costs,
     };
     let Ok(bytes) = serde_json::to_vec(&earned) else {
@@ -82,6 +86,11 @@ pub(super) fn load(database: u32) -> SpiResult<()> {
                 .experiences
                 .iter()
                 .for_each(|kept| experiences::restore(database, kept));
+            earned
+                .timings
+                .into_iter()
+                .for_each(|timing| timings::restore(database, timing));
+            super::costs::fit_times(database);
             let patterns = earned.patterns.into_iter();
             patterns.for_each(|pattern| arms::restore(database, pattern));
         }

@@ -7,7 +7,7 @@ use crate::pg::{background_worker, threads};
 use crate::settings;
 use crate::shmem::{
     corrections, databases, experiences, guards, planned_rows, regions, ring, row_models, snapshots,
-    statements, uses,
+    statements, timings, uses,
 };
 
 mod launcher;
@@ -59,6 +59,7 @@ pub(crate) fn forget_shared(database: u32) {
     regions::reset(database, None);
     planned_rows::reset(database, None);
     experiences::reset(database, None);
+    timings::reset(database, None);
 }
 
 /// The launcher's process.

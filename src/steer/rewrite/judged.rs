@@ -64,9 +64,13 @@ impl Spending {
     /// Whether there is time for another planning, which takes about as long as the first, when the best plan so far costs
     /// this much.
     pub(super) fn allows_another(&self, cost: f64) -> bool {
+        self.total_ms() <= cost / COST_PER_MS * SHARE
+    }
+
+    /// All plannings so far, in milliseconds.
+    pub(crate) fn total_ms(&self) -> f64 {
         let others = self.others.map_or(Duration::ZERO, |begun| begun.elapsed());
-        let spent_ms = (self.first + others).as_secs_f64() * 1000.0;
-        spent_ms <= cost / COST_PER_MS * SHARE
+        (self.first + others).as_secs_f64() * 1000.0
     }
 }
 
