@@ -463,6 +463,14 @@ LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100000 ROWS 4;
 COMMENT ON FUNCTION @extschema@.dag_planner_costs() IS
     'The planner''s cost settings, and better values where the executions that the caller may see clearly say so; nothing is changed';
 
+CREATE FUNCTION @extschema@.dag_operator_times(
+    OUT operator text, OUT ms_per_1000_cost double precision, OUT plans bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'dag_operator_times_wrapper'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100 ROWS 13;
+COMMENT ON FUNCTION @extschema@.dag_operator_times() IS
+    'How long operators take on this server per 1000 units of their estimated cost, fitted to executed plans; no rows before';
+
 -- Healing
 
 CREATE TABLE @extschema@.dag_anomalies (

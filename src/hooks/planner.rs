@@ -539,20 +539,21 @@ pub(crate) fn leave_other(planned: *mut pg_sys::PlannedStmt) -> bool {
     };
     let facts = read(planned, &frame, learn::wants_sub_joins(frame.evidence.calls));
     let is_other = frame.region.is_some_and(|region| region.shape != facts.shape);
-    let is_taken = is_other && COMPARED.with_borrow_mut(|compared| judge(compared.as_mut(), &facts));
+    let is_taken = is_other
+        && COMPARED.with_borrow_mut(|compared| judge(compared.as_mut(), &facts, frame.decision.hints));
     if is_taken {
         remember(planned, frame, facts);
     }
     is_taken
 }
 
-fn judge(compared: Option<&mut Compared>, facts: &PlanFacts) -> bool {
+fn judge(compared: Option<&mut Compared>, facts: &PlanFacts, hints: HintSet) -> bool {
     let Some(compared) = compared else { return false };
     let own_cost = compared.own_cost;
     let Some(others) = compared.others.as_mut() else {
         return false;
     };
-    let is_taken = others.judge.takes(facts, own_cost);
+    let is_taken = others.judge.takes(facts, hints, own_cost);
     if is_taken && matches!(others.judge, Judge::Tie) {
         // The hint sets that promise less are left out.
         others.hints.clear();

@@ -279,7 +279,14 @@ fn note_timing(remembered: &Remembered, evidence: Option<&StatementEvidence>) {
     if let (true, true, Some(plan)) = (is_comparable, facts.total_cost >= choice::LEAST_COST, plan) {
         let given_up = Err(f64::from(plan.lower_bound_ms));
         let outcome = plan.typical_ms().map_or(given_up, Ok);
-        timings::note(remembered.statement.class, facts.shape, facts.costs, outcome);
+        let ran = timings::Ran {
+            class: remembered.statement.class,
+            shape: facts.shape,
+            costs: facts.costs,
+            hints: plan.decision.hints,
+            methods: facts.methods,
+        };
+        timings::note(&ran, outcome);
     }
 }
 

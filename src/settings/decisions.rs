@@ -81,7 +81,7 @@ fn define_trials() {
     let confidence: Text = (
         c"ruvector.dag_confidence",
         c"Sets the probability of a gain below which what other statements taught is not applied to a statement never seen.",
-        c"It follows from the expected gain, which 0.8 asks to be 50 % (14 % with dag_first_sight = similar). Up to 0.5 any expected gain is enough; 1 applies nothing.",
+        c"It follows from the expected gain, which 0.8 asks to be 40 % (14 % with dag_first_sight = similar). Up to 0.5 any expected gain is enough; 1 applies nothing.",
     );
     define_real(confidence, &CONFIDENCE, (0.0, 1.0), GucContext::Userset);
     let plan_regions: Text = (

@@ -47,14 +47,31 @@ pub(crate) fn record(class: u64, shape: u64, measured: &Measured) {
 
 /// The hint sets that a statement never seen may be planned with, the most promising first.
 pub(crate) fn promising_for(plan: &PlanSketch, possible: &Possibilities) -> Vec<HintSet> {
-    let Some(shared) = shared() else { return Vec::new() };
+    let known: Vec<Experience> = ours().into_iter().map(|(_, known)| known.experience).collect();
+    promising(plan, &known, possible, settings::confidence())
+}
+
+/// What the current user may be told.
+fn ours() -> Vec<(u64, ClassExperience)> {
     let (database, user) = (catalog::database(), catalog::user());
     let is_ours = |known: &ClassExperience| {
         known.database == database && (known.user == user || !settings::keeps_roles_apart())
     };
-    let known = shared.experiences.collect(|_, known| is_ours(known));
-    let known: Vec<Experience> = known.into_iter().map(|(_, known)| known.experience).collect();
-    promising(plan, &known, possible, settings::confidence())
+    shared().map_or(Vec::new(), |shared| {
+        shared.experiences.collect(|_, known| is_ours(known))
+    })
+}
+
+/// The stock plans of classes.
+pub(crate) fn sketches() -> impl Iterator<Item = (u64, PlanSketch)> {
+    ours()
+        .into_iter()
+        .map(|(class, known)| (class, *known.experience.sketch()))
+}
+
+/// What is known of a class.
+pub(crate) fn of_class(class: u64) -> Option<Experience> {
+    shared()?.experiences.get(class).map(|known| known.experience)
 }
 
 /// All that is known in a database.

@@ -1,4 +1,5 @@
-//! `dag_suggest_optimizations`, what `dag_bulk_analyze` says of each statement, and `dag_planner_costs`. Planned, never run.
+//! `dag_suggest_optimizations`, what `dag_bulk_analyze` says of each statement, `dag_planner_costs` and `dag_operator_times`. Planned,
+//! never run.
 
 use super::analysis::weigh;
 use super::latency::latency_estimate;
@@ -7,8 +8,9 @@ use crate::advice::{self, planner_costs};
 use crate::attention;
 use crate::error::or_raise;
 use crate::observe::planned::{self, Planned};
+use crate::pg::catalog;
 use crate::pg::ereport::Report;
-use crate::shmem::corrections;
+use crate::shmem::{corrections, guards};
 use engine::decision::{CostSetting, Decision, HintSet, StatementEvidence};
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_extern};
@@ -162,4 +164,27 @@ fn cost_rows() -> Result<Vec<CostRow>, Report> {
         )
     };
     Ok(costs.settings.iter().map(row).collect())
+}
+
+/// How long operators take on this server per unit of their estimated cost, as the worker fitted it last; no rows before.
+#[pg_extern]
+fn dag_operator_times() -> TableIterator<
+    'static,
+    (
+        name!(operator, &'static str),
+        name!(ms_per_1000_cost, f64),
+        name!(plans, i64),
+    ),
+> {
+    TableIterator::new(or_raise(time_rows()))
+}
+
+fn time_rows() -> Result<Vec<(&'static str, f64, i64)>, Report> {
+    is_readable()?;
+    let times = guards::get(catalog::database()).times;
+    let plans = i64::from(times.plans());
+    let rows = times
+        .per_unit()
+        .map(|(operator, ms)| (operator.name(), 1000.0 * ms, plans));
+    Ok(rows.collect())
 }

@@ -8,11 +8,11 @@ use crate::pg::statement::Statement;
 use crate::pg::{hint_set, statement, trial};
 use crate::settings::{self, FirstSight};
 use crate::shmem::layout::Guard;
-use crate::shmem::{corrections, experiences, guards, regions};
+use crate::shmem::{corrections, experiences, guards, regions, timings};
 use crate::steer::rewrite::{self, Spending};
 use engine::decision::{
-    CLEAR_GAIN, Decision, HintSet, OperatorTimes, PlanCosts, Possibilities, RegionChoice, Regions,
-    StatementEvidence, TIE, Trial, is_credible,
+    ARMS, CLEAR_GAIN, Decision, HintSet, OperatorTimes, PlanCosts, Possibilities, RegionChoice, Regions,
+    StatementEvidence, TIE, Trial, arm_of, confidence_in_gain, is_credible,
 };
 use pgrx::pg_sys;
 
@@ -248,37 +248,55 @@ pub(crate) struct Others {
 }
 
 /// What says whether a plan is taken instead of the stock plan.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Judge {
     /// It costs about as much, and its hint set was faster elsewhere.
     Tie,
-    /// It is predicted to be faster than the stock plan and than the best one so far, which are estimated to spend this.
-    Times {
-        times: OperatorTimes,
-        stock: PlanCosts,
-        best: PlanCosts,
-    },
+    /// It is predicted to be faster than the stock plan, and than the best one so far.
+    Times(Prediction),
+}
+
+/// What plans of a statement never seen are predicted to take.
+#[derive(Debug, Clone)]
+pub(crate) struct Prediction {
+    times: OperatorTimes,
+    stock: PlanCosts,
+    /// What the times miss of each arm's log ratio to the stock plan.
+    missed: Box<[f64; ARMS]>,
+    /// The log ratio of the best plan so far.
+    best: f64,
+}
+
+impl Prediction {
+    fn takes(&mut self, facts: &PlanFacts, hints: HintSet, own_cost: f64) -> bool {
+        let missed = arm_of(hints)
+            .and_then(|arm| self.missed.get(arm))
+            .copied()
+            .unwrap_or(0.0);
+        let predicted = self.times.log_ratio(&facts.costs, &self.stock);
+        let Some(expected) = predicted.map(|predicted| predicted + missed) else {
+            return false;
+        };
+        let is_taken = expected < self.best
+            && is_credible(facts.total_cost, own_cost)
+            && confidence_in_gain(expected) > settings::confidence();
+        if is_taken {
+            self.best = expected;
+        }
+        is_taken
+    }
+
+    fn stock_ms(&self) -> f64 {
+        self.times.predicted_ms(&self.stock).unwrap_or(0.0)
+    }
 }
 
 impl Judge {
-    /// Whether a plan with these facts is taken, where the stock plan costs `own_cost`.
-    pub(crate) fn takes(&mut self, facts: &PlanFacts, own_cost: f64) -> bool {
+    /// Whether a plan with these facts is taken that was made under these hints, where the stock plan costs `own_cost`.
+    pub(crate) fn takes(&mut self, facts: &PlanFacts, hints: HintSet, own_cost: f64) -> bool {
         match self {
             Judge::Tie => facts.total_cost <= TIE * own_cost,
-            Judge::Times { times, stock, best } => {
-                let is_faster = |other: &PlanCosts, least: f64| {
-                    times
-                        .confidence(&facts.costs, other)
-                        .is_some_and(|sure| sure > least)
-                };
-                let is_taken = is_credible(facts.total_cost, own_cost)
-                    && is_faster(stock, settings::confidence().max(0.5))
-                    && is_faster(best, 0.5);
-                if is_taken {
-                    *best = facts.costs;
-                }
-                is_taken
-            }
+            Judge::Times(prediction) => prediction.takes(facts, hints, own_cost),
         }
     }
 
@@ -286,9 +304,7 @@ impl Judge {
     pub(crate) fn allows_another(&self, spending: &Spending) -> bool {
         match self {
             Judge::Tie => true,
-            Judge::Times { times, stock, .. } => times
-                .predicted_ms(stock)
-                .is_some_and(|stock_ms| spending.total_ms() <= PLANNING_SHARE * stock_ms),
+            Judge::Times(prediction) => spending.total_ms() <= PLANNING_SHARE * prediction.stock_ms(),
         }
     }
 }
@@ -308,10 +324,14 @@ pub(crate) fn others(facts: &PlanFacts) -> Others {
         return Others { hints, judge };
     }
     let times = guards::get(catalog::database()).times;
-    let (stock, best) = (facts.costs, facts.costs);
     Others {
         hints: times.candidates(&facts.costs, &possible),
-        judge: Judge::Times { times, stock, best },
+        judge: Judge::Times(Prediction {
+            times,
+            stock: facts.costs,
+            missed: Box::new(timings::missed(&times, &facts.operators)),
+            best: 0.0,
+        }),
     }
 }
 

@@ -27,6 +27,7 @@ mod learning_cycle;
 mod loops;
 pub(crate) mod patterns;
 pub(crate) mod trials;
+mod expectations;
 
 pub(crate) use learner::{Lesson, learn_now};
 pub(crate) use loops::{Dreamt, dream};

@@ -1,6 +1,7 @@
 //! Trials where nobody waits: stored statements run again with what promises most, one at a time, for less time than the
 //! best plan takes, until nothing promises to pay any more, the budget is spent or load returns.
 
+use super::expectations::{self, Expectations};
 use crate::hooks;
 use crate::observe::knowledge::{self, Remembered};
 use crate::pg::dream::{self, Stored};
@@ -12,12 +13,13 @@ use crate::settings;
 use crate::shmem::counters::UserStatementWatch;
 use crate::shmem::{corrections, guards, statements};
 use crate::steer::choice;
-use engine::decision::{CLEAR_GAIN, StatementEvidence, Trial, WORTH};
+use engine::decision::{CLEAR_GAIN, Reason, StatementEvidence, Trial};
 use pgrx::spi::SpiResult;
 use pgrx::{Spi, pg_sys};
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// What became of some trials.
@@ -31,9 +33,10 @@ pub(crate) struct Tried {
 
 /// The statements of a database that may be tried.
 pub(crate) struct Candidates {
-    stored: Vec<Stored>,
+    stored: Vec<Rc<Stored>>,
     /// Classes that can't be planned any more.
     given_up: HashSet<u64>,
+    expectations: Expectations,
 }
 
 impl Candidates {
@@ -64,27 +67,32 @@ impl Candidates {
             .collect::<SpiResult<Vec<_>>>()
         })?;
         Ok(Self {
-            stored: stored.into_iter().flatten().collect(),
+            stored: stored.into_iter().flatten().map(Rc::new).collect(),
             given_up: HashSet::new(),
+            expectations: Expectations::default(),
         })
     }
 
     /// The statement and trial that promise most.
-    fn most_promising(&self) -> Option<(&Stored, Trial)> {
+    fn most_promising(&mut self) -> Option<(Rc<Stored>, Trial)> {
         let newest = corrections::newest();
         let guard = guards::get(catalog::database());
-        let gains = guard.arms.gains_per_time(CLEAR_GAIN);
-        let promise = |stored: &'_ Stored| {
+        let of_all = guard.arms.gains_per_time(CLEAR_GAIN);
+        self.expectations.renew(&self.stored, &guard.times);
+        let promise = |stored: &Stored| {
             let evidence = statements::evidence(stored.class)?;
-            evidence.next_dream(newest, &gains, &choice::possibilities(&evidence, &guard))
+            let expected = self.expectations.of(&evidence, stored.class);
+            let own = expected.map(|expected| guard.arms.gains_per_time_with(CLEAR_GAIN, &expected));
+            let gains = (&of_all, own.as_ref().unwrap_or(&of_all));
+            evidence.next_dream(newest, gains, &choice::possibilities(&evidence, &guard))
         };
         let known = self
             .stored
             .iter()
             .filter(|stored| !self.given_up.contains(&stored.class));
         let promising = known.filter_map(|stored| Some((stored, promise(stored)?)));
-        let (stored, (trial, worth)) = promising.max_by(|(_, (_, a)), (_, (_, b))| a.total_cmp(b))?;
-        (worth >= WORTH).then_some((stored, trial))
+        let (stored, (trial, _)) = promising.max_by(|(_, (_, a)), (_, (_, b))| a.total_cmp(b))?;
+        Some((Rc::clone(stored), trial))
     }
 
     /// Runs at most so many trials for `budget`, each in the transaction under way.
@@ -105,8 +113,17 @@ impl Candidates {
                 return tried;
             }
             let class = stored.class;
-            match scratch::within(|| attempt(stored, &trial, left, stops_on_load)) {
-                Attempted::Ran => tried.trials += 1,
+            let is_predictable = trial.reason == Reason::UntriedHints && trial.decision.cutoff == 0;
+            if is_predictable && !self.expectations.have_plans_of(class) {
+                let plans = scratch::within(|| expectations::survey(&stored));
+                self.expectations.add(class, plans);
+                continue;
+            }
+            match scratch::within(|| attempt(&stored, &trial, left, stops_on_load)) {
+                Attempted::Ran => {
+                    tried.trials += 1;
+                    self.expectations.note_trial();
+                }
                 Attempted::Known => {}
                 Attempted::Impossible => _ = self.given_up.insert(class),
                 Attempted::Stopped => return tried,

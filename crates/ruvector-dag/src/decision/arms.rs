@@ -20,6 +20,9 @@ const FORM_PRIOR: [f64; 5] = [0.15, 0.15, 0.15, 0.1, 0.45];
 const COSTS_PRIOR: [f64; 5] = [0.08, 0.1, 0.15, 0.12, 0.55];
 /// Trials of all statements together count this much for the arms that were not tried yet.
 const SHARED: f64 = 2.0;
+/// Standard deviation of an expected log ratio, and how probable it is that it says anything.
+const EXPECTED_DEVIATION: f64 = 1.2;
+const RIGHT: f64 = 0.5;
 /// Weight of the earlier trials of an arm at each new one.
 const DISCOUNT: f32 = 0.98;
 
@@ -46,6 +49,28 @@ impl Default for ArmStatistics {
             counts: [[0.0; GAINS.len()]; PLACES],
         }
     }
+}
+
+/// The probabilities of the classes where a log ratio is expected.
+fn given(known: &[f64; GAINS.len()], expected: f64) -> [f64; GAINS.len()] {
+    let likelihood = |centre: f64| (-0.5 * ((expected - centre.ln()) / EXPECTED_DEVIATION).powi(2)).exp();
+    let joint: [f64; GAINS.len()] = std::array::from_fn(|class| known[class] * likelihood(CENTRES[class]));
+    let total: f64 = joint.iter().sum();
+    if total.is_nan() || total <= f64::MIN_POSITIVE {
+        return *known;
+    }
+    std::array::from_fn(|class| RIGHT * joint[class] / total + (1.0 - RIGHT) * known[class])
+}
+
+fn gain_per_time(probabilities: &[f64; GAINS.len()], limit: f64) -> f64 {
+    let (mut gain, mut time) = (0.0, 0.0);
+    for (probability, centre) in probabilities.iter().zip(CENTRES) {
+        if centre < limit {
+            gain += probability * (1.0 - centre);
+        }
+        time += probability * centre.min(limit);
+    }
+    if time > 0.0 { gain / time } else { 0.0 }
 }
 
 /// The place of a decision, parameters that it keeps from another one left out; none when it has none.
@@ -99,25 +124,33 @@ impl ArmStatistics {
     /// a trial with a limit (a share of it, too) is expected to gain per execution, per share that it is expected to take.
     pub fn gains_per_time(&self, limit: f64) -> Gains {
         let shared = self.shared();
+        std::array::from_fn(|place| gain_per_time(&self.probabilities(place, &shared), limit))
+    }
+
+    /// The same for a statement of which it is expected what hint sets do: natural logarithms of ratios to the best known latency, by arm.
+    /// What is expected is an observation of the ratio's logarithm that is right, but for a deviation, or says nothing.
+    pub fn gains_per_time_with(&self, limit: f64, expected: &[f64; ARMS]) -> Gains {
+        let shared = self.shared();
         std::array::from_fn(|place| {
-            let own = &self.counts[place];
-            let is_form = (ARMS - FORMS..ARMS).contains(&place);
-            let assumed = match place {
-                COSTS | COSTS_AND_ROWS => &COSTS_PRIOR,
-                _ if is_form => &FORM_PRIOR,
-                _ => &shared,
-            };
-            let weight = SHARED + own.iter().map(|&count| f64::from(count)).sum::<f64>();
-            let (mut gain, mut time) = (0.0, 0.0);
-            for (class, centre) in CENTRES.into_iter().enumerate() {
-                let probability = (SHARED * assumed[class] + f64::from(own[class])) / weight;
-                if centre < limit {
-                    gain += probability * (1.0 - centre);
-                }
-                time += probability * centre.min(limit);
-            }
-            if time > 0.0 { gain / time } else { 0.0 }
+            let known = self.probabilities(place, &shared);
+            let with = expected
+                .get(place)
+                .map_or(known, |&log_ratio| given(&known, log_ratio));
+            gain_per_time(&with, limit)
         })
+    }
+
+    /// How probable each class of gain is for the next trial of an arm.
+    fn probabilities(&self, place: usize, shared: &[f64; GAINS.len()]) -> [f64; GAINS.len()] {
+        let own = &self.counts[place];
+        let is_form = (ARMS - FORMS..ARMS).contains(&place);
+        let assumed = match place {
+            COSTS | COSTS_AND_ROWS => &COSTS_PRIOR,
+            _ if is_form => &FORM_PRIOR,
+            _ => shared,
+        };
+        let weight = SHARED + own.iter().map(|&count| f64::from(count)).sum::<f64>();
+        std::array::from_fn(|class| (SHARED * assumed[class] + f64::from(own[class])) / weight)
     }
 
     /// The same for one decision; 0 for what is no arm.

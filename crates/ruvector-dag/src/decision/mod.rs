@@ -8,6 +8,7 @@
 mod arms;
 mod breaker;
 mod evidence;
+mod expected_ratios;
 mod fitted_costs;
 pub mod hints;
 mod lifecycle;
@@ -26,14 +27,17 @@ mod trial;
 pub use arms::{ArmStatistics, GAINS, Gains};
 pub use breaker::{Breaker, BreakerState};
 pub use evidence::{Decision, MAX_PLANS, Run, StatementEvidence};
+pub use expected_ratios::{ExpectedRatios, KnownStatement, LogRatios};
 pub use fitted_costs::{FittedCosts, SessionCosts};
-pub use hints::{HintSet, METHODS};
+pub use hints::{ARMS, HintSet, METHODS, arm_of, arms};
 pub use lifecycle::{CLEAR_GAIN, Choice, Reason, State};
 pub use load::LoadGauge;
-pub use operator_times::{OperatorKind, OperatorTimes, PlanCosts, Timing, is_credible};
+pub use operator_times::{
+    HintedPlan, OperatorKind, OperatorTimes, PlanCosts, Timing, confidence_in_gain, is_credible,
+};
 pub use plan_evidence::{PlanEvidence, SAMPLES};
 pub use planner_costs::{CostSetting, ExecutedPlan, PlannerCosts, SpentCosts, planner_costs};
 pub use prepared::{PlanKind, PreparedEvidence};
 pub use region::{Policy, PolicyReport, REGIONS, RegionChoice, RegionEvidence, RegionRun, Regions};
 pub use similar::{Experience, Lesson, Measured, PlanSketch, StoredExperience, TIE, promising};
-pub use trial::{Possibilities, Trial, TrialBudget, WORTH};
+pub use trial::{Possibilities, Trial, TrialBudget};

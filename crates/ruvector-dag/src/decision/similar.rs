@@ -150,6 +150,18 @@ impl Lesson {
     }
 }
 
+impl Lesson {
+    /// Whether it speaks of each arm.
+    pub(super) fn of_arms(&self) -> &[bool; ARMS] {
+        &self.of
+    }
+
+    /// The log ratio to stock's latency.
+    pub(super) fn log_ratio(&self) -> f64 {
+        f64::from(self.steps) / STEPS
+    }
+}
+
 impl Experience {
     /// A statement of which nothing is known but its stock plan.
     pub fn new(shape: u64, sketch: PlanSketch) -> Self {
@@ -168,9 +180,24 @@ impl Experience {
             .for_each(|(ratio, _)| *ratio = lesson.steps);
     }
 
+    /// The log ratios that were measured, by arm.
+    pub(super) fn measured(&self) -> impl Iterator<Item = (usize, f64)> {
+        (0..ARMS).filter_map(|place| Some((place, self.log_ratio(place)?)))
+    }
+
+    /// Whether a log ratio is that of a plan that was given up: a lower bound. What ended was faster than the stock plan.
+    pub(super) fn is_given_up(log_ratio: f64) -> bool {
+        log_ratio > 0.5 * GIVEN_UP
+    }
+
     fn log_ratio(&self, place: usize) -> Option<f64> {
         let steps = *self.ratios.get(place)?;
         (steps != UNKNOWN).then(|| (f64::from(steps) / STEPS).clamp(SAID.0, SAID.1))
+    }
+
+    /// Its stock plan.
+    pub fn sketch(&self) -> &PlanSketch {
+        &self.sketch
     }
 
     /// As it is stored.
