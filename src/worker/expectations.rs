@@ -5,6 +5,7 @@ use crate::observe::knowledge;
 use crate::pg::catalog;
 use crate::pg::dream::{self, Stored};
 use crate::pg::interrupts;
+use crate::shmem::timings::{self, Ran};
 use crate::shmem::{experiences, guards, statements};
 use crate::steer::choice;
 use engine::decision::{
@@ -19,11 +20,19 @@ const EVERY: u32 = 4;
 /// Statements in the matrix at most: beyond, what others say adds little, and completing it takes longer than a trial.
 const STATEMENTS: usize = 1000;
 
-/// What statements' plans are estimated to spend: stock's, and per arm.
+/// A statement's plans as they are without learned row counts: stock's, and per arm.
 #[derive(Debug, Clone)]
 pub(super) struct Survey {
-    stock: PlanCosts,
-    plans: Vec<(usize, PlanCosts)>,
+    stock: Look,
+    plans: Vec<(usize, Look)>,
+}
+
+/// A plan that was looked at: its shape, what it is estimated to spend, the methods it uses as bits.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    shape: u64,
+    costs: PlanCosts,
+    methods: u32,
 }
 
 /// What is expected of all trials.
@@ -48,10 +57,14 @@ impl Expectations {
         self.surveys.insert(class, survey);
     }
 
-    /// A trial of any statement ran.
-    pub(super) fn note_trial(&mut self) {
+    /// A trial of this class ran.
+    pub(super) fn note_trial(&mut self, class: u64) {
         self.news += 1;
         self.is_complete &= self.news < EVERY;
+        if let (Some(Some(survey)), Some(evidence)) = (self.surveys.get(&class), statements::evidence(class))
+        {
+            survey.teach(class, &evidence);
+        }
     }
 
     /// Completes the matrix of these statements if there is something new.
@@ -88,15 +101,35 @@ impl Expectations {
 impl Survey {
     fn predicted(&self, times: &OperatorTimes) -> LogRatios {
         let mut predicted = [None; ARMS];
-        let Some(stock_ms) = times.predicted_ms(&self.stock) else {
-            return predicted;
-        };
-        for (arm, costs) in &self.plans {
-            if let (Some(place), Some(ms)) = (predicted.get_mut(*arm), times.predicted_ms(costs)) {
-                *place = Some((ms / stock_ms).ln() as f32);
+        for (arm, plan) in &self.plans {
+            let log_ratio = times.log_ratio(&plan.costs, &self.stock.costs);
+            if let (Some(place), Some(log_ratio)) = (predicted.get_mut(*arm), log_ratio) {
+                *place = Some(log_ratio as f32);
             }
         }
         predicted
+    }
+
+    /// What a plan took that was found with learned row counts says what the hint set takes that gives the same plan without them.
+    fn teach(&self, class: u64, evidence: &StatementEvidence) {
+        let arms = arms();
+        for (arm, look) in &self.plans {
+            let (Some(&hints), Some(plan)) = (arms.get(*arm), evidence.plan(look.shape)) else {
+                continue;
+            };
+            let given_up = (plan.cut_off_runs > 0).then(|| f64::from(plan.lower_bound_ms));
+            let outcome = plan.typical_ms().map(Ok).or(given_up.map(Err));
+            if let Some(outcome) = outcome.filter(|_| plan.decision.cutoff > 0) {
+                let ran = Ran {
+                    class,
+                    shape: look.shape,
+                    costs: look.costs,
+                    hints,
+                    methods: look.methods,
+                };
+                timings::note(&ran, outcome);
+            }
+        }
     }
 }
 
@@ -105,7 +138,8 @@ impl Survey {
 pub(super) fn survey(stored: &Stored) -> Option<Survey> {
     let evidence = statements::evidence(stored.class)?;
     let possible = choice::possibilities(&evidence, &guards::get(catalog::database()));
-    let (stock_shape, stock) = look(stored, HintSet::NONE)?;
+    let stock = look(stored, HintSet::NONE)?;
+    let is_without_rows = evidence.best().is_none_or(|best| best.decision.cutoff == 0);
     let mut plans = Vec::new();
     for (arm, hints) in arms().into_iter().enumerate() {
         if !hints.is_of_methods() || !possible.allow(hints) {
@@ -114,18 +148,24 @@ pub(super) fn survey(stored: &Stored) -> Option<Survey> {
         if interrupts::is_asked_to_stop() {
             return None;
         }
-        let (shape, costs) = look(stored, hints)?;
-        if shape == stock_shape {
+        let plan = look(stored, hints)?;
+        if plan.shape == stock.shape && is_without_rows {
             statements::note_planned(stored.class, Decision { cutoff: 0, hints });
         }
-        plans.push((arm, costs));
+        if plan.shape != stock.shape {
+            plans.push((arm, plan));
+        }
     }
     Some(Survey { stock, plans })
 }
 
-/// The shape of a plan and what it is estimated to spend.
-fn look(stored: &Stored, hints: HintSet) -> Option<(u64, PlanCosts)> {
+fn look(stored: &Stored, hints: HintSet) -> Option<Look> {
     let planned = dream::plan(stored, Decision { cutoff: 0, hints })?;
     let remembered = knowledge::find(planned.token)?;
-    (remembered.statement.class == stored.class).then_some((remembered.facts.shape, remembered.facts.costs))
+    let facts = &remembered.facts;
+    (remembered.statement.class == stored.class).then_some(Look {
+        shape: facts.shape,
+        costs: facts.costs,
+        methods: facts.methods,
+    })
 }

@@ -113,8 +113,7 @@ impl Candidates {
                 return tried;
             }
             let class = stored.class;
-            let is_predictable = trial.reason == Reason::UntriedHints && trial.decision.cutoff == 0;
-            if is_predictable && !self.expectations.have_plans_of(class) {
+            if trial.reason != Reason::StockMeasuredAgain && !self.expectations.have_plans_of(class) {
                 let plans = scratch::within(|| expectations::survey(&stored));
                 self.expectations.add(class, plans);
                 continue;
@@ -122,7 +121,7 @@ impl Candidates {
             match scratch::within(|| attempt(&stored, &trial, left, stops_on_load)) {
                 Attempted::Ran => {
                     tried.trials += 1;
-                    self.expectations.note_trial();
+                    self.expectations.note_trial(class);
                 }
                 Attempted::Known => {}
                 Attempted::Impossible => _ = self.given_up.insert(class),

@@ -1,4 +1,5 @@
-//! Statements never seen, on a real cluster: they take the methods that were faster where stock plans were like theirs.
+//! Statements never seen, on a real cluster: they take the methods that are predicted to be faster by how long operators took, or that were
+//! faster where stock plans were like theirs.
 
 use anyhow::Result;
 use postgres::Client;
@@ -14,8 +15,17 @@ const DATA: &str = "CREATE EXTENSION ruvector_dag;
     CREATE INDEX ON u (a);
     ANALYZE t, u";
 
-fn statement(column: usize) -> String {
-    format!("SELECT count(*), sum(c{column}) FROM t WHERE a = 7")
+/// Statements that are learned from; one that is not, and one of another table.
+const LEARNED: usize = 12;
+const NEVER_SEEN: usize = 15;
+const OF_ANOTHER_TABLE: &str = "EXPLAIN SELECT count(*) FROM u WHERE a = 7";
+
+fn statement(number: usize) -> String {
+    format!(
+        "SELECT count(*), sum(c{}) FROM t WHERE a = {}",
+        number % 8,
+        7 + number / 8
+    )
 }
 
 fn cost(client: &mut Client) -> Result<f64> {
@@ -50,58 +60,78 @@ fn make_a_tie(client: &mut Client) -> Result<String> {
     ))
 }
 
-fn explained(client: &mut Client, column: usize) -> String {
-    answer(client, &format!("EXPLAIN {}", statement(column))).join("\n")
+fn explained(client: &mut Client) -> String {
+    answer(client, &format!("EXPLAIN {}", statement(NEVER_SEEN))).join("\n")
 }
 
 #[test]
 fn what_was_faster_where_plans_were_alike_is_taken_and_compared_with_stock_afterwards() -> Result<()> {
+    others_teach("similar", |client| {
+        let unlike = answer(client, OF_ANOTHER_TABLE).join("\n");
+        assert!(unlike.contains("Seq Scan"), "{unlike}");
+    })
+}
+
+#[test]
+fn what_is_predicted_to_be_faster_is_taken_and_compared_with_stock_afterwards() -> Result<()> {
+    others_teach("predicted", |client| {
+        let times = "SELECT i.ms_per_1000_cost < s.ms_per_1000_cost, s.plans >= 20 FROM ruvector.dag_operator_times() AS i, \
+                     ruvector.dag_operator_times() AS s WHERE i.operator = 'index scan' AND s.operator = 'sequential scan'";
+        assert_eq!(answer(client, times), ["t,t", "1 rows"]);
+        // Operators take what they take, whatever they read.
+        let unlike = answer(client, OF_ANOTHER_TABLE).join("\n");
+        assert!(!unlike.contains("Seq Scan"), "{unlike}");
+    })
+}
+
+/// Learns from other statements and plans one that was never seen; `look` looks at what was learned meanwhile.
+fn others_teach(first_sight: &str, look: impl Fn(&mut Client)) -> Result<()> {
     let server = server()?;
     let cluster = trying(&server)
         .set("ruvector.dag_rewrite", "off")
         .set("ruvector.dag_explore_budget", "0")
+        .set("ruvector.dag_first_sight", first_sight)
         .start()?;
     let mut client = cluster.client("postgres")?;
     load(&mut client, DATA)?;
     let tied = make_a_tie(&mut client)?;
     client.batch_execute(&tied)?;
-    let never_seen = explained(&mut client, 7);
+    let never_seen = explained(&mut client);
     assert!(
         never_seen.contains("Seq Scan") && !never_seen.contains("RuVector"),
         "{never_seen}"
     );
-    for column in 0..5 {
+    for number in 0..LEARNED {
         for _ in 0..2 {
-            client.simple_query(&statement(column))?;
+            client.simple_query(&statement(number))?;
         }
     }
     client.simple_query("SELECT * FROM ruvector.dag_dream('20 s')")?;
-    let never_seen = explained(&mut client, 7);
+    client.batch_execute("SELECT ruvector.dag_learn_now()")?;
+    let never_seen = explained(&mut client);
     assert!(
         !never_seen.contains("Seq Scan") && never_seen.contains("(at first sight)"),
         "{never_seen}"
     );
-    let unlike = answer(&mut client, "EXPLAIN SELECT count(*) FROM u WHERE a = 7").join("\n");
-    assert!(unlike.contains("Seq Scan"), "{unlike}");
-    client.batch_execute("SELECT ruvector.dag_learn_now()")?;
+    look(&mut client);
     drop(client);
     cluster.restart("fast")?;
     let mut client = cluster.client("postgres")?;
     client.batch_execute(&tied)?;
     wait_for("the worker to load", || {
-        let is_known = explained(&mut client, 7).contains("(at first sight)");
+        let is_known = explained(&mut client).contains("(at first sight)");
         Ok(is_known.then_some(()))
     })?;
     client.batch_execute("SET ruvector.dag_first_sight = off")?;
-    assert!(explained(&mut client, 7).contains("Seq Scan"));
+    assert!(explained(&mut client).contains("Seq Scan"));
     client.batch_execute("RESET ruvector.dag_first_sight; SET ruvector.dag_mode = off")?;
-    let expected = answer(&mut client, &statement(7));
+    let expected = answer(&mut client, &statement(NEVER_SEEN));
     client.batch_execute("RESET ruvector.dag_mode; SET ruvector.dag_explore_budget = 1")?;
     // Used twice, then the stock plan is given a little more time than it takes, and loses.
     for _ in 0..6 {
-        assert_eq!(answer(&mut client, &statement(7)), expected);
+        assert_eq!(answer(&mut client, &statement(NEVER_SEEN)), expected);
     }
-    let used = explained(&mut client, 7);
+    let used = explained(&mut client);
     assert!(
         used.contains("RuVector") && !used.contains("at first sight"),
         "{used}"
