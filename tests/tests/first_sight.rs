@@ -6,10 +6,10 @@ use postgres::Client;
 use ruvector_dag_tests::{answer, load, server, trying};
 use testkit::cluster::wait_for;
 
-/// A table of which every statement wants a thousandth, in columns that make statements differ.
+/// A table of which every statement wants a thousandth, in columns that make statements differ: large enough for several plannings.
 const DATA: &str = "CREATE EXTENSION ruvector_dag;
     CREATE TABLE t (a int, c0 int, c1 int, c2 int, c3 int, c4 int, c5 int, c6 int, c7 int);
-    INSERT INTO t SELECT i % 1000, i, i, i, i, i, i, i, i FROM generate_series(1, 200000) AS i;
+    INSERT INTO t SELECT i % 1000, i, i, i, i, i, i, i, i FROM generate_series(1, 1000000) AS i;
     CREATE INDEX ON t (a);
     CREATE TABLE u AS SELECT * FROM t;
     CREATE INDEX ON u (a);
