@@ -22,9 +22,9 @@ const OF_ANOTHER_TABLE: &str = "EXPLAIN SELECT count(*) FROM u WHERE a = 7";
 
 fn statement(number: usize) -> String {
     format!(
-        "SELECT count(*), sum(c{}) FROM t WHERE a = {}",
+        "SELECT count(*), sum(c{} - c{}) FROM t WHERE a = 7",
         number % 8,
-        7 + number / 8
+        number / 8
     )
 }
 
