@@ -18,7 +18,8 @@ use crate::shmem::corrections;
 use crate::shmem::events::{self, Kind};
 use crate::shmem::latencies::{self, Component};
 use crate::shmem::planned_rows::{self, KeptRows};
-use crate::steer::choice::{self, Chosen, Judge, Others};
+use crate::steer::choice::{self, Chosen};
+use crate::steer::first_sight::{self, Judge, Others};
 use crate::steer::rewrite::{self, Forms, Rules, Spending};
 use crate::steer::rows::{KeptLevel, Knowledge, are_much_the_same};
 use engine::cardinality::hash_words;
@@ -407,13 +408,15 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
         }
     }
     let compares_methods = frame.compares_methods && frame.trial.is_none();
-    let others = compares_methods
-        .then(|| choice::others(&facts))
-        .filter(|others| !others.hints.is_empty());
+    let spending = Spending::of_first(frame.begun.elapsed());
+    let others = match compares_methods {
+        true => first_sight::others(&facts, &spending),
+        false => None,
+    };
     let is_compared = frame.compares_forms || others.is_some();
     let compares_forms = frame.compares_forms;
     let (trial, statement, evidence, region) = (frame.trial, frame.statement, frame.evidence, frame.region);
-    let (began, decision, cost) = (frame.begun, frame.decision, facts.total_cost);
+    let (decision, cost) = (frame.decision, facts.total_cost);
     let is_contradicted = compares_forms && settings::corrects_rows() && rewrite::contradicts(&facts);
     let token = remember(planned, frame, facts);
     if is_compared {
@@ -430,7 +433,7 @@ pub(crate) fn leave(planned: *mut pg_sys::PlannedStmt) -> Next {
             own_cost: cost,
             best_cost: cost,
             others,
-            spending: Spending::of_first(began.elapsed()),
+            spending,
         }));
         return Next::Compare;
     }

@@ -8,18 +8,15 @@ use crate::pg::statement::Statement;
 use crate::pg::{hint_set, statement, trial};
 use crate::settings::{self, FirstSight};
 use crate::shmem::layout::Guard;
-use crate::shmem::{corrections, experiences, guards, regions, timings};
-use crate::steer::rewrite::{self, Spending};
+use crate::shmem::{corrections, guards, regions};
+use crate::steer::rewrite;
 use engine::decision::{
-    ARMS, CLEAR_GAIN, Decision, HintSet, OperatorTimes, PlanCosts, Possibilities, RegionChoice, Regions,
-    StatementEvidence, TIE, Trial, arm_of, confidence_in_gain, is_credible,
+    CLEAR_GAIN, Decision, HintSet, Possibilities, RegionChoice, Regions, StatementEvidence, Trial,
 };
 use pgrx::pg_sys;
 
 /// Cost from which on planning once more hardly matters: about ten milliseconds at the usual settings.
 pub(crate) const LEAST_COST: f64 = 2_000.0;
-/// What planning a statement never seen may take of the time it is predicted to take.
-const PLANNING_SHARE: f64 = 0.02;
 /// Trials without a way back per class.
 const UNPROTECTED_TRIALS: u32 = 4;
 
@@ -241,102 +238,8 @@ fn is_affordable(trial: &Trial, guard: &Guard) -> Option<Trial> {
     (budget.allows(trial.limit_ms) && is_in_time(trial.limit_ms)).then_some(*trial)
 }
 
-/// The hint sets under which a statement never seen is planned, too, and what says which of these plans is taken.
-pub(crate) struct Others {
-    pub(crate) hints: Vec<HintSet>,
-    pub(crate) judge: Judge,
-}
-
-/// What says whether a plan is taken instead of the stock plan.
-#[derive(Debug, Clone)]
-pub(crate) enum Judge {
-    /// It costs about as much, and its hint set was faster elsewhere.
-    Tie,
-    /// It is predicted to be faster than the stock plan, and than the best one so far.
-    Times(Prediction),
-}
-
-/// What plans of a statement never seen are predicted to take.
-#[derive(Debug, Clone)]
-pub(crate) struct Prediction {
-    times: OperatorTimes,
-    stock: PlanCosts,
-    /// What the times miss of each arm's log ratio to the stock plan.
-    missed: Box<[f64; ARMS]>,
-    /// The log ratio of the best plan so far.
-    best: f64,
-}
-
-impl Prediction {
-    fn takes(&mut self, facts: &PlanFacts, hints: HintSet, own_cost: f64) -> bool {
-        let missed = arm_of(hints)
-            .and_then(|arm| self.missed.get(arm))
-            .copied()
-            .unwrap_or(0.0);
-        let predicted = self.times.log_ratio(&facts.costs, &self.stock);
-        let Some(expected) = predicted.map(|predicted| predicted + missed) else {
-            return false;
-        };
-        let is_taken = expected < self.best
-            && is_credible(facts.total_cost, own_cost)
-            && confidence_in_gain(expected) > settings::confidence();
-        if is_taken {
-            self.best = expected;
-        }
-        is_taken
-    }
-
-    fn stock_ms(&self) -> f64 {
-        self.times.predicted_ms(&self.stock).unwrap_or(0.0)
-    }
-}
-
-impl Judge {
-    /// Whether a plan with these facts is taken that was made under these hints, where the stock plan costs `own_cost`.
-    pub(crate) fn takes(&mut self, facts: &PlanFacts, hints: HintSet, own_cost: f64) -> bool {
-        match self {
-            Judge::Tie => facts.total_cost <= TIE * own_cost,
-            Judge::Times(prediction) => prediction.takes(facts, hints, own_cost),
-        }
-    }
-
-    /// Whether there is time for another planning after so much of it; of a statement that is predicted to take little there is not.
-    pub(crate) fn allows_another(&self, spending: &Spending) -> bool {
-        match self {
-            Judge::Tie => true,
-            Judge::Times(prediction) => spending.total_ms() <= PLANNING_SHARE * prediction.stock_ms(),
-        }
-    }
-}
-
-/// Under what a statement never seen is planned, too, whose stock plan this is.
-pub(crate) fn others(facts: &PlanFacts) -> Others {
-    let (mut hints, judge) = (Vec::new(), Judge::Tie);
-    if facts.total_cost < LEAST_COST {
-        return Others { hints, judge };
-    }
-    let possible = Possibilities {
-        is_without_rows: true,
-        ..allowed(facts.uses_jit, facts.is_parallel, facts.methods)
-    };
-    if settings::first_sight() != FirstSight::Predicted {
-        hints = experiences::promising_for(&facts.operators, &possible);
-        return Others { hints, judge };
-    }
-    let times = guards::get(catalog::database()).times;
-    Others {
-        hints: times.candidates(&facts.costs, &possible),
-        judge: Judge::Times(Prediction {
-            times,
-            stock: facts.costs,
-            missed: Box::new(timings::missed(&times, &facts.operators)),
-            best: 0.0,
-        }),
-    }
-}
-
 /// What settings allow beside a stock plan that is compiled just in time, is parallel and uses these methods.
-fn allowed(uses_jit: bool, is_parallel: bool, methods: u32) -> Possibilities {
+pub(super) fn allowed(uses_jit: bool, is_parallel: bool, methods: u32) -> Possibilities {
     let sets_parameters = settings::sets_parameters();
     Possibilities {
         uses_jit: sets_parameters && uses_jit,

@@ -2,5 +2,6 @@
 //! another form. Never changes a result.
 
 pub(crate) mod choice;
+pub(crate) mod first_sight;
 pub(crate) mod rows;
 pub(crate) mod rewrite;

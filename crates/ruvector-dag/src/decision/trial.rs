@@ -151,10 +151,11 @@ impl StatementEvidence {
         let costs = self
             .untried_costs(newest, possible)
             .map(|(place, decision)| (place, self.trial_with(best_ms, decision, Reason::FittedCosts)));
-        let all = rows.into_iter().chain(partial).chain(hints).chain(costs);
-        let (place, trial) = all
-            .filter(|&(place, _)| self.promise(of_all[place].min(own[place])) >= WORTH)
-            .max_by(|a, b| own[a.0].total_cmp(&own[b.0]))?;
+        let pays = |&(place, _): &(usize, Trial)| self.promise(of_all[place].min(own[place])) >= WORTH;
+        let others = partial.into_iter().chain(hints).chain(costs).filter(pays);
+        // What hint sets are tried beside depends on the row counts.
+        let first = rows.filter(pays);
+        let (place, trial) = first.or_else(|| others.max_by(|a, b| own[a.0].total_cmp(&own[b.0])))?;
         Some((trial, self.promise(own[place])))
     }
 

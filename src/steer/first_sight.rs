@@ -1,0 +1,120 @@
+//! Under what a statement never seen is planned beside its stock plan, and which of these plans is taken.
+
+use super::choice::{LEAST_COST, allowed};
+use super::rewrite::Spending;
+use crate::pg::catalog;
+use crate::pg::plan_tree::PlanFacts;
+use crate::settings::{self, FirstSight};
+use crate::shmem::{experiences, guards, timings};
+use engine::decision::{
+    ARMS, HintSet, OperatorTimes, PlanCosts, Possibilities, TIE, arm_of, confidence_in_gain, is_credible,
+};
+
+/// What planning may take of the time that a statement is predicted to take.
+const PLANNING_SHARE: f64 = 0.02;
+
+/// The hint sets under which a statement never seen is planned, too, and what says which of these plans is taken.
+pub(crate) struct Others {
+    pub(crate) hints: Vec<HintSet>,
+    pub(crate) judge: Judge,
+}
+
+/// What says whether a plan is taken instead of the stock plan.
+#[derive(Debug, Clone)]
+pub(crate) enum Judge {
+    /// It costs about as much, and its hint set was faster elsewhere.
+    Tie,
+    /// It is predicted to be faster than the stock plan, and than the best one so far.
+    Times(Prediction),
+}
+
+/// What plans of a statement never seen are predicted to take.
+#[derive(Debug, Clone)]
+pub(crate) struct Prediction {
+    times: OperatorTimes,
+    stock: PlanCosts,
+    /// What the times miss of each arm's log ratio to the stock plan.
+    missed: Box<[f64; ARMS]>,
+    /// The log ratio of the best plan so far.
+    best: f64,
+}
+
+impl Prediction {
+    fn takes(&mut self, facts: &PlanFacts, hints: HintSet, own_cost: f64) -> bool {
+        let missed = arm_of(hints)
+            .and_then(|arm| self.missed.get(arm))
+            .copied()
+            .unwrap_or(0.0);
+        let predicted = self.times.log_ratio(&facts.costs, &self.stock);
+        let Some(expected) = predicted.map(|predicted| predicted + missed) else {
+            return false;
+        };
+        let is_taken = expected < self.best
+            && is_credible(facts.total_cost, own_cost)
+            && confidence_in_gain(expected) > settings::confidence();
+        if is_taken {
+            self.best = expected;
+        }
+        is_taken
+    }
+
+    /// Whether there is time for another planning after so much of it; of a statement that is predicted to take little there is not.
+    fn allows_another(&self, spending: &Spending) -> bool {
+        let stock_ms = self.times.predicted_ms(&self.stock);
+        stock_ms.is_some_and(|stock_ms| spending.total_ms() <= PLANNING_SHARE * stock_ms)
+    }
+}
+
+impl Judge {
+    /// Whether a plan with these facts is taken that was made under these hints, where the stock plan costs `own_cost`.
+    pub(crate) fn takes(&mut self, facts: &PlanFacts, hints: HintSet, own_cost: f64) -> bool {
+        match self {
+            Judge::Tie => facts.total_cost <= TIE * own_cost,
+            Judge::Times(prediction) => prediction.takes(facts, hints, own_cost),
+        }
+    }
+
+    /// Whether there is time for another planning.
+    pub(crate) fn allows_another(&self, spending: &Spending) -> bool {
+        match self {
+            Judge::Tie => true,
+            Judge::Times(prediction) => prediction.allows_another(spending),
+        }
+    }
+}
+
+/// Under what a statement never seen is planned, too, whose stock plan this is; none where that is not worth it.
+pub(crate) fn others(facts: &PlanFacts, spending: &Spending) -> Option<Others> {
+    if facts.total_cost < LEAST_COST {
+        return None;
+    }
+    let possible = Possibilities {
+        is_without_rows: true,
+        ..allowed(facts.uses_jit, facts.is_parallel, facts.methods)
+    };
+    let others = match settings::first_sight() {
+        FirstSight::Predicted => predicted(facts, &possible, spending)?,
+        _ => Others {
+            hints: experiences::promising_for(&facts.operators, &possible),
+            judge: Judge::Tie,
+        },
+    };
+    (!others.hints.is_empty()).then_some(others)
+}
+
+fn predicted(facts: &PlanFacts, possible: &Possibilities, spending: &Spending) -> Option<Others> {
+    let times = guards::get(catalog::database()).times;
+    let prediction = Prediction {
+        times,
+        stock: facts.costs,
+        missed: Box::new([0.0; ARMS]),
+        best: 0.0,
+    };
+    let hints = match prediction.allows_another(spending) {
+        true => times.candidates(&facts.costs, possible),
+        false => return None,
+    };
+    let missed = Box::new(timings::missed(&times, &facts.operators));
+    let judge = Judge::Times(Prediction { missed, ..prediction });
+    Some(Others { hints, judge })
+}
