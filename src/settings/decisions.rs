@@ -39,6 +39,7 @@ static CONFIDENCE: GucSetting<f64> = GucSetting::<f64>::new(0.8);
 static PLAN_REGIONS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static PLAN_KINDS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static DREAM_EXECUTE: GucSetting<bool> = GucSetting::<bool>::new(false);
+static TRIAL_COMPLETION: GucSetting<bool> = GucSetting::<bool>::new(false);
 static STORE_LITERALS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static DREAM_BUDGET_S: GucSetting<i32> = GucSetting::<i32>::new(300);
 static MAX_WORK_MEM_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
@@ -114,6 +115,13 @@ fn define_dreams() {
           and disk, and functions called STABLE that do more than read do it once more.",
     );
     define_switch(dream_execute, &DREAM_EXECUTE, GucContext::Suset);
+    let completion: Text = (
+        c"ruvector.dag_trial_completion",
+        c"Chooses trials on an idle server by what is expected of the single statement.",
+        c"The matrix of statements and hint sets, completed at low rank, with what their plans are predicted to take. Off goes by what each \
+          hint set brought to all statements.",
+    );
+    define_switch(completion, &TRIAL_COMPLETION, GucContext::Suset);
     let store_literals: Text = (
         c"ruvector.dag_store_literals",
         c"Stores the text of statements with their constants, for trials when the server is idle.",
@@ -211,6 +219,11 @@ pub(crate) fn explore_budget() -> f64 {
 /// `ruvector.dag_dream_execute`, which needs texts.
 pub(crate) fn runs_trials() -> bool {
     DREAM_EXECUTE.get() && STORE_LITERALS.get()
+}
+
+/// `ruvector.dag_trial_completion`.
+pub(crate) fn completes_trials() -> bool {
+    TRIAL_COMPLETION.get()
 }
 
 /// `ruvector.dag_store_literals`.

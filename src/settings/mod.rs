@@ -8,8 +8,8 @@ mod healing;
 mod monitoring;
 
 pub(crate) use decisions::{
-    FirstSight, asks_row_model, believes_bounds, chooses_kinds, confidence, corrects_rows, dream_budget,
-    explore_budget, first_sight, gives_hints, keeps_roles_apart, max_work_mem_kb, runs_trials,
+    FirstSight, asks_row_model, believes_bounds, chooses_kinds, completes_trials, confidence, corrects_rows,
+    dream_budget, explore_budget, first_sight, gives_hints, keeps_roles_apart, max_work_mem_kb, runs_trials,
     sets_parameters, stores_literals, uses_regions,
 };
 

@@ -78,12 +78,14 @@ impl Candidates {
         let newest = corrections::newest();
         let guard = guards::get(catalog::database());
         let of_all = guard.arms.gains_per_time(CLEAR_GAIN);
-        self.expectations.renew(&self.stored, &guard.times);
+        if settings::completes_trials() {
+            self.expectations.renew(&self.stored, &guard.times);
+        }
         let promise = |stored: &Stored| {
             let evidence = statements::evidence(stored.class)?;
             let expected = self.expectations.of(&evidence, stored.class);
             let own = expected.map(|expected| guard.arms.gains_per_time_with(CLEAR_GAIN, &expected));
-            let gains = (&of_all, own.as_ref().unwrap_or(&of_all));
+            let gains = (&of_all, own.as_ref());
             evidence.next_dream(newest, gains, &choice::possibilities(&evidence, &guard))
         };
         let known = self
@@ -113,7 +115,8 @@ impl Candidates {
                 return tried;
             }
             let class = stored.class;
-            if trial.reason != Reason::StockMeasuredAgain && !self.expectations.have_plans_of(class) {
+            let is_unknown = settings::completes_trials() && !self.expectations.have_plans_of(class);
+            if is_unknown && trial.reason != Reason::StockMeasuredAgain {
                 let plans = scratch::within(|| expectations::survey(&stored));
                 self.expectations.add(class, plans);
                 continue;

@@ -318,7 +318,7 @@ proptest! {
         };
         let gains = ArmStatistics::default().gains_per_time(LIMIT);
         let mut trials = 0;
-        while let Some((trial, _)) = evidence.next_dream(9, (&gains, &gains), &possible) {
+        while let Some((trial, _)) = evidence.next_dream(9, (&gains, None), &possible) {
             evidence.note_planned(trial.decision);
             trials += 1;
             prop_assert!(trials <= ARMS + 6, "{:?} again and again", trial.decision);

@@ -225,7 +225,7 @@ pub struct OperatorTimes {
 impl OperatorTimes {
     /// Fits them to what plans took; `None` of too few. Each statement counts as the root of its number of plans.
     ///
-    /// Complexity: O(plans · [`KINDS`]²) per step, of which there are at most twenty.
+    /// Complexity: O(plans · kinds²) per step, of which there are at most twenty.
     pub fn fit(timings: &[Timing]) -> Option<Self> {
         let usable: Vec<&Timing> = timings.iter().filter(|timing| is_usable(timing)).collect();
         let mut plans_of: HashMap<u64, u32> = HashMap::new();
