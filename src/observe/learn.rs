@@ -275,10 +275,11 @@ fn note_stock_plan(remembered: &Remembered) {
 fn note_timing(remembered: &Remembered, evidence: Option<&StatementEvidence>) {
     let (facts, decision) = (&remembered.facts, remembered.decision);
     let is_comparable = decision.cutoff == 0 && !decision.hints.has_costs();
+    if !is_comparable || facts.total_cost < choice::LEAST_COST {
+        return;
+    }
     let plan = evidence.and_then(|evidence| evidence.plan(facts.shape));
-    if let (true, true, Some(plan)) = (is_comparable, facts.total_cost >= choice::LEAST_COST, plan) {
-        let given_up = Err(f64::from(plan.lower_bound_ms));
-        let outcome = plan.typical_ms().map_or(given_up, Ok);
+    if let Some((plan, outcome)) = plan.and_then(|plan| Some((plan, plan.outcome()?))) {
         let ran = timings::Ran {
             class: remembered.statement.class,
             shape: facts.shape,

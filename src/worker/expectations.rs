@@ -117,9 +117,7 @@ impl Survey {
             let (Some(&hints), Some(plan)) = (arms.get(*arm), evidence.plan(look.shape)) else {
                 continue;
             };
-            let given_up = (plan.cut_off_runs > 0).then(|| f64::from(plan.lower_bound_ms));
-            let outcome = plan.typical_ms().map(Ok).or(given_up.map(Err));
-            if let Some(outcome) = outcome.filter(|_| plan.decision.cutoff > 0) {
+            if let Some(outcome) = plan.outcome().filter(|_| plan.decision.cutoff > 0) {
                 let ran = Ran {
                     class,
                     shape: look.shape,

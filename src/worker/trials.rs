@@ -192,9 +192,7 @@ fn note_known(evidence: &StatementEvidence, remembered: &Remembered) {
     let Some(plan) = evidence.plan(remembered.facts.shape) else {
         return;
     };
-    let given_up = (plan.cut_off_runs > 0).then(|| f64::from(plan.lower_bound_ms));
-    let outcome = plan.typical_ms().map(Ok).or(given_up.map(Err));
-    if let Some(outcome) = outcome {
+    if let Some(outcome) = plan.outcome() {
         hooks::trial::note_experience(evidence, remembered, outcome);
     }
 }

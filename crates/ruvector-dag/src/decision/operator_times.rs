@@ -463,16 +463,7 @@ mod tests {
     use crate::cardinality::hash_words;
     use proptest::prelude::*;
 
-    const ALL: Possibilities = Possibilities {
-        uses_jit: true,
-        is_parallel: true,
-        memory_doublings: 4,
-        has_forms: true,
-        is_without_rows: false,
-        is_without_methods: false,
-        methods: 0,
-        costs: HintSet::NONE,
-    };
+    const ALL: Possibilities = Possibilities::ALL;
 
     /// What a hash join, a merge join and reading tables take per unit.
     const HASH: f64 = 0.05;

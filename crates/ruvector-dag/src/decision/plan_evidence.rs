@@ -130,7 +130,13 @@ impl PlanEvidence {
     /// What this plan is expected to take, in milliseconds: its typical latency, or, when it was only ever cut off, the
     /// time it was given, which it exceeds.
     pub fn expected_ms(&self) -> Option<f64> {
+        self.outcome().map(|(Ok(ms) | Err(ms))| ms)
+    }
+
+    /// Its typical latency, or, as an error, the time that it exceeds when it was only ever cut off, both in milliseconds;
+    /// `None` before it ran.
+    pub fn outcome(&self) -> Option<Result<f64, f64>> {
         let bound = (self.cut_off_runs > 0).then(|| f64::from(self.lower_bound_ms));
-        self.typical_ms().or(bound)
+        self.typical_ms().map(Ok).or(bound.map(Err))
     }
 }

@@ -148,9 +148,7 @@ impl Lesson {
             steps: (log_ratio * STEPS).round().clamp(-127.0, 127.0) as i8,
         })
     }
-}
 
-impl Lesson {
     /// Whether it speaks of each arm.
     pub(super) fn of_arms(&self) -> &[bool; ARMS] {
         &self.of
@@ -273,16 +271,7 @@ mod tests {
 
     const USUAL: f64 = 0.8;
     const PLAN: [u64; 4] = [1 << 32, 2 << 32, 2 << 32, 3 << 32];
-    const ALL: Possibilities = Possibilities {
-        uses_jit: true,
-        is_parallel: true,
-        memory_doublings: 4,
-        has_forms: true,
-        is_without_rows: false,
-        is_without_methods: false,
-        methods: 0,
-        costs: HintSet::NONE,
-    };
+    const ALL: Possibilities = Possibilities::ALL;
 
     fn without(place: usize) -> HintSet {
         METHODS

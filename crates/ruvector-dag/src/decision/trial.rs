@@ -60,6 +60,19 @@ pub struct Possibilities {
 }
 
 impl Possibilities {
+    /// Everything, for tests.
+    #[cfg(test)]
+    pub(super) const ALL: Self = Self {
+        uses_jit: true,
+        is_parallel: true,
+        memory_doublings: 4,
+        has_forms: true,
+        is_without_rows: false,
+        is_without_methods: false,
+        methods: 0,
+        costs: HintSet::NONE,
+    };
+
     /// The fitted planner costs with stock's row counts, and with all that were learned, by place.
     pub(super) fn costs_with(&self, newest: u64) -> impl Iterator<Item = (usize, Decision)> + use<> {
         let hints = self.costs;
