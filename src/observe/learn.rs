@@ -19,7 +19,7 @@ use crate::steer::choice;
 use crate::steer::rewrite::Rules;
 use crate::steer::rows;
 use engine::cardinality::{CountedSketch, SetCount, is_material};
-use engine::decision::{PlanKind, RegionRun, Run, State, StatementEvidence};
+use engine::decision::{PlanKind, RegionRun, Run, State, StatementEvidence, TableState};
 use pgrx::pg_sys;
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -337,6 +337,11 @@ fn record(
             is_parallel: remembered.facts.is_parallel,
             methods: remembered.facts.methods,
             spilled_mb: u32::try_from(watch.spilled().div_ceil(BLOCKS_PER_MB)).unwrap_or(u32::MAX),
+            // After an error nothing may be looked up.
+            tables: match outcome {
+                Ok(_) => rows::state_of(remembered.facts.counted.iter().map(|node| &node.subject)),
+                Err(_) => TableState::default(),
+            },
         },
         partial,
     })

@@ -8,6 +8,7 @@ use crate::shmem::corrections;
 use crate::shmem::layout::{Correction, Tables};
 use crate::shmem::planned_rows::KeptRows;
 use engine::cardinality::{LogCorrection, RowPrediction, is_material, trust};
+use engine::decision::TableState;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -157,6 +158,12 @@ pub(crate) fn tables_of<'s>(subjects: impl Iterator<Item = &'s Subject>) -> Tabl
     places.zip(known.keys()).for_each(|(kept, &table)| *kept = table);
     tables.modifications = modifications(&relations(&tables));
     tables
+}
+
+/// The same, to compare latencies by.
+pub(crate) fn state_of<'s>(subjects: impl Iterator<Item = &'s Subject>) -> TableState {
+    let tables = tables_of(subjects);
+    TableState::new(&relations(&tables), tables.rows, tables.modifications)
 }
 
 /// Whether what was learned of tables is still to be believed.

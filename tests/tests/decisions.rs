@@ -59,6 +59,43 @@ fn decide(client: &mut Client, statements: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Executions that count of the plan that was found.
+fn runs_of_found(client: &mut Client) -> Result<i64> {
+    client.simple_query("SELECT ruvector.dag_learn_now()")?;
+    count(
+        client,
+        "SELECT max(runs) FROM ruvector.dag_plan_shapes WHERE hints <> 0 OR cutoff <> 0",
+    )
+}
+
+#[test]
+fn a_plan_is_measured_anew_when_a_fifth_of_its_rows_changed() -> Result<()> {
+    let server = server()?;
+    let cluster = misled(&server)?;
+    let mut client = cluster.client("postgres")?;
+    let sql = lookup(100);
+    decide(&mut client, std::slice::from_ref(&sql))?;
+    let change = |client: &mut Client, rows: i32| {
+        client.batch_execute(&format!(
+            "UPDATE big SET pad = 'changed' WHERE id <= {rows}; SELECT pg_stat_force_next_flush()"
+        ))
+    };
+    let run = |client: &mut Client| (0..3).try_for_each(|_| client.simple_query(&sql).map(drop));
+    run(&mut client)?;
+    change(&mut client, 10_000)?;
+    // How often tables changed is asked for once a while and session.
+    let mut client = cluster.client("postgres")?;
+    run(&mut client)?;
+    let before = runs_of_found(&mut client)?;
+    assert!(before >= 7, "{:?}", decisions(&mut client));
+    change(&mut client, 60_000)?;
+    let mut client = cluster.client("postgres")?;
+    client.simple_query(&sql)?;
+    assert_eq!(runs_of_found(&mut client)?, 1, "{:?}", decisions(&mut client));
+    assert!(is_index_used(&mut client, &sql), "{:?}", decisions(&mut client));
+    Ok(())
+}
+
 #[test]
 fn a_decision_is_applied_shown_as_advice_kept_by_restart_and_dump_and_survives_ddl() -> Result<()> {
     let server = server()?;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use ruvector_dag::decision::sequential::{Comparison, compare};
 use ruvector_dag::decision::{
     ArmStatistics, Breaker, BreakerState, Decision, HintSet, MAX_PLANS, PlanEvidence, Possibilities, Reason,
-    Run, State, StatementEvidence, TrialBudget,
+    Run, State, StatementEvidence, TableState, TrialBudget,
 };
 
 const STOCK: u64 = 1;
@@ -33,6 +33,7 @@ fn run(shape: u64, cutoff: u64, outcome: Result<f64, f64>) -> Run {
         is_parallel: false,
         methods: 0,
         spilled_mb: 0,
+        tables: TableState::default(),
     }
 }
 
@@ -480,4 +481,129 @@ proptest! {
         }
         prop_assert!(waited <= 7, "{waited} trials");
     }
+}
+
+/// After so many rows of a table of a thousand changed.
+fn after(modifications: u64, run: Run) -> Run {
+    Run {
+        tables: TableState::new(&[1], 1000.0, modifications),
+        ..run
+    }
+}
+
+/// A plan that takes seven tenths of stock's time, compared with it as often as such a plan is at first.
+fn in_use() -> StatementEvidence {
+    let stock = || after(0, run(STOCK, 0, Ok(100.0)));
+    let mut runs = vec![stock(), stock(), after(0, trial(2, 10, Ok(70.0)))];
+    runs.extend([
+        after(0, run(2, 10, Ok(70.0))),
+        stock(),
+        after(0, run(2, 10, Ok(70.0))),
+    ]);
+    evidence(&runs)
+}
+
+/// Runs what is chosen so often, each plan with its latency, each time after so many more changes; answers which plans ran.
+fn go_on(
+    evidence: &mut StatementEvidence,
+    runs: u64,
+    changes: impl Fn(u64) -> u64,
+    ms: [f64; 2],
+) -> Vec<u64> {
+    let chosen = (1..=runs).map(|number| {
+        let decision = evidence.choose().decision;
+        let (shape, ms) = if decision.is_stock() {
+            (STOCK, ms[0])
+        } else {
+            (2, ms[1])
+        };
+        let next = Run {
+            decision,
+            taught: false,
+            ..run(shape, 0, Ok(ms))
+        };
+        evidence.record(&after(changes(number), next));
+        shape
+    });
+    chosen.collect()
+}
+
+#[test]
+fn stock_is_measured_again_after_the_data_changed_and_used_where_it_is_faster_now() {
+    let mut evidence = in_use();
+    assert_eq!(
+        go_on(&mut evidence, 6, |_| 300, [90.0, 100.0])[..4],
+        [2, STOCK, STOCK, STOCK]
+    );
+    assert_eq!(evidence.best_ms(), Some(90.0));
+}
+
+#[test]
+fn a_plan_that_is_still_faster_after_the_data_changed_is_still_used() {
+    let mut evidence = in_use();
+    // Both take half of what they took: the plan is not taken for slower because stock is measured first.
+    evidence.record(&after(300, run(STOCK, 0, Ok(50.0))));
+    assert_eq!(evidence.choose().reason, Reason::DataChanged);
+    let ran = go_on(&mut evidence, 6, |_| 300, [50.0, 35.0]);
+    assert_eq!(ran, [2, STOCK, 2, STOCK, 2, 2]);
+}
+
+#[test]
+fn few_changes_and_another_count_of_changes_leave_what_was_measured() {
+    let before = in_use();
+    for changed in [199, 0] {
+        let mut evidence = before;
+        go_on(&mut evidence, 1, |_| changed, [100.0, 70.0]);
+        assert_eq!(evidence.choose().reason, Reason::FasterThanStock, "{changed}");
+    }
+}
+
+#[test]
+fn a_plan_far_faster_than_stock_is_not_compared_again() {
+    let stock = || after(0, run(STOCK, 0, Ok(100.0)));
+    let mut evidence = evidence(&[stock(), stock(), after(0, trial(2, 10, Ok(20.0)))]);
+    assert_eq!(go_on(&mut evidence, 6, |_| 300, [100.0, 20.0]), [2; 6]);
+}
+
+#[test]
+fn tables_that_change_all_the_time_cost_ever_fewer_comparisons() {
+    let mut evidence = in_use();
+    let ran = go_on(&mut evidence, 1000, |number| 300 * number, [100.0, 70.0]);
+    let compared = ran.iter().filter(|&&shape| shape == STOCK).count();
+    assert!((10..60).contains(&compared), "{compared}");
+}
+
+#[test]
+fn what_was_measured_of_other_plans_before_the_data_changed_decides_nothing() {
+    let mut evidence = in_use();
+    let hints = HintSet::from_bits(1);
+    let other = Run {
+        decision: hinted(hints),
+        ..trial(3, 0, Ok(80.0))
+    };
+    evidence.note_planned(hinted(hints));
+    evidence.record(&after(0, other));
+    let is_untried = |evidence: &StatementEvidence| {
+        evidence
+            .untried(&Possibilities::default())
+            .any(|(_, untried)| untried == hints)
+    };
+    assert!(!is_untried(&evidence));
+    assert_eq!(go_on(&mut evidence, 6, |_| 300, [90.0, 100.0])[4..], [STOCK; 2]);
+    assert!(is_untried(&evidence));
+}
+
+#[test]
+fn tables_are_kept_over_a_restart_and_what_older_versions_kept_is_read() {
+    let before = in_use();
+    let words = before.settlement();
+    let mut after_restart = StatementEvidence::from_plans(before.plans().copied());
+    after_restart.restore_settlement(&words);
+    assert_eq!(after_restart.settlement(), words);
+    go_on(&mut after_restart, 1, |_| 300, [100.0, 70.0]);
+    assert_eq!(after_restart.choose().reason, Reason::StockMeasuredAgain);
+    let mut of_older = StatementEvidence::default();
+    of_older.restore_settlement(&words[..5]);
+    assert_eq!(of_older.settlement()[..5], words[..5]);
+    assert_eq!(of_older.settlement()[5..], [0; 4]);
 }

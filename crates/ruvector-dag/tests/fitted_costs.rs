@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use ruvector_dag::decision::hints::ARMS;
 use ruvector_dag::decision::{
     ArmStatistics, CostSetting, Decision, FittedCosts, HintSet, PlanEvidence, PlannerCosts, Possibilities,
-    Reason, RegionChoice, RegionRun, Regions, Run, StatementEvidence,
+    Reason, RegionChoice, RegionRun, Regions, Run, StatementEvidence, TableState,
 };
 
 const STOCK: u64 = 1;
@@ -41,6 +41,7 @@ fn run(shape: u64, decision: Decision, outcome: Result<f64, f64>, is_trial: bool
         is_parallel: false,
         methods: 0,
         spilled_mb: 0,
+        tables: TableState::default(),
     }
 }
 

@@ -5,11 +5,15 @@
 use super::arms::{COSTS, COSTS_AND_ROWS, place};
 use super::hints::{HintSet, arms};
 use super::plan_evidence::{PlanEvidence, SHIFTED_RUNS};
+use super::table_state::TableState;
 
 /// Plan shapes remembered per statement class. When full, the slowest shape that is not stock makes room.
 pub const MAX_PLANS: usize = 10;
 /// Plannings in a row after which a decision that does not give its plan any more is given up.
 const MISSES: u32 = 3;
+/// Executions between two new measurements because the data changed double up to this often: tables that change all the time leave
+/// nothing to compare.
+const MOST_DOUBLINGS: u32 = 16;
 /// Plan shapes remembered as not worth another trial.
 const DISMISSED: usize = 24;
 
@@ -70,10 +74,12 @@ pub struct Run {
     pub methods: u32,
     /// Megabytes it wrote to temporary files, rounded up.
     pub spilled_mb: u32,
+    /// The tables it read.
+    pub tables: TableState,
 }
 
 /// Words of [`StatementEvidence::settlement`].
-const SETTLEMENT: usize = 5;
+const SETTLEMENT: usize = 9;
 
 const USES_JIT: u32 = 1;
 const IS_PARALLEL: u32 = 2;
@@ -120,6 +126,12 @@ pub struct StatementEvidence {
     pub failures: u32,
     /// Executions in a row that were slower than usual for their plans, whichever these were.
     slower_runs: u32,
+    /// The tables when latencies were measured.
+    tables: TableState,
+    /// How often the data changed so much that they were measured again.
+    data_changes: u32,
+    /// Calls when that was last.
+    renewed_at: u32,
 }
 
 impl StatementEvidence {
@@ -186,6 +198,7 @@ impl StatementEvidence {
             self.misses = 0;
         }
         self.account(run);
+        self.compare_tables(&run.tables);
         self.spilled_mb = self.spilled_mb.max(run.spilled_mb);
         if run.decision.is_stock() {
             let is_parallel = u32::from(run.is_parallel) * IS_PARALLEL;
@@ -242,6 +255,43 @@ impl StatementEvidence {
             (true, Err(taken_ms)) => self.lost_ms += taken_ms,
             (_, Ok(taken_ms) | Err(taken_ms)) => self.lost_ms += (taken_ms - stock_ms).max(0.0),
         }
+    }
+
+    /// Latencies are measured again where the tables changed much since; the oftener they do, the less often.
+    fn compare_tables(&mut self, now: &TableState) {
+        let calls = u32::try_from(self.calls).unwrap_or(u32::MAX);
+        let executions = calls.saturating_sub(self.renewed_at);
+        if now.has_changed_since(&self.tables) {
+            if executions < 1 << self.data_changes.min(MOST_DOUBLINGS) {
+                return;
+            }
+            self.renewed_at = calls;
+            self.data_changes += 1;
+            self.outdate();
+        } else if !now.is_known() || now.is_comparable_to(&self.tables) {
+            return;
+        }
+        self.tables = *now;
+    }
+
+    /// The stock plan and the one in use are measured again; others may be tried again where they ran to their end.
+    fn outdate(&mut self) {
+        let kept = [
+            self.stock(),
+            self.plan_of(self.settled().decision),
+            self.plan(self.pinned_shape),
+        ];
+        let kept = kept.map(|plan| plan.map_or(0, |plan| plan.shape));
+        let mut open = 0;
+        for plan in self.plans.iter_mut().filter(|plan| plan.runs > 0) {
+            if kept.contains(&plan.shape) {
+                plan.outdate();
+            } else {
+                open |= place(plan.decision.cutoff, plan.decision.hints).map_or(0, |place| 1 << place);
+                plan.forget_latencies();
+            }
+        }
+        self.tried_arms &= !open;
     }
 
     /// Notes whether an execution was slower than usual. True when that says that the data changed: several plans are about
@@ -307,26 +357,44 @@ impl StatementEvidence {
         }
     }
 
-    /// What is settled besides latencies, as words to store: tried arms, pin, pinned shape, traits, megabytes spilled.
+    /// What is settled besides latencies, as words to store: tried arms, pin, pinned shape, traits, megabytes spilled, the tables, how often
+    /// these changed.
     pub fn settlement(&self) -> [u64; SETTLEMENT] {
+        let [tables, rows, modifications] = self.tables.words();
         [
             self.tried_arms,
             u64::from(self.pinned),
             self.pinned_shape,
             u64::from(self.traits),
             u64::from(self.spilled_mb),
+            tables,
+            rows,
+            modifications,
+            u64::from(self.data_changes),
         ]
     }
 
     /// Takes over what [`Self::settlement`] gave; other lengths are of another version and left out.
     pub fn restore_settlement(&mut self, words: &[u64]) {
-        if let &[tried_arms, pinned, pinned_shape, traits, spilled_mb] = words {
-            let number = |word: u64| u32::try_from(word).unwrap_or(0);
+        let number = |word: u64| u32::try_from(word).unwrap_or(0);
+        if let &[
+            tried_arms,
+            pinned,
+            pinned_shape,
+            traits,
+            spilled_mb,
+            ref tables @ ..,
+        ] = words
+        {
             self.tried_arms = tried_arms;
             self.pinned = number(pinned);
             self.pinned_shape = pinned_shape;
             self.traits = number(traits);
             self.spilled_mb = number(spilled_mb);
+            if let &[tables, rows, modifications, data_changes] = tables {
+                self.tables = TableState::from_words([tables, rows, modifications]);
+                self.data_changes = number(data_changes);
+            }
         }
     }
 

@@ -66,6 +66,8 @@ pub enum Reason {
     NotSureYet,
     /// The plan kept is a little faster than stock was; stock is measured again.
     StockMeasuredAgain,
+    /// The data changed, and the plan in use is measured again.
+    DataChanged,
     /// Another plan beats stock's latency.
     FasterThanStock,
     /// It was expected to be faster when the statement was seen first.
@@ -95,6 +97,7 @@ impl Reason {
             }
             Reason::NotSureYet => "another plan was measured faster, in too few runs to be sure",
             Reason::StockMeasuredAgain => "the stock plan is measured again, to compare with the plan in use",
+            Reason::DataChanged => "the data changed, and the plan in use is measured again",
             Reason::FasterThanStock => "another plan was measured faster than the stock plan",
             Reason::PredictedGain => {
                 "another plan was expected to be faster when the statement was seen first"
@@ -142,6 +145,13 @@ impl StatementEvidence {
                 decision: plan.decision,
                 state: State::Exploring,
                 reason: Reason::PredictedGain,
+            };
+        }
+        if let Some(plan) = self.outdated_other() {
+            return Choice {
+                decision: plan.decision,
+                state: State::Exploring,
+                reason: Reason::DataChanged,
             };
         }
         if !self.is_stock_known() {
@@ -195,6 +205,13 @@ impl StatementEvidence {
                 .is_some_and(|best_ms| best_ms < f64::from(stock.lower_bound_ms))
         };
         self.stock_seen() >= STOCK_RUNS || self.stock().is_some_and(is_beaten)
+    }
+
+    /// The plan that was in use when the data changed, until it ran again: it goes first, since stock may have become faster or slower
+    /// by the same.
+    fn outdated_other(&self) -> Option<&PlanEvidence> {
+        self.measured()
+            .find(|plan| !plan.decision.is_stock() && plan.is_outdated())
     }
 
     /// What to plan with when the stock plan was given up each time and nothing ever ended: what was learned meanwhile, as
@@ -280,6 +297,6 @@ impl StatementEvidence {
         let is_small = best.typical_ms() > Some(CONTROLLED * stock_ms);
         let is_maybe_luck = best.typical_ms() > Some(LUCK * stock_ms);
         let runs = best.runs.saturating_add(2 + u32::from(is_maybe_luck));
-        is_small && self.stock_seen() < STOCK_RUNS - 1 + runs.ilog2()
+        is_small && (stock.is_outdated() || self.stock_seen() < STOCK_RUNS - 1 + runs.ilog2())
     }
 }

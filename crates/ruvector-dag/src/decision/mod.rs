@@ -22,6 +22,7 @@ mod region;
 mod review;
 pub mod sequential;
 mod similar;
+mod table_state;
 mod trial;
 
 pub use arms::{ArmStatistics, GAINS, Gains};
@@ -40,4 +41,5 @@ pub use planner_costs::{CostSetting, ExecutedPlan, PlannerCosts, SpentCosts, pla
 pub use prepared::{PlanKind, PreparedEvidence};
 pub use region::{Policy, PolicyReport, REGIONS, RegionChoice, RegionEvidence, RegionRun, Regions};
 pub use similar::{Experience, Lesson, Measured, PlanSketch, StoredExperience, TIE, promising};
+pub use table_state::TableState;
 pub use trial::{Possibilities, Trial, TrialBudget};

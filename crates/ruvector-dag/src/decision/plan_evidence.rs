@@ -33,6 +33,8 @@ pub struct PlanEvidence {
     pub seen_at: u32,
     /// Runs in a row whose latency was unusual.
     unusual_runs: u32,
+    /// 1 when the data changed since it ran last: its next execution is the first that counts.
+    outdated: u32,
     samples_ms: [f32; SAMPLES],
 }
 
@@ -60,6 +62,10 @@ impl PlanEvidence {
     /// Adds the latency of a completed execution, in milliseconds. True when the latency changed for good: what was
     /// measured before is forgotten.
     pub fn record(&mut self, latency_ms: f64) -> bool {
+        if self.is_outdated() {
+            self.begin_anew(latency_ms);
+            return false;
+        }
         let is_unusual = self.runs >= SETTLED_RUNS && self.is_unusual(latency_ms);
         self.unusual_runs = if is_unusual { self.unusual_runs + 1 } else { 0 };
         let has_shifted = self.unusual_runs >= SHIFTED_RUNS;
@@ -87,7 +93,8 @@ impl PlanEvidence {
     }
 
     fn is_unusual(&self, latency_ms: f64) -> bool {
-        self.typical_ms().is_some_and(|typical| {
+        let typical_ms = self.typical_ms().filter(|_| !self.is_outdated());
+        typical_ms.is_some_and(|typical| {
             !USUAL.contains(&(latency_ms / typical)) && (latency_ms - typical).abs() > UNUSUAL_MS
         })
     }
@@ -98,10 +105,24 @@ impl PlanEvidence {
         self.cut_off_runs = 0;
         self.lower_bound_ms = 0.0;
         self.unusual_runs = 0;
+        self.outdated = 0;
+    }
+
+    /// The data changed: what was measured counts until it runs again.
+    pub(super) fn outdate(&mut self) {
+        self.outdated = 1;
+    }
+
+    /// Whether the data changed since it ran last.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.outdated != 0
     }
 
     /// Adds an execution that was cancelled after `elapsed_ms`.
     pub fn record_cut_off(&mut self, elapsed_ms: f64) {
+        if self.is_outdated() {
+            self.forget_latencies();
+        }
         self.cut_off_runs = self.cut_off_runs.saturating_add(1);
         self.lower_bound_ms = self.lower_bound_ms.max(elapsed_ms as f32);
     }

@@ -92,6 +92,7 @@ mod tests {
     use super::super::evidence::Run;
     use super::super::hints::HintSet;
     use super::super::lifecycle::State;
+    use super::super::table_state::TableState;
     use super::*;
 
     fn run(shape: u64, decision: Decision, outcome: Result<f64, f64>) -> Run {
@@ -107,6 +108,7 @@ mod tests {
             is_parallel: false,
             methods: 0,
             spilled_mb: 0,
+            tables: TableState::default(),
         }
     }
 
