@@ -216,7 +216,7 @@ fn compare_split(cluster: &Cluster<'_>, options: &Options, split: Split) -> Resu
         let mut train = runner.warm_up(pick(&fold.train))?;
         let test = runner.warm_up(pick(&fold.test))?;
         let trials_ms = runner.rounds(&mut train)?;
-        sights.add(number + 1, runner.first_sight(test)?);
+        sights.add(number + 1, runner.first_sight(cluster, &copy.name, test)?);
         if seen.is_none() {
             runner.compare_plans(&mut train)?;
             seen = Some((train, trials_ms));

@@ -12,13 +12,13 @@ const FACTOR: f64 = 1.2;
 /// … and this many milliseconds over stock.
 const SLACK_MS: f64 = 20.0;
 
-/// One statement, run once with what others taught.
+/// One statement, run with what others taught.
 #[derive(Debug, Serialize)]
 pub(super) struct FirstSight {
     id: String,
     fold: usize,
     template: String,
-    /// Median of several.
+    /// Medians of several.
     stock_ms: f64,
     learned_ms: f64,
     is_cut_off: bool,

@@ -14,8 +14,8 @@ use testkit::Cluster;
 const LAST_PAIRS: (usize, usize, f64) = (3, 9, 2.0);
 /// What the worker may still have to write down.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Stock executions beside one first sight.
-const STOCK_OF_FIRST_SIGHT: usize = 3;
+/// Executions of a statement at first sight, each beside one of stock: a session leaves a statement alone after three that taught nothing.
+const FIRST_SIGHTS: usize = 3;
 
 /// The two sessions and what happens between rounds.
 pub(super) struct Runner<'o> {
@@ -171,43 +171,40 @@ impl<'o> Runner<'o> {
         Ok(())
     }
 
-    /// Statements that were never run with what was learned, once each, without learning from one for the next.
-    pub(super) fn first_sight(&mut self, statements: Vec<Statement>) -> Result<Vec<FirstSight>> {
+    /// Statements that were never run with what was learned. Nothing is learned from these executions, though rows are counted as for any
+    /// statement that is new, so that each of several is a first one.
+    pub(super) fn first_sight(
+        &mut self,
+        cluster: &Cluster<'_>,
+        database: &str,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<FirstSight>> {
         std::thread::sleep(SETTLE);
-        self.learned.execute("SET ruvector.dag_sample_rate = 0")?;
+        let limit = self.options.workload.limit();
         let mut sights = Vec::new();
-        for (position, mut statement) in statements.into_iter().enumerate() {
+        for mut statement in statements {
             if statement.is_cut_off {
                 continue;
             }
+            let settings = format!("{limit}; SET ruvector.dag_min_duration = '1h'");
+            let mut learned = Session::open(cluster, database, &settings)?;
+            // Fills the session's caches, too.
+            let after = learned.explain("COSTS OFF", &statement.sql)?;
+            let before = self.stock.explain("COSTS OFF", &statement.sql)?;
             // Who is first would read what the other finds in memory.
             self.stock.run(&statement.sql)?;
-            let place_of_learned = position % 2;
-            let (mut stock_ms, mut learned_ms) = (Vec::new(), 0.0);
-            for place in 0..=STOCK_OF_FIRST_SIGHT {
-                let is_stock = place != place_of_learned;
-                let session = if is_stock {
-                    &mut self.stock
-                } else {
-                    &mut self.learned
-                };
+            let mut taken_ms = [Vec::new(), Vec::new()];
+            for place in 0..2 * FIRST_SIGHTS {
+                // Stock, learned, learned, stock and so on.
+                let is_stock = matches!(place % 4, 0 | 3);
+                let session = if is_stock { &mut self.stock } else { &mut learned };
                 let (took_ms, outcome) = session.run(&statement.sql)?;
                 statement.note(is_stock, took_ms, &outcome);
-                if is_stock {
-                    stock_ms.push(took_ms);
-                } else {
-                    learned_ms = took_ms;
-                }
+                taken_ms[usize::from(!is_stock)].push(took_ms);
             }
-            let plans = [&mut self.stock, &mut self.learned]
-                .map(|session| session.explain("COSTS OFF", &statement.sql));
-            let [before, after] = plans;
-            sights.push(FirstSight::new(
-                &statement,
-                median(&stock_ms),
-                learned_ms,
-                plan_shape::change(&before?["Plan"], &after?["Plan"]),
-            ));
+            let [stock_ms, learned_ms] = taken_ms.map(|ms| median(&ms));
+            let change = plan_shape::change(&before["Plan"], &after["Plan"]);
+            sights.push(FirstSight::new(&statement, stock_ms, learned_ms, change));
         }
         Ok(sights)
     }
