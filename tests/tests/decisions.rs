@@ -87,7 +87,7 @@ fn a_plan_is_measured_anew_when_a_fifth_of_its_rows_changed() -> Result<()> {
     let mut client = cluster.client("postgres")?;
     run(&mut client)?;
     let before = runs_of_found(&mut client)?;
-    assert!(before >= 7, "{:?}", decisions(&mut client));
+    assert!(before > 3, "{before}: {:?}", decisions(&mut client));
     change(&mut client, 60_000)?;
     let mut client = cluster.client("postgres")?;
     client.simple_query(&sql)?;
