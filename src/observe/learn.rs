@@ -339,7 +339,7 @@ fn record(
             spilled_mb: u32::try_from(watch.spilled().div_ceil(BLOCKS_PER_MB)).unwrap_or(u32::MAX),
             // After an error nothing may be looked up.
             tables: match outcome {
-                Ok(_) => rows::state_of(remembered.facts.counted.iter().map(|node| &node.subject)),
+                Ok(_) => rows::state_of(&remembered.facts.tables),
                 Err(_) => TableState::default(),
             },
         },

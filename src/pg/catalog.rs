@@ -228,6 +228,21 @@ pub(super) fn tables_owner() -> Option<pg_sys::Oid> {
     }
 }
 
+/// The rows of a table by the latest VACUUM or ANALYZE; 0 of what has none.
+pub(crate) fn table_rows(relid: u32) -> f64 {
+    // SAFETY: a syscache lookup; the tuple is read before it is released.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+        let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(pg_sys::Oid::from(relid)));
+        if tuple.is_null() {
+            return 0.0;
+        }
+        let rows = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>()).reltuples;
+        pg_sys::ReleaseSysCache(tuple);
+        f64::from(rows).max(0.0)
+    }
+}
+
 /// Rows inserted, updated and deleted in a table since its statistics began.
 pub(crate) fn modifications(relid: u32) -> u64 {
     let now = Instant::now();

@@ -11,7 +11,7 @@ use engine::cardinality::hash_words;
 use engine::decision::{METHODS, PlanCosts, PlanSketch};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Marks our item among a plan's invalidation items: no catalog cache has a negative number, so it never matches, and
 /// it is copied with the plan (into the plan cache, too).
@@ -46,6 +46,8 @@ pub(crate) struct PlanFacts {
     pub(crate) operators: PlanSketch,
     /// What it is estimated to spend, by kind of operator.
     pub(crate) costs: PlanCosts,
+    /// OIDs of all relations that it may read, ascending.
+    pub(crate) tables: Vec<u32>,
     pub(crate) counted: Vec<Counted>,
     /// The query levels of what is counted; empty when nobody asks.
     pub(crate) sketches: Vec<Sketched>,
@@ -83,6 +85,7 @@ pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level], with_sketch
             methods: reader.methods,
             operators: PlanSketch::of(reader.operators),
             costs: plan_costs::of(stmt, uses_jit),
+            tables: tables(&reader.entries),
             counted: reader.counted,
             sketches: reader.sketches,
         }
@@ -103,6 +106,12 @@ unsafe fn entries(stmt: *mut pg_sys::PlannedStmt, levels: &[Level]) -> Vec<(u32,
             })
             .collect()
     }
+}
+
+fn tables(entries: &[(u32, Option<Place>)]) -> Vec<u32> {
+    let relations = entries.iter().map(|&(relid, _)| relid);
+    let known: BTreeSet<u32> = relations.filter(|&relid| relid != 0).collect();
+    known.into_iter().collect()
 }
 
 struct Reader<'l> {

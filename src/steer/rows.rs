@@ -160,10 +160,10 @@ pub(crate) fn tables_of<'s>(subjects: impl Iterator<Item = &'s Subject>) -> Tabl
     tables
 }
 
-/// The same, to compare latencies by.
-pub(crate) fn state_of<'s>(subjects: impl Iterator<Item = &'s Subject>) -> TableState {
-    let tables = tables_of(subjects);
-    TableState::new(&relations(&tables), tables.rows, tables.modifications)
+/// Tables as they are, to compare latencies by.
+pub(crate) fn state_of(tables: &[u32]) -> TableState {
+    let rows = tables.iter().map(|&table| catalog::table_rows(table)).sum();
+    TableState::new(tables, rows, modifications(tables))
 }
 
 /// Whether what was learned of tables is still to be believed.
