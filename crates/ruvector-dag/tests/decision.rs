@@ -559,10 +559,30 @@ fn few_changes_and_another_count_of_changes_leave_what_was_measured() {
 }
 
 #[test]
-fn a_plan_far_faster_than_stock_is_not_compared_again() {
+fn beside_a_plan_far_faster_than_stock_its_users_do_not_wait_for_stock_after_the_data_changed() {
     let stock = || after(0, run(STOCK, 0, Ok(100.0)));
-    let mut evidence = evidence(&[stock(), stock(), after(0, trial(2, 10, Ok(20.0)))]);
-    assert_eq!(go_on(&mut evidence, 6, |_| 300, [100.0, 20.0]), [2; 6]);
+    let before = evidence(&[stock(), stock(), after(0, trial(2, 10, Ok(20.0)))]);
+    let is_opposed = |evidence: &StatementEvidence| {
+        next(evidence, 0) == Some((Decision::STOCK, Reason::StockMeasuredAgain))
+    };
+    assert!(!is_opposed(&before));
+    let mut evidence = before;
+    assert_eq!(go_on(&mut evidence, 1, |_| 300, [100.0, 20.0]), [2]);
+    // Stock gets a little more time than that, and a way back.
+    let possible = Possibilities::default();
+    assert!(is_opposed(&evidence));
+    let opposed = evidence
+        .next_trial(0, &ArmStatistics::default(), &possible)
+        .unwrap();
+    assert_eq!((opposed.decision, opposed.limit_ms), (Decision::STOCK, 22.0));
+    assert!(evidence.is_worth_trying(STOCK, opposed.limit_ms));
+    let mut given_up = evidence;
+    given_up.record(&trial(STOCK, 0, Err(22.0)));
+    assert!(!is_opposed(&given_up));
+    assert_eq!(go_on(&mut given_up, 6, |_| 300, [100.0, 20.0]), [2; 6]);
+    let mut ended = evidence;
+    ended.record(&after(300, trial(STOCK, 0, Ok(15.0))));
+    assert_eq!(go_on(&mut ended, 6, |_| 300, [15.0, 20.0]), [STOCK; 6]);
 }
 
 #[test]

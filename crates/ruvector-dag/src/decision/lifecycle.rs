@@ -214,6 +214,14 @@ impl StatementEvidence {
             .find(|plan| !plan.decision.is_stock() && plan.is_outdated())
     }
 
+    /// The plan in use that was measured since the data changed, where the stock plan was not: it seemed far slower, by what it took before.
+    pub(super) fn unrenewed(&self) -> Option<&PlanEvidence> {
+        let is_renewed = |plan: &&PlanEvidence| !plan.decision.is_stock() && !plan.is_outdated();
+        let is_behind = self.stock().is_some_and(PlanEvidence::is_outdated) && !self.wants_control();
+        let used = || self.plan_of(self.settled().decision).filter(is_renewed);
+        is_behind.then(used).flatten()
+    }
+
     /// What to plan with when the stock plan was given up each time and nothing ever ended: what was learned meanwhile, as
     /// there is nothing to lose.
     pub fn last_resort(&self, newest: u64) -> Option<Decision> {
@@ -244,9 +252,11 @@ impl StatementEvidence {
         if self.is_dismissed(shape) {
             return false;
         }
-        // A plan that was cut off is given another chance only with clearly more time.
-        self.plan(shape)
-            .is_none_or(|plan| plan.runs == 0 && f64::from(plan.lower_bound_ms) * 1.5 < limit_ms)
+        // A plan that was cut off is given another chance only with clearly more time, or other data.
+        self.plan(shape).is_none_or(|plan| {
+            let has_time = plan.runs == 0 && f64::from(plan.lower_bound_ms) * 1.5 < limit_ms;
+            plan.is_outdated() || has_time
+        })
     }
 
     /// Marks a decision as planned with: nothing further to try until something new is learned.

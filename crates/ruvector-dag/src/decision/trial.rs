@@ -208,15 +208,18 @@ impl StatementEvidence {
         costs.filter(move |&(place, _)| !are_rows_first && tried & (1 << place) == 0)
     }
 
-    /// The stock plan of a class that was rewritten at first sight, with a little more time than the rewritten one takes:
-    /// it is beaten once it was given up.
+    /// The stock plan of a class that was rewritten at first sight, or whose data changed, with a little more time than the plan in use
+    /// takes: it is beaten once it was given up.
     fn opposition(&self) -> Option<Trial> {
-        let plan = self.unopposed().filter(|_| self.pinned == 0)?;
-        // Plans of it that ran before count, too: where it gives another one each time none would run twice.
-        let runs: u32 = self.plans().map(|plan| plan.runs).sum();
-        if runs < 2 {
+        if self.pinned != 0 {
             return None;
         }
+        // Plans of it that ran before count, too: where it gives another one each time none would run twice.
+        let runs: u32 = self.plans().map(|plan| plan.runs).sum();
+        let plan = self
+            .unopposed()
+            .filter(|_| runs >= 2)
+            .or_else(|| self.unrenewed())?;
         Some(Trial {
             decision: Decision::STOCK,
             limit_ms: plan.typical_ms()? * OPPOSED,
