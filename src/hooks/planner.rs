@@ -636,9 +636,13 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
     shmem::counters::add_corrections_applied(u64::from(frame.corrected));
     let decision = took_effect(&frame, trial.decision);
     let is_stock = frame.region.is_some_and(|region| region.shape == facts.shape);
-    let is_worth_it = !is_stock && frame.evidence.is_worth_trying(facts.shape, trial.limit_ms);
+    let is_meant = trial.decision.is_stock() || !is_stock;
+    let is_worth_it = is_meant && frame.evidence.is_worth_trying(facts.shape, trial.limit_ms);
     let is_undone = decision.is_stock() && !trial.decision.is_stock();
     if is_undone || !is_worth_it || plan_tree::reads_foreign_tables(planned) {
+        if trial.decision.is_stock() {
+            shmem::statements::leave_stock(frame.statement.class);
+        }
         return;
     }
     let remembered = Remembered {

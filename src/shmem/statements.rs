@@ -74,6 +74,11 @@ pub(crate) fn miss(class: u64, decision: Decision) {
     change(class, |statement| statement.evidence.miss(decision));
 }
 
+/// Notes that the stock plan of a class can't be tried with a way back.
+pub(crate) fn leave_stock(class: u64) {
+    change(class, |statement| statement.evidence.leave_stock());
+}
+
 /// Marks a plan of a class as not worth another trial.
 pub(crate) fn dismiss(class: u64, shape: u64) {
     change(class, |statement| statement.evidence.dismiss(shape));

@@ -576,6 +576,9 @@ fn beside_a_plan_far_faster_than_stock_its_users_do_not_wait_for_stock_after_the
         .unwrap();
     assert_eq!((opposed.decision, opposed.limit_ms), (Decision::STOCK, 22.0));
     assert!(evidence.is_worth_trying(STOCK, opposed.limit_ms));
+    let mut left = evidence;
+    left.leave_stock();
+    assert!(!is_opposed(&left));
     let mut given_up = evidence;
     given_up.record(&trial(STOCK, 0, Err(22.0)));
     assert!(!is_opposed(&given_up));

@@ -294,6 +294,13 @@ impl StatementEvidence {
         self.tried_arms &= !open;
     }
 
+    /// The stock plan can't be tried with a way back: what was measured of it before the data changed still counts.
+    pub fn leave_stock(&mut self) {
+        let stock = self.stock().map_or(0, |plan| plan.shape);
+        let plan = self.plans.iter_mut().find(|plan| plan.shape == stock);
+        plan.into_iter().for_each(PlanEvidence::keep);
+    }
+
     /// Notes whether an execution was slower than usual. True when that says that the data changed: several plans are about
     /// as fast, and each of them is as slow now.
     fn is_slower_again(&mut self, is_slower: bool, run: &Run) -> bool {

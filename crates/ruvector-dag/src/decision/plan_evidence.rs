@@ -113,6 +113,11 @@ impl PlanEvidence {
         self.outdated = 1;
     }
 
+    /// What was measured before the data changed still counts.
+    pub(super) fn keep(&mut self) {
+        self.outdated = 0;
+    }
+
     /// Whether the data changed since it ran last.
     pub(super) fn is_outdated(&self) -> bool {
         self.outdated != 0
