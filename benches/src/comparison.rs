@@ -25,6 +25,7 @@ use first_sight::FirstSights;
 use report::{Report, Run};
 use runner::Runner;
 use split::Split;
+pub(crate) use split::shuffled;
 use statement::Statement;
 use std::collections::HashMap;
 use std::path::PathBuf;

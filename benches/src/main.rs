@@ -9,6 +9,7 @@ mod plan_shape;
 mod demo;
 mod comparison;
 mod oracle;
+mod simulation;
 mod mixed;
 mod ablation;
 mod rows;
@@ -37,6 +38,8 @@ enum Program {
     Generated(comparison::Options),
     /// The fastest of 49 hint sets per statement, for the oracle column of a report.
     Oracle(oracle::Options),
+    /// First sights over many splits, simulated with the latencies that `oracle` measured.
+    Simulate(simulation::Options),
     /// Statements in random order by several clients at once, stock and learned in turn.
     Mixed(mixed::Options),
     /// The same run with each mechanism off.
@@ -61,6 +64,7 @@ fn main() -> Result<()> {
         Program::Stats(options) => comparison::run(&options),
         Program::Generated(options) => comparison::run(&options.of_generated()),
         Program::Oracle(options) => oracle::run(&options),
+        Program::Simulate(options) => simulation::run(&options),
         Program::Mixed(options) => mixed::run(&options),
         Program::Ablate(options) => ablation::run(&options),
         Program::Rewrites(options) => rewrites::run(&options),

@@ -8,11 +8,12 @@ use crate::session::{Outcome, Session, median};
 use crate::workload::{self, DATABASE};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use hint_set::HintSet;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use testkit::Server;
+
+pub(crate) use hint_set::HintSet;
 
 /// A plan is cut off above this factor …
 const FACTOR: f64 = 1.3;
@@ -81,6 +82,21 @@ impl Oracle {
             Some((statement.id.clone(), ratio))
         });
         Ok(ratios.collect())
+    }
+
+    fn statement(&self, id: &str) -> Option<&Statement> {
+        self.statements.iter().find(|statement| statement.id == id)
+    }
+
+    /// What the stock plan of a statement takes, if it finishes.
+    pub(crate) fn stock_ms(&self, id: &str) -> Option<f64> {
+        self.statement(id)?.stock_ms
+    }
+
+    /// What the plan takes that this hint set was the first one to give; nothing of one that was cut off.
+    pub(crate) fn plan_ms(&self, id: &str, hint_set: &str) -> Option<f64> {
+        let plans = &self.statement(id)?.plans;
+        plans.iter().find(|plan| plan.hint_set == hint_set)?.ms
     }
 
     fn write(&self, path: &Path) -> Result<()> {

@@ -97,7 +97,7 @@ fn by_template(statements: &[&str], groups: usize, seed: u64) -> Vec<Vec<usize>>
 }
 
 /// 0 to `count` in an order that only the seed decides.
-fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+pub(crate) fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by_key(|&at| engine::cardinality::hash_words([seed, at as u64]));
     order

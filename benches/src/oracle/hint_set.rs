@@ -16,7 +16,7 @@ const SCANS: [(&str, &[&str]); 7] = [
 
 /// One of the 49.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct HintSet {
+pub(crate) struct HintSet {
     /// Bit by bit, which of the join methods are allowed.
     joins: usize,
     scans: usize,
@@ -24,11 +24,11 @@ pub(super) struct HintSet {
 
 impl HintSet {
     /// Back to what the server has.
-    pub(super) const RESET: &str = "RESET enable_nestloop; RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_seqscan; \
+    pub(crate) const RESET: &str = "RESET enable_nestloop; RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_seqscan; \
                                     RESET enable_indexscan; RESET enable_indexonlyscan; RESET enable_bitmapscan";
 
     /// All of them, the one that allows everything first.
-    pub(super) fn all() -> impl Iterator<Item = Self> {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
         let joins = (1..1 << JOINS.len()).rev();
         joins.flat_map(|joins| (0..SCANS.len()).map(move |scans| Self { joins, scans }))
     }
@@ -38,7 +38,7 @@ impl HintSet {
     }
 
     /// The settings, for a session that has none of them.
-    pub(super) fn apply(self) -> String {
+    pub(crate) fn apply(self) -> String {
         let (_, scans) = SCANS[self.scans];
         let joins = JOINS
             .iter()

@@ -1,0 +1,202 @@
+//! First sights simulated: plans, estimated costs and latencies are real (a file of `oracle`), which plans are tried and what is learned from
+//! them is the engine's own, over many splits of the statements instead of one.
+
+mod plans;
+mod trials;
+
+use crate::comparison::shuffled;
+use crate::oracle::Oracle;
+use crate::session::Session;
+use crate::workload::{self, DATABASE};
+use anyhow::{Result, ensure};
+use clap::Args;
+use engine::decision::{
+    ARMS, HintedPlan, OperatorTimes, Possibilities, arm_of, confidence_in_gain, is_credible,
+};
+use plans::{Plan, Planned};
+use std::path::PathBuf;
+use testkit::Server;
+use trials::Tried;
+
+/// A first execution is too slow above this factor …
+const FACTOR: f64 = 1.2;
+/// … and this many milliseconds over stock.
+const SLACK_MS: f64 = 20.0;
+/// What a plan that was cut off is taken to need over stock.
+const CUT_OFF: f64 = 2.0;
+
+/// Options of the simulation.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    workload: workload::Options,
+    /// Latencies under 49 hint sets, by `oracle`.
+    #[arg(long, default_value = "bench-out/oracle.json")]
+    oracle: PathBuf,
+    /// Splits into two thirds to learn from and a third to see first.
+    #[arg(long, default_value_t = 40)]
+    splits: u64,
+    /// Trials per statement learned from, those that promise most first.
+    #[arg(long, default_value_t = 2.0)]
+    trials_per_statement: f64,
+    /// `ruvector.dag_confidence`.
+    #[arg(long, default_value_t = 0.8)]
+    confidence: f64,
+    /// By the times alone, without what they missed of statements that are alike.
+    #[arg(long)]
+    by_times_alone: bool,
+}
+
+/// Sums over first sights.
+#[derive(Default)]
+struct Sum {
+    stock_ms: f64,
+    learned_ms: f64,
+    best_ms: f64,
+    statements: usize,
+    changed: usize,
+    slow: usize,
+}
+
+impl Sum {
+    fn add(&mut self, other: &Self) {
+        self.stock_ms += other.stock_ms;
+        self.learned_ms += other.learned_ms;
+        self.best_ms += other.best_ms;
+        self.statements += other.statements;
+        self.changed += other.changed;
+        self.slow += other.slow;
+    }
+
+    fn ratio(&self) -> f64 {
+        self.learned_ms / self.stock_ms
+    }
+}
+
+/// Simulates and prints.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let oracle = Oracle::read(&options.oracle)?;
+    oracle.ratios_for(&options.workload.describe())?;
+    let server = Server::with_extension(15)?;
+    let cluster = options.workload.start(&server)?;
+    let mut session = Session::open(&cluster, DATABASE, "SET ruvector.dag_mode = off")?;
+    let mut planned = Vec::new();
+    for (id, sql) in options.workload.statements()? {
+        planned.extend(Planned::read(&mut session, &oracle, &id, &sql)?);
+    }
+    ensure!(planned.len() > 2, "the file of `oracle` has too few statements");
+    let (mut all, mut ratios, mut trials) = (Sum::default(), Vec::new(), 0);
+    for seed in 1..=options.splits {
+        let (of_split, tried) = of_split(options, &planned, seed);
+        ratios.push(of_split.ratio());
+        trials += tried;
+        all.add(&of_split);
+    }
+    let share = |count: usize| 100.0 * count as f64 / all.statements as f64;
+    ratios.sort_by(f64::total_cmp);
+    println!(
+        "{} statements, {} splits, {:.1} trials per statement: {:.3} of stock at first sight (best plans {:.3}), splits from {:.3} to {:.3}; \
+         {:.1} % of statements planned otherwise, {:.1} % over {FACTOR}x + {SLACK_MS} ms",
+        planned.len(),
+        options.splits,
+        trials as f64 / (options.splits as f64 * learned_from(planned.len()) as f64),
+        all.ratio(),
+        all.best_ms / all.stock_ms,
+        ratios.first().unwrap_or(&f64::NAN),
+        ratios.last().unwrap_or(&f64::NAN),
+        share(all.changed),
+        share(all.slow)
+    );
+    Ok(())
+}
+
+/// Of so many statements.
+fn learned_from(statements: usize) -> usize {
+    statements - statements / 3
+}
+
+/// First sights of a third of the statements after trials of the others, and how many trials there were.
+fn of_split(options: &Options, planned: &[Planned], seed: u64) -> (Sum, usize) {
+    let order = shuffled(planned.len(), seed);
+    let (seen, unseen): (Vec<_>, Vec<_>) = order
+        .iter()
+        .enumerate()
+        .partition(|(place, _)| *place < learned_from(planned.len()));
+    let pick = |places: &[(usize, &usize)]| places.iter().map(|&(_, &at)| &planned[at]).collect::<Vec<_>>();
+    let seen = pick(&seen);
+    let limit = (options.trials_per_statement * seen.len() as f64) as usize;
+    let tried = trials::run(&seen, limit);
+    let timings: Vec<_> = tried.iter().map(|tried| tried.timing).collect();
+    let times = OperatorTimes::fit(&timings).unwrap_or_default();
+    let mut sum = Sum::default();
+    for statement in pick(&unseen) {
+        let plan = first_sight(options, statement, &times, &tried);
+        let taken_ms = plan.ms.unwrap_or(CUT_OFF * statement.stock_ms);
+        sum.add(&Sum {
+            stock_ms: statement.stock_ms,
+            learned_ms: taken_ms,
+            best_ms: statement.best_ms(),
+            statements: 1,
+            changed: usize::from(plan.shape != statement.stock().shape),
+            slow: usize::from(taken_ms > FACTOR * statement.stock_ms + SLACK_MS),
+        });
+    }
+    (sum, tried.iter().filter(|tried| !tried.is_stock()).count())
+}
+
+/// The plan that a statement never seen is given, as the extension chooses it.
+fn first_sight<'p>(
+    options: &Options,
+    statement: &'p Planned,
+    times: &OperatorTimes,
+    tried: &[Tried<'_>],
+) -> &'p Plan {
+    let stock = statement.stock();
+    let missed = match options.by_times_alone {
+        true => [0.0; ARMS],
+        false => times.missed(&statement.sketch, hinted(tried)),
+    };
+    let possible = Possibilities {
+        is_without_rows: true,
+        methods: stock.methods,
+        ..Possibilities::default()
+    };
+    let mut best = (0.0, stock);
+    for hints in times.candidates(&stock.costs, &possible) {
+        let Some((arm, plan)) = arm_of(hints).zip(statement.under(hints)) else {
+            continue;
+        };
+        let Some(predicted) = times.log_ratio(&plan.costs, &stock.costs) else {
+            continue;
+        };
+        let expected = predicted + missed[arm];
+        let is_taken = plan.shape != stock.shape
+            && expected < best.0
+            && is_credible(plan.total_cost, stock.total_cost)
+            && confidence_in_gain(expected) > options.confidence;
+        if is_taken {
+            best = (expected, plan);
+        }
+    }
+    best.1
+}
+
+fn hinted<'t>(tried: &'t [Tried<'_>]) -> impl Iterator<Item = HintedPlan<'t>> {
+    let stock = |of: &Tried<'_>| {
+        tried
+            .iter()
+            .find(|tried| tried.is_stock() && tried.timing.statement == of.timing.statement)
+    };
+    tried
+        .iter()
+        .filter(|tried| !tried.is_stock())
+        .filter_map(move |tried| {
+            Some(HintedPlan {
+                sketch: &tried.statement.sketch,
+                stock: &stock(tried)?.timing,
+                hints: tried.hints,
+                methods: tried.methods,
+                timing: &tried.timing,
+            })
+        })
+}

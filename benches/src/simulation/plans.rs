@@ -1,0 +1,230 @@
+//! What PostgreSQL plans under each hint set, with what it is estimated to spend and what was measured of it.
+
+use crate::oracle::{self, Oracle};
+use crate::session::Session;
+use anyhow::Result;
+use engine::cardinality::hash_words;
+use engine::decision::{HintSet, METHODS, OperatorKind, PlanCosts, PlanSketch, arms};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// A plan.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Which operators it has, and in which order.
+    pub(super) shape: u64,
+    pub(super) total_cost: f64,
+    pub(super) costs: PlanCosts,
+    /// The methods it uses, as bits of [`METHODS`].
+    pub(super) methods: u32,
+    /// Nothing where it was cut off, or not measured.
+    pub(super) ms: Option<f64>,
+}
+
+/// A statement's plans.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) stock_ms: f64,
+    /// Operators of the stock plan.
+    pub(super) sketch: PlanSketch,
+    /// The stock plan is the first one.
+    plans: Vec<Plan>,
+    by_hints: HashMap<HintSet, usize>,
+}
+
+impl Planned {
+    /// Plans a statement under all hint sets; `None` of one that was not measured.
+    pub(super) fn read(session: &mut Session, oracle: &Oracle, id: &str, sql: &str) -> Result<Option<Self>> {
+        let Some(stock_ms) = oracle.stock_ms(id) else {
+            return Ok(None);
+        };
+        let mut statement = Self {
+            stock_ms,
+            sketch: PlanSketch::default(),
+            plans: Vec::new(),
+            by_hints: HashMap::new(),
+        };
+        for hint_set in oracle::HintSet::all() {
+            session.execute(&hint_set.apply())?;
+            let explained = session.explain("COSTS ON", sql)?;
+            session.execute(oracle::HintSet::RESET)?;
+            let top = &explained["Plan"];
+            if statement.plans.is_empty() {
+                statement.sketch = PlanSketch::of(operators(top));
+            }
+            let measured_ms = match statement.plans.is_empty() {
+                true => Some(stock_ms),
+                false => oracle.plan_ms(id, &hint_set.to_string()),
+            };
+            let place = statement.add(top, measured_ms);
+            if let Some(hints) = engine_hints(&hint_set.apply()) {
+                statement.by_hints.insert(hints, place);
+            }
+        }
+        Ok(Some(statement))
+    }
+
+    fn add(&mut self, top: &Value, ms: Option<f64>) -> usize {
+        let shape = shape(top);
+        if let Some(known) = self.plans.iter().position(|plan| plan.shape == shape) {
+            return known;
+        }
+        let mut costs = PlanCosts::of_start(false);
+        spend(&mut costs, top, 1.0);
+        self.plans.push(Plan {
+            shape,
+            total_cost: number(top, "Total Cost"),
+            costs,
+            methods: methods(top),
+            ms,
+        });
+        self.plans.len() - 1
+    }
+
+    pub(super) fn stock(&self) -> &Plan {
+        &self.plans[0]
+    }
+
+    /// The plan under a hint set of the engine's.
+    pub(super) fn under(&self, hints: HintSet) -> Option<&Plan> {
+        self.plans.get(*self.by_hints.get(&hints)?)
+    }
+
+    /// What the fastest plan takes.
+    pub(super) fn best_ms(&self) -> f64 {
+        self.plans
+            .iter()
+            .filter_map(|plan| plan.ms)
+            .fold(self.stock_ms, f64::min)
+    }
+}
+
+/// The hint set that makes these settings; `None` of what leaves everything on.
+fn engine_hints(settings: &str) -> Option<HintSet> {
+    let is_off = |name: &std::ffi::CStr| {
+        let name = name.to_string_lossy();
+        settings.contains(&format!("SET {name} = off"))
+    };
+    let off = METHODS.iter().filter(|method| is_off(method.setting));
+    let bits = off.fold(0, |bits, method| bits | method.bit);
+    arms().into_iter().find(|hints| bits != 0 && hints.bits() == bits)
+}
+
+fn text<'v>(node: &'v Value, key: &str) -> &'v str {
+    node[key].as_str().unwrap_or_default()
+}
+
+fn number(node: &Value, key: &str) -> f64 {
+    node[key].as_f64().unwrap_or(0.0)
+}
+
+fn children(node: &Value) -> impl Iterator<Item = &Value> {
+    node["Plans"].as_array().into_iter().flatten()
+}
+
+fn hash(parts: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn shape(node: &Value) -> u64 {
+    let own = ["Node Type", "Relation Name", "Alias", "Index Name", "Join Type"].map(|key| text(node, key));
+    hash_words(std::iter::once(hash(own)).chain(children(node).map(shape)))
+}
+
+fn operators(node: &Value) -> Vec<u64> {
+    let own = hash([text(node, "Node Type"), text(node, "Relation Name")]);
+    let below = children(node).flat_map(operators);
+    std::iter::once(own).chain(below).collect()
+}
+
+fn methods(node: &Value) -> u32 {
+    let nodes = [
+        "Hash Join",
+        "Merge Join",
+        "Nested Loop",
+        "Seq Scan",
+        "Index Scan",
+        "Index Only Scan",
+        "Bitmap Heap Scan",
+    ];
+    let own = METHODS
+        .iter()
+        .zip(nodes)
+        .find(|(_, name)| *name == text(node, "Node Type"));
+    let own = own.map_or(0, |(method, _)| method.bit);
+    children(node).fold(own, |bits, child| bits | methods(child))
+}
+
+/// The same as the extension reads from the plan itself (`src/pg/plan_costs.rs`).
+fn spend(costs: &mut PlanCosts, node: &Value, share: f64) {
+    let inputs: Vec<&Value> = children(node)
+        .filter(|child| !matches!(text(child, "Parent Relationship"), "InitPlan" | "SubPlan"))
+        .collect();
+    let (kind, inputs) = match (text(node, "Node Type"), inputs.as_slice()) {
+        ("Nested Loop", &[outer, inner]) => match lookup(inner) {
+            Some(kind) => (kind, vec![outer]),
+            None => (OperatorKind::Loop, inputs),
+        },
+        ("Bitmap Heap Scan", _) => (OperatorKind::BitmapScan, Vec::new()),
+        (name, _) => (kind_of(name), inputs),
+    };
+    let of_inputs = inputs.iter().map(|input| number(input, "Total Cost")).sum();
+    let share = costs.spend(kind, share, number(node, "Total Cost"), of_inputs);
+    inputs.into_iter().for_each(|input| spend(costs, input, share));
+}
+
+fn lookup(inner: &Value) -> Option<OperatorKind> {
+    match text(inner, "Node Type") {
+        "Memoize" => children(inner)
+            .next()
+            .and_then(lookup)
+            .map(|_| OperatorKind::MemoizedLoop),
+        "Index Scan" | "Index Only Scan" | "Bitmap Heap Scan" => Some(OperatorKind::IndexedLoop),
+        _ => None,
+    }
+}
+
+fn kind_of(name: &str) -> OperatorKind {
+    match name {
+        "Seq Scan" => OperatorKind::SeqScan,
+        "Index Scan" => OperatorKind::IndexScan,
+        "Index Only Scan" => OperatorKind::IndexOnlyScan,
+        "Hash Join" => OperatorKind::HashJoin,
+        "Merge Join" => OperatorKind::MergeJoin,
+        "Sort" | "Incremental Sort" => OperatorKind::Sort,
+        "Materialize" => OperatorKind::Materialize,
+        "Aggregate" | "Group" | "WindowAgg" | "Unique" | "SetOp" => OperatorKind::Aggregate,
+        _ => OperatorKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_hint_sets_but_the_first_are_the_engines() {
+        let known: Vec<Option<HintSet>> = oracle::HintSet::all()
+            .map(|set| engine_hints(&set.apply()))
+            .collect();
+        assert_eq!(known[0], None);
+        assert!(known[1..].iter().all(Option::is_some), "{known:?}");
+    }
+
+    #[test]
+    fn what_a_loop_looks_up_is_part_of_it() {
+        let plan = serde_json::json!({"Node Type": "Nested Loop", "Total Cost": 100.0, "Plans": [
+            {"Node Type": "Seq Scan", "Relation Name": "a", "Total Cost": 30.0},
+            {"Node Type": "Index Scan", "Relation Name": "b", "Total Cost": 0.5}]});
+        let mut costs = PlanCosts::of_start(false);
+        spend(&mut costs, &plan, 1.0);
+        let mut expected = PlanCosts::of_start(false);
+        expected.spend(OperatorKind::IndexedLoop, 1.0, 70.0, 0.0);
+        expected.spend(OperatorKind::SeqScan, 1.0, 30.0, 0.0);
+        assert_eq!(costs, expected);
+        assert_eq!(methods(&plan), 0b1_1100);
+    }
+}

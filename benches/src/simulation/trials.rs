@@ -1,0 +1,124 @@
+//! Trials of statements that are learned from, chosen as the worker of an idle server chooses them.
+
+use super::plans::{Plan, Planned};
+use engine::decision::{
+    ArmStatistics, CLEAR_GAIN, Decision, HintSet, Possibilities, Run, StatementEvidence, TableState, Timing,
+    Trial,
+};
+
+/// A plan that ran.
+pub(super) struct Tried<'p> {
+    pub(super) statement: &'p Planned,
+    pub(super) hints: HintSet,
+    pub(super) methods: u32,
+    pub(super) timing: Timing,
+}
+
+impl Tried<'_> {
+    pub(super) fn is_stock(&self) -> bool {
+        self.hints.is_none()
+    }
+}
+
+/// A statement and what is known of it.
+struct Known<'p> {
+    statement: &'p Planned,
+    evidence: StatementEvidence,
+}
+
+/// Runs the stock plan of each statement twice and then so many trials, as long as one promises to pay.
+pub(super) fn run<'p>(statements: &[&'p Planned], limit: usize) -> Vec<Tried<'p>> {
+    let mut tried = Vec::new();
+    let mut known = Vec::new();
+    for (number, &statement) in statements.iter().enumerate() {
+        let mut evidence = StatementEvidence::default();
+        let stock = statement.stock();
+        for _ in 0..2 {
+            evidence.record(&run_of(stock, Decision::STOCK, Ok(statement.stock_ms)));
+        }
+        tried.push(of(
+            statement,
+            (number, stock),
+            HintSet::NONE,
+            Ok(statement.stock_ms),
+        ));
+        known.push(Known { statement, evidence });
+    }
+    let mut arms = ArmStatistics::default();
+    let mut trials = 0;
+    while trials < limit
+        && let Some((number, trial)) = most_promising(&known, &arms)
+    {
+        let Known { statement, evidence } = &mut known[number];
+        evidence.note_planned(trial.decision);
+        let hints = trial.decision.hints;
+        let Some(plan) = statement
+            .under(hints)
+            .filter(|plan| plan.shape != statement.stock().shape)
+        else {
+            continue;
+        };
+        if !evidence.is_worth_trying(plan.shape, trial.limit_ms) {
+            continue;
+        }
+        let best_ms = evidence.best_ms().unwrap_or(statement.stock_ms);
+        let outcome = plan.ms.filter(|&ms| ms <= trial.limit_ms).ok_or(trial.limit_ms);
+        let (Ok(ms) | Err(ms)) = outcome;
+        arms.record(0, hints, ms / best_ms, outcome.is_err());
+        evidence.record(&run_of(plan, trial.decision, outcome));
+        tried.push(of(statement, (number, plan), hints, outcome));
+        trials += 1;
+    }
+    tried
+}
+
+fn of<'p>(
+    statement: &'p Planned,
+    (number, plan): (usize, &Plan),
+    hints: HintSet,
+    outcome: Result<f64, f64>,
+) -> Tried<'p> {
+    Tried {
+        statement,
+        hints,
+        methods: plan.methods,
+        timing: Timing {
+            statement: number as u64,
+            costs: plan.costs,
+            outcome,
+        },
+    }
+}
+
+fn most_promising(known: &[Known<'_>], arms: &ArmStatistics) -> Option<(usize, Trial)> {
+    let gains = arms.gains_per_time(CLEAR_GAIN);
+    let promise = |(number, known): (usize, &Known<'_>)| {
+        let possible = Possibilities {
+            is_without_rows: true,
+            methods: known.evidence.methods(),
+            ..Possibilities::default()
+        };
+        let (trial, promise) = known.evidence.next_dream(0, (&gains, None), &possible)?;
+        Some((number, trial, promise))
+    };
+    let promising = known.iter().enumerate().filter_map(promise);
+    let (number, trial, _) = promising.max_by(|a, b| a.2.total_cmp(&b.2))?;
+    Some((number, trial))
+}
+
+fn run_of(plan: &Plan, decision: Decision, outcome: Result<f64, f64>) -> Run {
+    Run {
+        shape: plan.shape,
+        decision,
+        total_cost: plan.total_cost,
+        outcome,
+        taught: false,
+        is_trial: !decision.is_stock(),
+        is_dream: !decision.is_stock(),
+        uses_jit: false,
+        is_parallel: false,
+        methods: plan.methods,
+        spilled_mb: 0,
+        tables: TableState::default(),
+    }
+}
