@@ -10,13 +10,10 @@ use crate::session::Session;
 use crate::workload::{self, DATABASE};
 use anyhow::{Result, ensure};
 use clap::Args;
-use engine::decision::{
-    ARMS, HintedPlan, OperatorTimes, Possibilities, arm_of, confidence_in_gain, is_credible,
-};
+use engine::decision::{OperatorTimes, Possibilities, confidence_in_gain, is_credible};
 use plans::{Plan, Planned};
 use std::path::PathBuf;
 use testkit::Server;
-use trials::Tried;
 
 /// A first execution is too slow above this factor …
 const FACTOR: f64 = 1.2;
@@ -42,9 +39,6 @@ pub(crate) struct Options {
     /// `ruvector.dag_confidence`.
     #[arg(long, default_value_t = 0.8)]
     confidence: f64,
-    /// By the times alone, without what they missed of statements that are alike.
-    #[arg(long)]
-    by_times_alone: bool,
 }
 
 /// Sums over first sights.
@@ -85,18 +79,23 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         planned.extend(Planned::read(&mut session, &oracle, &id, &sql)?);
     }
     ensure!(planned.len() > 2, "the file of `oracle` has too few statements");
+    println!("{}", simulated(options, &planned));
+    Ok(())
+}
+
+fn simulated(options: &Options, planned: &[Planned]) -> String {
     let (mut all, mut ratios, mut trials) = (Sum::default(), Vec::new(), 0);
     for seed in 1..=options.splits {
-        let (of_split, tried) = of_split(options, &planned, seed);
+        let (of_split, tried) = of_split(options, planned, seed);
         ratios.push(of_split.ratio());
         trials += tried;
         all.add(&of_split);
     }
     let share = |count: usize| 100.0 * count as f64 / all.statements as f64;
     ratios.sort_by(f64::total_cmp);
-    println!(
-        "{} statements, {} splits, {:.1} trials per statement: {:.3} of stock at first sight (best plans {:.3}), splits from {:.3} to {:.3}; \
-         {:.1} % of statements planned otherwise, {:.1} % over {FACTOR}x + {SLACK_MS} ms",
+    format!(
+        "{} statements, {} splits, {:.1} trials per statement: {:.3} of stock at first sight (best plans {:.3}), splits from {:.3} to \
+         {:.3}; {:.1} % of statements planned otherwise, {:.1} % over {FACTOR}x + {SLACK_MS} ms",
         planned.len(),
         options.splits,
         trials as f64 / (options.splits as f64 * learned_from(planned.len()) as f64),
@@ -106,8 +105,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ratios.last().unwrap_or(&f64::NAN),
         share(all.changed),
         share(all.slow)
-    );
-    Ok(())
+    )
 }
 
 /// Of so many statements.
@@ -130,7 +128,7 @@ fn of_split(options: &Options, planned: &[Planned], seed: u64) -> (Sum, usize) {
     let times = OperatorTimes::fit(&timings).unwrap_or_default();
     let mut sum = Sum::default();
     for statement in pick(&unseen) {
-        let plan = first_sight(options, statement, &times, &tried);
+        let plan = first_sight(options, statement, &times);
         let taken_ms = plan.ms.unwrap_or(CUT_OFF * statement.stock_ms);
         sum.add(&Sum {
             stock_ms: statement.stock_ms,
@@ -141,21 +139,12 @@ fn of_split(options: &Options, planned: &[Planned], seed: u64) -> (Sum, usize) {
             slow: usize::from(taken_ms > FACTOR * statement.stock_ms + SLACK_MS),
         });
     }
-    (sum, tried.iter().filter(|tried| !tried.is_stock()).count())
+    (sum, tried.iter().filter(|tried| !tried.is_stock).count())
 }
 
 /// The plan that a statement never seen is given, as the extension chooses it.
-fn first_sight<'p>(
-    options: &Options,
-    statement: &'p Planned,
-    times: &OperatorTimes,
-    tried: &[Tried<'_>],
-) -> &'p Plan {
+fn first_sight<'p>(options: &Options, statement: &'p Planned, times: &OperatorTimes) -> &'p Plan {
     let stock = statement.stock();
-    let missed = match options.by_times_alone {
-        true => [0.0; ARMS],
-        false => times.missed(&statement.sketch, hinted(tried)),
-    };
     let possible = Possibilities {
         is_without_rows: true,
         methods: stock.methods,
@@ -163,13 +152,12 @@ fn first_sight<'p>(
     };
     let mut best = (0.0, stock);
     for hints in times.candidates(&stock.costs, &possible) {
-        let Some((arm, plan)) = arm_of(hints).zip(statement.under(hints)) else {
+        let Some(plan) = statement.under(hints) else {
             continue;
         };
-        let Some(predicted) = times.log_ratio(&plan.costs, &stock.costs) else {
+        let Some(expected) = times.log_ratio(&plan.costs, &stock.costs) else {
             continue;
         };
-        let expected = predicted + missed[arm];
         let is_taken = plan.shape != stock.shape
             && expected < best.0
             && is_credible(plan.total_cost, stock.total_cost)
@@ -179,24 +167,4 @@ fn first_sight<'p>(
         }
     }
     best.1
-}
-
-fn hinted<'t>(tried: &'t [Tried<'_>]) -> impl Iterator<Item = HintedPlan<'t>> {
-    let stock = |of: &Tried<'_>| {
-        tried
-            .iter()
-            .find(|tried| tried.is_stock() && tried.timing.statement == of.timing.statement)
-    };
-    tried
-        .iter()
-        .filter(|tried| !tried.is_stock())
-        .filter_map(move |tried| {
-            Some(HintedPlan {
-                sketch: &tried.statement.sketch,
-                stock: &stock(tried)?.timing,
-                hints: tried.hints,
-                methods: tried.methods,
-                timing: &tried.timing,
-            })
-        })
 }

@@ -19,7 +19,7 @@ use crate::shmem::events::{self, Kind};
 use crate::shmem::latencies::{self, Component};
 use crate::shmem::planned_rows::{self, KeptRows};
 use crate::steer::choice::{self, Chosen};
-use crate::steer::first_sight::{self, Judge, Others};
+use crate::steer::first_sight::{self, Others};
 use crate::steer::rewrite::{self, Forms, Rules, Spending};
 use crate::steer::rows::{KeptLevel, Knowledge, are_much_the_same};
 use engine::cardinality::hash_words;
@@ -521,11 +521,10 @@ pub(crate) fn enter_form(spare: *mut pg_sys::Query, number: usize) -> Option<*mu
 
 /// Opens the frame of the statement's next planning without some methods: a copy to plan and the hints; `None` when there are no
 /// more, or no time.
-pub(crate) fn enter_other(spare: *mut pg_sys::Query, number: usize) -> Option<(*mut pg_sys::Query, HintSet)> {
+pub(crate) fn enter_other(spare: *mut pg_sys::Query) -> Option<(*mut pg_sys::Query, HintSet)> {
     let mut compared = COMPARED.take()?;
-    let others = compared.others.as_ref();
-    let others = others.filter(|others| others.judge.allows_another(&compared.spending));
-    let hints = others.and_then(|others| others.hints.get(number).copied());
+    let others = compared.others.as_mut();
+    let hints = others.and_then(|others| others.next(&compared.spending));
     let next = hints.map(|hints| (statement::copy(spare), hints));
     if let Some((_, hints)) = next {
         compared.spending.begin_another();
@@ -542,24 +541,16 @@ pub(crate) fn leave_other(planned: *mut pg_sys::PlannedStmt) -> bool {
     };
     let facts = read(planned, &frame, learn::wants_sub_joins(frame.evidence.calls));
     let is_other = frame.region.is_some_and(|region| region.shape != facts.shape);
-    let is_taken = is_other
-        && COMPARED.with_borrow_mut(|compared| judge(compared.as_mut(), &facts, frame.decision.hints));
+    let hints = frame.decision.hints;
+    let is_taken = COMPARED.with_borrow_mut(|compared| {
+        let others = compared.as_mut().and_then(|compared| {
+            let own_cost = compared.own_cost;
+            compared.others.as_mut().map(|others| (others, own_cost))
+        });
+        others.is_some_and(|(others, own_cost)| others.takes(&facts, hints, own_cost, is_other))
+    });
     if is_taken {
         remember(planned, frame, facts);
-    }
-    is_taken
-}
-
-fn judge(compared: Option<&mut Compared>, facts: &PlanFacts, hints: HintSet) -> bool {
-    let Some(compared) = compared else { return false };
-    let own_cost = compared.own_cost;
-    let Some(others) = compared.others.as_mut() else {
-        return false;
-    };
-    let is_taken = others.judge.takes(facts, hints, own_cost);
-    if is_taken && matches!(others.judge, Judge::Tie) {
-        // The hint sets that promise less are left out.
-        others.hints.clear();
     }
     is_taken
 }

@@ -19,7 +19,7 @@ use crate::steer::choice;
 use crate::steer::rewrite::Rules;
 use crate::steer::rows;
 use engine::cardinality::{CountedSketch, SetCount, is_material};
-use engine::decision::{PlanKind, RegionRun, Run, State, StatementEvidence, TableState};
+use engine::decision::{PlanEvidence, PlanKind, RegionRun, Run, State, StatementEvidence, TableState};
 use pgrx::pg_sys;
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -279,13 +279,11 @@ fn note_timing(remembered: &Remembered, evidence: Option<&StatementEvidence>) {
         return;
     }
     let plan = evidence.and_then(|evidence| evidence.plan(facts.shape));
-    if let Some((plan, outcome)) = plan.and_then(|plan| Some((plan, plan.outcome()?))) {
+    if let Some(outcome) = plan.and_then(PlanEvidence::outcome) {
         let ran = timings::Ran {
             class: remembered.statement.class,
             shape: facts.shape,
             costs: facts.costs,
-            hints: plan.decision.hints,
-            methods: facts.methods,
         };
         timings::note(&ran, outcome);
     }

@@ -275,8 +275,7 @@ unsafe fn fastest_of_others(
     plan: impl Fn(*mut pg_sys::Query, HintSet) -> *mut pg_sys::PlannedStmt,
 ) -> *mut pg_sys::PlannedStmt {
     let mut best = original;
-    let mut number = 0;
-    while let Some((query, hints)) = guarded(None, || hooks::planner::enter_other(spare, number)) {
+    while let Some((query, hints)) = guarded(None, || hooks::planner::enter_other(spare)) {
         // SAFETY: by the caller's promise.
         let planned = unsafe { trial::plan(|| plan(query, hints), hooks::planner::abandon) };
         if let Some(planned) = planned
@@ -284,7 +283,6 @@ unsafe fn fastest_of_others(
         {
             best = planned;
         }
-        number += 1;
     }
     best
 }

@@ -62,13 +62,6 @@ fn ours() -> Vec<(u64, ClassExperience)> {
     })
 }
 
-/// The stock plans of classes.
-pub(crate) fn sketches() -> impl Iterator<Item = (u64, PlanSketch)> {
-    ours()
-        .into_iter()
-        .map(|(class, known)| (class, *known.experience.sketch()))
-}
-
 /// What is known of a class.
 pub(crate) fn of_class(class: u64) -> Option<Experience> {
     shared()?.experiences.get(class).map(|known| known.experience)

@@ -164,9 +164,6 @@ pub(crate) struct PlanTiming {
     pub(crate) user: u32,
     /// What it was estimated to spend.
     pub(crate) costs: PlanCosts,
-    /// The hint set it was made with, and the methods it uses, as bits.
-    pub(crate) hints: u32,
-    pub(crate) methods: u32,
     /// Milliseconds that it takes, or after which it was given up.
     pub(crate) ms: f32,
     /// 1 when it never ran to its end.

@@ -1,12 +1,10 @@
 //! What plans took that were made with stock's row counts: how long operators take on this server is fitted to it.
 
-use super::experiences;
 use super::layout::PlanTiming;
 use crate::pg::catalog;
 use crate::pg::shmem::{Update, shared};
 use engine::cardinality::hash_words;
-use engine::decision::{ARMS, HintSet, HintedPlan, OperatorTimes, PlanCosts, PlanSketch, Timing};
-use std::collections::HashMap;
+use engine::decision::{PlanCosts, Timing};
 
 /// A plan that ran.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +12,6 @@ pub(crate) struct Ran {
     pub(crate) class: u64,
     pub(crate) shape: u64,
     pub(crate) costs: PlanCosts,
-    pub(crate) hints: HintSet,
-    pub(crate) methods: u32,
 }
 
 /// Takes up what a plan takes as far as is known, or after how long it was given up.
@@ -28,8 +24,6 @@ pub(crate) fn note(ran: &Ran, outcome: Result<f64, f64>) {
         database: catalog::database(),
         user: catalog::user(),
         costs: ran.costs,
-        hints: ran.hints.bits(),
-        methods: ran.methods,
         ms: ms as f32,
         is_bound: u32::from(outcome.is_err()),
     };
@@ -56,30 +50,6 @@ impl PlanTiming {
 /// What plans of a database took, to fit times to.
 pub(crate) fn to_fit(database: u32) -> Vec<Timing> {
     of_database(database).iter().map(PlanTiming::timing).collect()
-}
-
-/// What times miss of each arm's log ratio to a stock plan, by what was measured beside stock plans like it.
-pub(crate) fn missed(times: &OperatorTimes, plan: &PlanSketch) -> [f64; ARMS] {
-    let sketches: HashMap<u64, PlanSketch> = experiences::sketches().collect();
-    let known = of_database(catalog::database());
-    let known = known.iter().filter(|known| sketches.contains_key(&known.class));
-    let (stock, hinted): (Vec<&PlanTiming>, Vec<&PlanTiming>) = known.partition(|known| known.hints == 0);
-    let stock: HashMap<u64, Timing> = stock
-        .into_iter()
-        .map(|known| (known.class, known.timing()))
-        .collect();
-    let hinted: Vec<(&PlanTiming, Timing)> =
-        hinted.into_iter().map(|known| (known, known.timing())).collect();
-    let measured = hinted.iter().filter_map(|(known, timing)| {
-        Some(HintedPlan {
-            sketch: sketches.get(&known.class)?,
-            stock: stock.get(&known.class)?,
-            hints: HintSet::from_bits(known.hints),
-            methods: known.methods,
-            timing,
-        })
-    });
-    times.missed(plan, measured)
 }
 
 /// All that is known in a database.

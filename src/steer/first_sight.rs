@@ -5,9 +5,9 @@ use super::rewrite::Spending;
 use crate::pg::catalog;
 use crate::pg::plan_tree::PlanFacts;
 use crate::settings::{self, FirstSight};
-use crate::shmem::{experiences, guards, timings};
+use crate::shmem::{experiences, guards};
 use engine::decision::{
-    ARMS, HintSet, OperatorTimes, PlanCosts, Possibilities, TIE, arm_of, confidence_in_gain, is_credible,
+    HintSet, OperatorTimes, PlanCosts, Possibilities, TIE, confidence_in_gain, is_credible,
 };
 
 /// What planning may take of the time that a statement is predicted to take.
@@ -15,13 +15,51 @@ const PLANNING_SHARE: f64 = 0.02;
 
 /// The hint sets under which a statement never seen is planned, too, and what says which of these plans is taken.
 pub(crate) struct Others {
-    pub(crate) hints: Vec<HintSet>,
-    pub(crate) judge: Judge,
+    /// The last one is next.
+    hints: Vec<HintSet>,
+    /// Those that were planned, with the methods that their plans use, as bits.
+    planned: Vec<(HintSet, u32)>,
+    judge: Judge,
+}
+
+impl Others {
+    fn new(mut hints: Vec<HintSet>, judge: Judge) -> Self {
+        hints.reverse();
+        Self {
+            hints,
+            planned: Vec::new(),
+            judge,
+        }
+    }
+
+    /// The next one that may give a plan not seen yet, if there is time for another planning.
+    pub(crate) fn next(&mut self, spending: &Spending) -> Option<HintSet> {
+        if !self.judge.allows_another(spending) {
+            return None;
+        }
+        let is_known = |hints: HintSet| {
+            let mut planned = self.planned.iter();
+            planned.any(|&(other, used)| hints.adds_nothing_to(other, used))
+        };
+        std::iter::from_fn(|| self.hints.pop()).find(|&hints| !is_known(hints))
+    }
+
+    /// Whether the plan with these facts is taken that was made under these hints, where the stock plan costs `own_cost`; `is_other` where it is
+    /// another plan than that.
+    pub(crate) fn takes(&mut self, facts: &PlanFacts, hints: HintSet, own_cost: f64, is_other: bool) -> bool {
+        self.planned.push((hints, facts.methods));
+        let is_taken = is_other && self.judge.takes(facts, own_cost);
+        if is_taken && matches!(self.judge, Judge::Tie) {
+            // The hint sets that promise less are left out.
+            self.hints.clear();
+        }
+        is_taken
+    }
 }
 
 /// What says whether a plan is taken instead of the stock plan.
 #[derive(Debug, Clone)]
-pub(crate) enum Judge {
+enum Judge {
     /// It costs about as much, and its hint set was faster elsewhere.
     Tie,
     /// It is predicted to be faster than the stock plan, and than the best one so far.
@@ -30,23 +68,16 @@ pub(crate) enum Judge {
 
 /// What plans of a statement never seen are predicted to take.
 #[derive(Debug, Clone)]
-pub(crate) struct Prediction {
+struct Prediction {
     times: OperatorTimes,
     stock: PlanCosts,
-    /// What the times miss of each arm's log ratio to the stock plan.
-    missed: Box<[f64; ARMS]>,
     /// The log ratio of the best plan so far.
     best: f64,
 }
 
 impl Prediction {
-    fn takes(&mut self, facts: &PlanFacts, hints: HintSet, own_cost: f64) -> bool {
-        let missed = arm_of(hints)
-            .and_then(|arm| self.missed.get(arm))
-            .copied()
-            .unwrap_or(0.0);
-        let predicted = self.times.log_ratio(&facts.costs, &self.stock);
-        let Some(expected) = predicted.map(|predicted| predicted + missed) else {
+    fn takes(&mut self, facts: &PlanFacts, own_cost: f64) -> bool {
+        let Some(expected) = self.times.log_ratio(&facts.costs, &self.stock) else {
             return false;
         };
         let is_taken = expected < self.best
@@ -60,22 +91,22 @@ impl Prediction {
 
     /// Whether there is time for another planning after so much of it; of a statement that is predicted to take little there is not.
     fn allows_another(&self, spending: &Spending) -> bool {
-        let stock_ms = self.times.predicted_ms(&self.stock);
+        let stock_ms = self.times.least_ms(&self.stock);
         stock_ms.is_some_and(|stock_ms| spending.total_ms() <= PLANNING_SHARE * stock_ms)
     }
 }
 
 impl Judge {
-    /// Whether a plan with these facts is taken that was made under these hints, where the stock plan costs `own_cost`.
-    pub(crate) fn takes(&mut self, facts: &PlanFacts, hints: HintSet, own_cost: f64) -> bool {
+    /// Whether a plan with these facts is taken where the stock plan costs `own_cost`.
+    fn takes(&mut self, facts: &PlanFacts, own_cost: f64) -> bool {
         match self {
             Judge::Tie => facts.total_cost <= TIE * own_cost,
-            Judge::Times(prediction) => prediction.takes(facts, hints, own_cost),
+            Judge::Times(prediction) => prediction.takes(facts, own_cost),
         }
     }
 
     /// Whether there is time for another planning.
-    pub(crate) fn allows_another(&self, spending: &Spending) -> bool {
+    fn allows_another(&self, spending: &Spending) -> bool {
         match self {
             Judge::Tie => true,
             Judge::Times(prediction) => prediction.allows_another(spending),
@@ -94,10 +125,10 @@ pub(crate) fn others(facts: &PlanFacts, spending: &Spending) -> Option<Others> {
     };
     let others = match settings::first_sight() {
         FirstSight::Predicted => predicted(facts, &possible, spending)?,
-        _ => Others {
-            hints: experiences::promising_for(&facts.operators, &possible),
-            judge: Judge::Tie,
-        },
+        _ => Others::new(
+            experiences::promising_for(&facts.operators, &possible),
+            Judge::Tie,
+        ),
     };
     (!others.hints.is_empty()).then_some(others)
 }
@@ -107,14 +138,11 @@ fn predicted(facts: &PlanFacts, possible: &Possibilities, spending: &Spending) -
     let prediction = Prediction {
         times,
         stock: facts.costs,
-        missed: Box::new([0.0; ARMS]),
         best: 0.0,
     };
     let hints = match prediction.allows_another(spending) {
         true => times.candidates(&facts.costs, possible),
         false => return None,
     };
-    let missed = Box::new(timings::missed(&times, &facts.operators));
-    let judge = Judge::Times(Prediction { missed, ..prediction });
-    Some(Others { hints, judge })
+    Some(Others::new(hints, Judge::Times(prediction)))
 }

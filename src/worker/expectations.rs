@@ -27,12 +27,11 @@ pub(super) struct Survey {
     plans: Vec<(usize, Look)>,
 }
 
-/// A plan that was looked at: its shape, what it is estimated to spend, the methods it uses as bits.
+/// A plan that was looked at: its shape, and what it is estimated to spend.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     shape: u64,
     costs: PlanCosts,
-    methods: u32,
 }
 
 /// What is expected of all trials.
@@ -112,9 +111,8 @@ impl Survey {
 
     /// What a plan took that was found with learned row counts says what the hint set takes that gives the same plan without them.
     fn teach(&self, class: u64, evidence: &StatementEvidence) {
-        let arms = arms();
-        for (arm, look) in &self.plans {
-            let (Some(&hints), Some(plan)) = (arms.get(*arm), evidence.plan(look.shape)) else {
+        for (_, look) in &self.plans {
+            let Some(plan) = evidence.plan(look.shape) else {
                 continue;
             };
             if let Some(outcome) = plan.outcome().filter(|_| plan.decision.cutoff > 0) {
@@ -122,8 +120,6 @@ impl Survey {
                     class,
                     shape: look.shape,
                     costs: look.costs,
-                    hints,
-                    methods: look.methods,
                 };
                 timings::note(&ran, outcome);
             }
@@ -164,6 +160,5 @@ fn look(stored: &Stored, hints: HintSet) -> Option<Look> {
     (remembered.statement.class == stored.class).then_some(Look {
         shape: facts.shape,
         costs: facts.costs,
-        methods: facts.methods,
     })
 }

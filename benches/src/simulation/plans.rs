@@ -4,7 +4,7 @@ use crate::oracle::{self, Oracle};
 use crate::session::Session;
 use anyhow::Result;
 use engine::cardinality::hash_words;
-use engine::decision::{HintSet, METHODS, OperatorKind, PlanCosts, PlanSketch, arms};
+use engine::decision::{HintSet, METHODS, OperatorKind, PlanCosts, arms};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -26,8 +26,6 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) struct Planned {
     pub(super) stock_ms: f64,
-    /// Operators of the stock plan.
-    pub(super) sketch: PlanSketch,
     /// The stock plan is the first one.
     plans: Vec<Plan>,
     by_hints: HashMap<HintSet, usize>,
@@ -41,7 +39,6 @@ impl Planned {
         };
         let mut statement = Self {
             stock_ms,
-            sketch: PlanSketch::default(),
             plans: Vec::new(),
             by_hints: HashMap::new(),
         };
@@ -50,9 +47,6 @@ impl Planned {
             let explained = session.explain("COSTS ON", sql)?;
             session.execute(oracle::HintSet::RESET)?;
             let top = &explained["Plan"];
-            if statement.plans.is_empty() {
-                statement.sketch = PlanSketch::of(operators(top));
-            }
             let measured_ms = match statement.plans.is_empty() {
                 true => Some(stock_ms),
                 false => oracle.plan_ms(id, &hint_set.to_string()),
@@ -132,12 +126,6 @@ fn hash(parts: impl Hash) -> u64 {
 fn shape(node: &Value) -> u64 {
     let own = ["Node Type", "Relation Name", "Alias", "Index Name", "Join Type"].map(|key| text(node, key));
     hash_words(std::iter::once(hash(own)).chain(children(node).map(shape)))
-}
-
-fn operators(node: &Value) -> Vec<u64> {
-    let own = hash([text(node, "Node Type"), text(node, "Relation Name")]);
-    let below = children(node).flat_map(operators);
-    std::iter::once(own).chain(below).collect()
 }
 
 fn methods(node: &Value) -> u32 {

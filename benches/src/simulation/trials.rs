@@ -2,22 +2,13 @@
 
 use super::plans::{Plan, Planned};
 use engine::decision::{
-    ArmStatistics, CLEAR_GAIN, Decision, HintSet, Possibilities, Run, StatementEvidence, TableState, Timing,
-    Trial,
+    ArmStatistics, CLEAR_GAIN, Decision, Possibilities, Run, StatementEvidence, TableState, Timing, Trial,
 };
 
 /// A plan that ran.
-pub(super) struct Tried<'p> {
-    pub(super) statement: &'p Planned,
-    pub(super) hints: HintSet,
-    pub(super) methods: u32,
+pub(super) struct Tried {
+    pub(super) is_stock: bool,
     pub(super) timing: Timing,
-}
-
-impl Tried<'_> {
-    pub(super) fn is_stock(&self) -> bool {
-        self.hints.is_none()
-    }
 }
 
 /// A statement and what is known of it.
@@ -27,7 +18,7 @@ struct Known<'p> {
 }
 
 /// Runs the stock plan of each statement twice and then so many trials, as long as one promises to pay.
-pub(super) fn run<'p>(statements: &[&'p Planned], limit: usize) -> Vec<Tried<'p>> {
+pub(super) fn run(statements: &[&Planned], limit: usize) -> Vec<Tried> {
     let mut tried = Vec::new();
     let mut known = Vec::new();
     for (number, &statement) in statements.iter().enumerate() {
@@ -36,12 +27,7 @@ pub(super) fn run<'p>(statements: &[&'p Planned], limit: usize) -> Vec<Tried<'p>
         for _ in 0..2 {
             evidence.record(&run_of(stock, Decision::STOCK, Ok(statement.stock_ms)));
         }
-        tried.push(of(
-            statement,
-            (number, stock),
-            HintSet::NONE,
-            Ok(statement.stock_ms),
-        ));
+        tried.push(of((number, stock), true, Ok(statement.stock_ms)));
         known.push(Known { statement, evidence });
     }
     let mut arms = ArmStatistics::default();
@@ -66,22 +52,15 @@ pub(super) fn run<'p>(statements: &[&'p Planned], limit: usize) -> Vec<Tried<'p>
         let (Ok(ms) | Err(ms)) = outcome;
         arms.record(0, hints, ms / best_ms, outcome.is_err());
         evidence.record(&run_of(plan, trial.decision, outcome));
-        tried.push(of(statement, (number, plan), hints, outcome));
+        tried.push(of((number, plan), false, outcome));
         trials += 1;
     }
     tried
 }
 
-fn of<'p>(
-    statement: &'p Planned,
-    (number, plan): (usize, &Plan),
-    hints: HintSet,
-    outcome: Result<f64, f64>,
-) -> Tried<'p> {
+fn of((number, plan): (usize, &Plan), is_stock: bool, outcome: Result<f64, f64>) -> Tried {
     Tried {
-        statement,
-        hints,
-        methods: plan.methods,
+        is_stock,
         timing: Timing {
             statement: number as u64,
             costs: plan.costs,

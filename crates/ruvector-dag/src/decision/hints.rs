@@ -132,6 +132,12 @@ impl HintSet {
         used == 0 || off == 0 || off & (used | also) != 0
     }
 
+    /// Whether what it switches off beyond `other` leaves the plan under that one the cheapest, which uses these methods.
+    pub fn adds_nothing_to(self, other: Self, used: u32) -> bool {
+        let (own, others) = (self.0 & (JOINS | SCANS), other.0 & (JOINS | SCANS));
+        own & others == others && !Self(own & !others).touches(used)
+    }
+
     /// Whether it switches off join and scan methods and changes nothing else.
     pub fn is_of_methods(self) -> bool {
         self.0 != 0 && self.0 & !(JOINS | SCANS) == 0

@@ -33,9 +33,7 @@ pub use fitted_costs::{FittedCosts, SessionCosts};
 pub use hints::{ARMS, HintSet, METHODS, arm_of, arms};
 pub use lifecycle::{CLEAR_GAIN, Choice, Reason, State};
 pub use load::LoadGauge;
-pub use operator_times::{
-    HintedPlan, OperatorKind, OperatorTimes, PlanCosts, Timing, confidence_in_gain, is_credible,
-};
+pub use operator_times::{OperatorKind, OperatorTimes, PlanCosts, Timing, confidence_in_gain, is_credible};
 pub use plan_evidence::{PlanEvidence, SAMPLES};
 pub use planner_costs::{CostSetting, ExecutedPlan, PlannerCosts, SpentCosts, planner_costs};
 pub use prepared::{PlanKind, PreparedEvidence};

@@ -141,22 +141,13 @@ impl Lesson {
             true => log_ratio.max(GIVEN_UP),
             false => log_ratio,
         };
-        let mut of = arms().map(|hints| gives_the_same(hints, measured));
+        let mut of = arms()
+            .map(|hints| hints.is_of_methods() && hints.adds_nothing_to(measured.hints, measured.methods));
         of.get_mut(own).into_iter().for_each(|is_of| *is_of = true);
         log_ratio.is_finite().then(|| Self {
             of,
             steps: (log_ratio * STEPS).round().clamp(-127.0, 127.0) as i8,
         })
-    }
-
-    /// Whether it speaks of each arm.
-    pub(super) fn of_arms(&self) -> &[bool; ARMS] {
-        &self.of
-    }
-
-    /// The log ratio to stock's latency.
-    pub(super) fn log_ratio(&self) -> f64 {
-        f64::from(self.steps) / STEPS
     }
 }
 
@@ -214,12 +205,6 @@ impl Experience {
             ..Self::new(stored.shape, stored.sketch)
         }
     }
-}
-
-/// Whether the cheapest plan under the measured hint set stays the cheapest: only what it does not use is switched off, too.
-fn gives_the_same(hints: HintSet, measured: &Measured) -> bool {
-    let is_of_more = hints.is_of_methods() && hints.and(measured.hints) == hints;
-    is_of_more && measured.methods != 0 && !hints.touches(measured.methods)
 }
 
 /// The probability of a gain where the natural logarithm of the ratio to stock's latency is expected to be this; see the
