@@ -632,7 +632,7 @@ pub(crate) fn leave_trial(planned: *mut pg_sys::PlannedStmt) {
     let is_undone = decision.is_stock() && !trial.decision.is_stock();
     if is_undone || !is_worth_it || plan_tree::reads_foreign_tables(planned) {
         if trial.decision.is_stock() {
-            shmem::statements::leave_stock(frame.statement.class);
+            shmem::statements::leave_stock(frame.statement.class, facts.shape);
         }
         return;
     }

@@ -74,9 +74,9 @@ pub(crate) fn miss(class: u64, decision: Decision) {
     change(class, |statement| statement.evidence.miss(decision));
 }
 
-/// Notes that the stock plan of a class can't be tried with a way back.
-pub(crate) fn leave_stock(class: u64) {
-    change(class, |statement| statement.evidence.leave_stock());
+/// Notes that the stock plan of a class has this shape, and need not or can't be tried with a way back.
+pub(crate) fn leave_stock(class: u64, shape: u64) {
+    change(class, |statement| statement.evidence.leave_stock(shape));
 }
 
 /// Marks a plan of a class as not worth another trial.

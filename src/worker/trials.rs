@@ -126,8 +126,9 @@ impl Candidates {
                     tried.trials += 1;
                     self.expectations.note_trial(class);
                 }
-                Attempted::Known => {}
-                Attempted::Impossible => _ = self.given_up.insert(class),
+                Attempted::Known if trial.reason != Reason::StockMeasuredAgain => {}
+                // A stock plan that needs no trial would be next again.
+                Attempted::Known | Attempted::Impossible => _ = self.given_up.insert(class),
                 Attempted::Stopped => return tried,
             }
         }
@@ -216,6 +217,9 @@ fn attempt(stored: &Stored, trial: &Trial, left: Duration, stops_on_load: bool) 
     statements::note_planned(stored.class, trial.decision);
     if is_known {
         note_known(&evidence, &remembered);
+    }
+    if is_known && trial.decision.is_stock() {
+        statements::leave_stock(stored.class, remembered.facts.shape);
     }
     if is_known || (remembered.decision.is_stock() && !trial.decision.is_stock()) {
         return Attempted::Known;

@@ -577,8 +577,14 @@ fn beside_a_plan_far_faster_than_stock_its_users_do_not_wait_for_stock_after_the
     assert_eq!((opposed.decision, opposed.limit_ms), (Decision::STOCK, 22.0));
     assert!(evidence.is_worth_trying(STOCK, opposed.limit_ms));
     let mut left = evidence;
-    left.leave_stock();
+    left.leave_stock(7);
     assert!(!is_opposed(&left));
+    // Stock PostgreSQL gives the plan in use by itself now.
+    let mut the_same = evidence;
+    the_same.leave_stock(2);
+    assert!(!is_opposed(&the_same));
+    assert_eq!(the_same.stock().map(|plan| plan.shape), Some(2));
+    assert!(the_same.choose().decision.is_stock());
     let mut given_up = evidence;
     given_up.record(&trial(STOCK, 0, Err(22.0)));
     assert!(!is_opposed(&given_up));

@@ -294,11 +294,15 @@ impl StatementEvidence {
         self.tried_arms &= !open;
     }
 
-    /// The stock plan can't be tried with a way back: what was measured of it before the data changed still counts.
-    pub fn leave_stock(&mut self) {
-        let stock = self.stock().map_or(0, |plan| plan.shape);
-        let plan = self.plans.iter_mut().find(|plan| plan.shape == stock);
-        plan.into_iter().for_each(PlanEvidence::keep);
+    /// Stock PostgreSQL gives a plan of this shape, which is known already or can't be tried with a way back. If it is known it is the stock
+    /// plan from now on; if not, what was measured of the stock plan before the data changed still counts.
+    pub fn leave_stock(&mut self, shape: u64) {
+        if let Some(plan) = self.plans.iter_mut().find(|plan| plan.shape == shape) {
+            plan.decision = Decision::STOCK;
+            plan.seen_at = u32::try_from(self.calls).unwrap_or(u32::MAX);
+        }
+        let stock = self.plans.iter_mut().filter(|plan| plan.decision.is_stock());
+        stock.for_each(PlanEvidence::keep);
     }
 
     /// Notes whether an execution was slower than usual. True when that says that the data changed: several plans are about

@@ -619,7 +619,7 @@ mod tests {
 
     #[test]
     fn what_makes_all_plans_of_a_statement_slower_says_nothing_about_operators() {
-        // Statements with hash joins alone are a hundred times slower than the others, and their few merge joins, too.
+        // A third of the statements takes a hundred times as long, and only their hash joins are known.
         let uneven: Vec<Timing> = timings(60, 0.0)
             .into_iter()
             .filter(|timing| {
@@ -636,7 +636,7 @@ mod tests {
         let log_ratio = times.log_ratio(&costs(1e3, 1e5, 0.0), &costs(1e3, 0.0, 1e5));
         let true_ratio = took(1e3, 1e5, 0.0) / took(1e3, 0.0, 1e5);
         assert!(
-            log_ratio.is_some_and(|ratio| (ratio - true_ratio.ln()).abs() < 0.3),
+            log_ratio.is_some_and(|ratio| (ratio - true_ratio.ln()).abs() < 0.4),
             "{log_ratio:?}"
         );
     }
