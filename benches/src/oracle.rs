@@ -93,10 +93,12 @@ impl Oracle {
         self.statement(id)?.stock_ms
     }
 
-    /// What the plan takes that this hint set was the first one to give; nothing of one that was cut off.
-    pub(crate) fn plan_ms(&self, id: &str, hint_set: &str) -> Option<f64> {
+    /// What the plan takes that this hint set was the first one to give, `None` of one that was cut off; `None` of a hint set that gave a plan
+    /// that was known.
+    pub(crate) fn plan_ms(&self, id: &str, hint_set: &str) -> Option<Option<f64>> {
         let plans = &self.statement(id)?.plans;
-        plans.iter().find(|plan| plan.hint_set == hint_set)?.ms
+        let plan = plans.iter().find(|plan| plan.hint_set == hint_set)?;
+        Some(plan.ms)
     }
 
     fn write(&self, path: &Path) -> Result<()> {

@@ -79,6 +79,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         planned.extend(Planned::read(&mut session, &oracle, &id, &sql)?);
     }
     ensure!(planned.len() > 2, "the file of `oracle` has too few statements");
+    let known = planned.iter().map(Planned::known);
+    let (measured, all) = known.fold((0, 0), |sums, known| (sums.0 + known.0, sums.1 + known.1));
+    println!(
+        "{measured} of {all} plans of {} statements were measured",
+        planned.len()
+    );
     println!("{}", simulated(options, &planned));
     Ok(())
 }
@@ -129,7 +135,7 @@ fn of_split(options: &Options, planned: &[Planned], seed: u64) -> (Sum, usize) {
     let mut sum = Sum::default();
     for statement in pick(&unseen) {
         let plan = first_sight(options, statement, &times);
-        let taken_ms = plan.ms.unwrap_or(CUT_OFF * statement.stock_ms);
+        let taken_ms = plan.ms().unwrap_or(CUT_OFF * statement.stock_ms);
         sum.add(&Sum {
             stock_ms: statement.stock_ms,
             learned_ms: taken_ms,

@@ -18,8 +18,15 @@ pub(super) struct Plan {
     pub(super) costs: PlanCosts,
     /// The methods it uses, as bits of [`METHODS`].
     pub(super) methods: u32,
-    /// Nothing where it was cut off, or not measured.
-    pub(super) ms: Option<f64>,
+    /// What it takes, `None` where it was cut off; `None` where it was not measured: other statistics gave other plans.
+    measured: Option<Option<f64>>,
+}
+
+impl Plan {
+    /// What it takes; `None` where it was cut off.
+    pub(super) fn ms(&self) -> Option<f64> {
+        self.measured.flatten()
+    }
 }
 
 /// A statement's plans.
@@ -48,7 +55,7 @@ impl Planned {
             session.execute(oracle::HintSet::RESET)?;
             let top = &explained["Plan"];
             let measured_ms = match statement.plans.is_empty() {
-                true => Some(stock_ms),
+                true => Some(Some(stock_ms)),
                 false => oracle.plan_ms(id, &hint_set.to_string()),
             };
             let place = statement.add(top, measured_ms);
@@ -59,9 +66,11 @@ impl Planned {
         Ok(Some(statement))
     }
 
-    fn add(&mut self, top: &Value, ms: Option<f64>) -> usize {
+    fn add(&mut self, top: &Value, measured: Option<Option<f64>>) -> usize {
         let shape = shape(top);
         if let Some(known) = self.plans.iter().position(|plan| plan.shape == shape) {
+            let plan = &mut self.plans[known];
+            plan.measured = plan.measured.or(measured);
             return known;
         }
         let mut costs = PlanCosts::of_start(false);
@@ -71,7 +80,7 @@ impl Planned {
             total_cost: number(top, "Total Cost"),
             costs,
             methods: methods(top),
-            ms,
+            measured,
         });
         self.plans.len() - 1
     }
@@ -80,16 +89,23 @@ impl Planned {
         &self.plans[0]
     }
 
-    /// The plan under a hint set of the engine's.
+    /// The plan under a hint set of the engine's, if it was measured.
     pub(super) fn under(&self, hints: HintSet) -> Option<&Plan> {
-        self.plans.get(*self.by_hints.get(&hints)?)
+        let plan = self.plans.get(*self.by_hints.get(&hints)?)?;
+        plan.measured.is_some().then_some(plan)
+    }
+
+    /// How many of its plans were measured, and how many it has.
+    pub(super) fn known(&self) -> (usize, usize) {
+        let measured = self.plans.iter().filter(|plan| plan.measured.is_some());
+        (measured.count(), self.plans.len())
     }
 
     /// What the fastest plan takes.
     pub(super) fn best_ms(&self) -> f64 {
         self.plans
             .iter()
-            .filter_map(|plan| plan.ms)
+            .filter_map(Plan::ms)
             .fold(self.stock_ms, f64::min)
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn run(statements: &[&Planned], limit: usize) -> Vec<Tried> {
             continue;
         }
         let best_ms = evidence.best_ms().unwrap_or(statement.stock_ms);
-        let outcome = plan.ms.filter(|&ms| ms <= trial.limit_ms).ok_or(trial.limit_ms);
+        let outcome = plan.ms().filter(|&ms| ms <= trial.limit_ms).ok_or(trial.limit_ms);
         let (Ok(ms) | Err(ms)) = outcome;
         arms.record(0, hints, ms / best_ms, outcome.is_err());
         evidence.record(&run_of(plan, trial.decision, outcome));
