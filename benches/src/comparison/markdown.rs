@@ -112,7 +112,26 @@ impl Report {
             ),
             None => writeln!(text, "\nOracle: the best round of this run alone, no oracle file"),
         };
+        if let Some(noise) = self.noise() {
+            let _ = writeln!(
+                text,
+                "Noise: by the best rounds of this run as its oracle, stock's own last round takes {noise:.3}"
+            );
+        }
         text
+    }
+
+    /// The last round of stock over the best round of each statement; nothing where the data changed between.
+    fn noise(&self) -> Option<f64> {
+        let (mut last, mut best) = (0.0, 0.0);
+        for statement in self.statements.iter().filter(|_| self.adaptation.is_none()) {
+            let rounds_ms = &statement.stock_rounds_ms;
+            if let Some(last_ms) = rounds_ms.last().filter(|_| !statement.is_cut_off) {
+                last += last_ms;
+                best += rounds_ms.iter().fold(*last_ms, |best, &ms| f64::min(best, ms));
+            }
+        }
+        (best > 0.0).then(|| last / best)
     }
 
     /// What was slow after its fifth execution.
