@@ -220,8 +220,8 @@ pub struct Timing {
 pub struct OperatorTimes {
     /// Natural logarithms.
     logs: [f32; KINDS],
-    /// That of a unit of cost, whatever is done, as plans usually take.
-    usual: f32,
+    /// That of a unit of cost, whatever is done, as the slowest plans of statements usually take: they run their stock plans and faster ones.
+    of_slowest: f32,
     /// Plans that it was fitted to; 0 where nothing is known.
     plans: u32,
 }
@@ -249,7 +249,7 @@ impl OperatorTimes {
         }
         logs.iter().all(|log| log.is_finite()).then(|| Self {
             logs: logs.map(|log| log as f32),
-            usual: usual as f32,
+            of_slowest: usual_of_slowest(&statements).unwrap_or(usual) as f32,
             plans: u32::try_from(plans).unwrap_or(u32::MAX),
         })
     }
@@ -279,7 +279,7 @@ impl OperatorTimes {
 
     /// What a plan takes at least, as far as is known: by its operators, or by its cost as a whole. Either is often several times too much.
     pub fn least_ms(&self, costs: &PlanCosts) -> Option<f64> {
-        let by_cost = costs.of_operators() * f64::from(self.usual).exp();
+        let by_cost = costs.of_operators() * f64::from(self.of_slowest).exp();
         self.predicted_ms(costs).map(|predicted| predicted.min(by_cost))
     }
 
@@ -388,6 +388,12 @@ impl Statement {
         });
     }
 
+    /// Log milliseconds per unit of cost of its plans that ended.
+    fn logs_per_unit(&self) -> impl Iterator<Item = f64> {
+        let ended = self.plans.iter().filter(|plan| !plan.is_bound);
+        ended.map(|plan| plan.log_ms - plan.costs.total().ln())
+    }
+
     /// Adds its plans to the equations, its own effect eliminated: what each differs by from their mean, and the mean for as much as the
     /// effect is not free to take up. Answers the mean.
     fn add_to(&self, equations: &mut NormalEquations, logs: &[f64; KINDS]) -> Option<Tangent> {
@@ -443,11 +449,18 @@ impl Tangent {
 
 /// The median of log milliseconds per unit of cost, of plans that ended.
 fn usual_log(statements: &[Statement]) -> Option<f64> {
-    let plans = statements.iter().flat_map(|statement| &statement.plans);
-    let ended = plans.filter(|plan| !plan.is_bound);
-    let mut logs: Vec<f64> = ended.map(|plan| plan.log_ms - plan.costs.total().ln()).collect();
-    logs.sort_by(f64::total_cmp);
-    logs.get(logs.len() / 2).copied()
+    median(statements.iter().flat_map(Statement::logs_per_unit).collect())
+}
+
+/// The same of each statement's slowest plan by that measure.
+fn usual_of_slowest(statements: &[Statement]) -> Option<f64> {
+    let slowest = |statement: &Statement| statement.logs_per_unit().max_by(f64::total_cmp);
+    median(statements.iter().filter_map(slowest).collect())
+}
+
+fn median(mut numbers: Vec<f64>) -> Option<f64> {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied()
 }
 
 fn parts_ms(costs: &PlanCosts, logs: &[f64; KINDS]) -> [f64; KINDS] {
