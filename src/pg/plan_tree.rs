@@ -46,7 +46,7 @@ pub(crate) struct PlanFacts {
     pub(crate) operators: PlanSketch,
     /// What it is estimated to spend, by kind of operator.
     pub(crate) costs: PlanCosts,
-    /// OIDs of all relations that it may read, ascending.
+    /// OIDs of all relations that it may read, ascending; none where it writes: how often its table changed is known afterwards.
     pub(crate) tables: Vec<u32>,
     pub(crate) counted: Vec<Counted>,
     /// The query levels of what is counted; empty when nobody asks.
@@ -85,7 +85,10 @@ pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level], with_sketch
             methods: reader.methods,
             operators: PlanSketch::of(reader.operators),
             costs: plan_costs::of(stmt, uses_jit),
-            tables: tables(&reader.entries),
+            tables: match (*stmt).commandType {
+                pg_sys::CmdType::CMD_SELECT => tables(&reader.entries),
+                _ => Vec::new(),
+            },
             counted: reader.counted,
             sketches: reader.sketches,
         }
