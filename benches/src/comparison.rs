@@ -10,7 +10,7 @@ mod runner;
 mod payback;
 mod adaptation;
 mod guard;
-mod first_sight;
+pub(crate) mod first_sight;
 mod prediction;
 mod report;
 mod markdown;

@@ -4,6 +4,7 @@
 mod plans;
 mod trials;
 
+use crate::comparison::first_sight::{FACTOR, SLACK_MS, is_too_slow};
 use crate::comparison::shuffled;
 use crate::oracle::Oracle;
 use crate::session::Session;
@@ -15,10 +16,6 @@ use plans::{Plan, Planned};
 use std::path::PathBuf;
 use testkit::Server;
 
-/// A first execution is too slow above this factor …
-const FACTOR: f64 = 1.2;
-/// … and this many milliseconds over stock.
-const SLACK_MS: f64 = 20.0;
 /// What a plan that was cut off is taken to need over stock.
 const CUT_OFF: f64 = 2.0;
 
@@ -129,8 +126,7 @@ fn of_split(options: &Options, planned: &[Planned], seed: u64) -> (Sum, usize) {
     let pick = |places: &[(usize, &usize)]| places.iter().map(|&(_, &at)| &planned[at]).collect::<Vec<_>>();
     let seen = pick(&seen);
     let limit = (options.trials_per_statement * seen.len() as f64) as usize;
-    let tried = trials::run(&seen, limit);
-    let timings: Vec<_> = tried.iter().map(|tried| tried.timing).collect();
+    let timings = trials::run(&seen, limit);
     let times = OperatorTimes::fit(&timings).unwrap_or_default();
     let mut sum = Sum::default();
     for statement in pick(&unseen) {
@@ -142,10 +138,10 @@ fn of_split(options: &Options, planned: &[Planned], seed: u64) -> (Sum, usize) {
             best_ms: statement.best_ms(),
             statements: 1,
             changed: usize::from(plan.shape != statement.stock().shape),
-            slow: usize::from(taken_ms > FACTOR * statement.stock_ms + SLACK_MS),
+            slow: usize::from(is_too_slow(taken_ms, statement.stock_ms)),
         });
     }
-    (sum, tried.iter().filter(|tried| !tried.is_stock).count())
+    (sum, timings.len() - seen.len())
 }
 
 /// The plan that a statement never seen is given, as the extension chooses it.

@@ -8,9 +8,14 @@ use serde::Serialize;
 use std::fmt::Write;
 
 /// A first execution is too slow above this factor …
-const FACTOR: f64 = 1.2;
+pub(crate) const FACTOR: f64 = 1.2;
 /// … and this many milliseconds over stock.
-const SLACK_MS: f64 = 20.0;
+pub(crate) const SLACK_MS: f64 = 20.0;
+
+/// Whether a first execution is too slow.
+pub(crate) fn is_too_slow(learned_ms: f64, stock_ms: f64) -> bool {
+    learned_ms > FACTOR * stock_ms + SLACK_MS
+}
 
 /// One statement, run with what others taught.
 #[derive(Debug, Serialize)]
@@ -45,7 +50,7 @@ impl FirstSight {
     }
 
     fn is_too_slow(&self) -> bool {
-        self.learned_ms > FACTOR * self.stock_ms + SLACK_MS
+        is_too_slow(self.learned_ms, self.stock_ms)
     }
 }
 

@@ -5,21 +5,15 @@ use engine::decision::{
     ArmStatistics, CLEAR_GAIN, Decision, Possibilities, Run, StatementEvidence, TableState, Timing, Trial,
 };
 
-/// A plan that ran.
-pub(super) struct Tried {
-    pub(super) is_stock: bool,
-    pub(super) timing: Timing,
-}
-
 /// A statement and what is known of it.
 struct Known<'p> {
     statement: &'p Planned,
     evidence: StatementEvidence,
 }
 
-/// Runs the stock plan of each statement twice and then so many trials, as long as one promises to pay.
-pub(super) fn run(statements: &[&Planned], limit: usize) -> Vec<Tried> {
-    let mut tried = Vec::new();
+/// Runs the stock plan of each statement twice and then so many trials, as long as one promises to pay; first come the stock plans.
+pub(super) fn run(statements: &[&Planned], limit: usize) -> Vec<Timing> {
+    let mut timings = Vec::new();
     let mut known = Vec::new();
     for (number, &statement) in statements.iter().enumerate() {
         let mut evidence = StatementEvidence::default();
@@ -27,7 +21,7 @@ pub(super) fn run(statements: &[&Planned], limit: usize) -> Vec<Tried> {
         for _ in 0..2 {
             evidence.record(&run_of(stock, Decision::STOCK, Ok(statement.stock_ms)));
         }
-        tried.push(of((number, stock), true, Ok(statement.stock_ms)));
+        timings.push(timing(number, stock, Ok(statement.stock_ms)));
         known.push(Known { statement, evidence });
     }
     let mut arms = ArmStatistics::default();
@@ -52,20 +46,17 @@ pub(super) fn run(statements: &[&Planned], limit: usize) -> Vec<Tried> {
         let (Ok(ms) | Err(ms)) = outcome;
         arms.record(0, hints, ms / best_ms, outcome.is_err());
         evidence.record(&run_of(plan, trial.decision, outcome));
-        tried.push(of((number, plan), false, outcome));
+        timings.push(timing(number, plan, outcome));
         trials += 1;
     }
-    tried
+    timings
 }
 
-fn of((number, plan): (usize, &Plan), is_stock: bool, outcome: Result<f64, f64>) -> Tried {
-    Tried {
-        is_stock,
-        timing: Timing {
-            statement: number as u64,
-            costs: plan.costs,
-            outcome,
-        },
+fn timing(number: usize, plan: &Plan, outcome: Result<f64, f64>) -> Timing {
+    Timing {
+        statement: number as u64,
+        costs: plan.costs,
+        outcome,
     }
 }
 
