@@ -11,10 +11,11 @@ use crate::session::Session;
 use crate::workload::{self, DATABASE};
 use anyhow::{Result, ensure};
 use clap::Args;
-use engine::decision::{OperatorTimes, Possibilities, confidence_in_gain, is_credible};
+use engine::decision::{FastestPredicted, OperatorTimes, Possibilities};
 use plans::{Plan, Planned};
 use std::path::PathBuf;
 use testkit::Server;
+use trials::Tried;
 
 /// What a plan that was cut off is taken to need over stock.
 const CUT_OFF: f64 = 2.0;
@@ -38,9 +39,10 @@ pub(crate) struct Options {
     confidence: f64,
 }
 
-/// Sums over first sights.
+/// Sums over first sights, and over the trials before them.
 #[derive(Default)]
 struct Sum {
+    tried: Tried,
     stock_ms: f64,
     learned_ms: f64,
     best_ms: f64,
@@ -51,6 +53,7 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, other: &Self) {
+        self.tried.add(&other.tried);
         self.stock_ms += other.stock_ms;
         self.learned_ms += other.learned_ms;
         self.best_ms += other.best_ms;
@@ -87,21 +90,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn simulated(options: &Options, planned: &[Planned]) -> String {
-    let (mut all, mut ratios, mut trials) = (Sum::default(), Vec::new(), 0);
+    let (mut all, mut ratios) = (Sum::default(), Vec::new());
     for seed in 1..=options.splits {
-        let (of_split, tried) = of_split(options, planned, seed);
+        let of_split = of_split(options, planned, seed);
         ratios.push(of_split.ratio());
-        trials += tried;
         all.add(&of_split);
     }
     let share = |count: usize| 100.0 * count as f64 / all.statements as f64;
     ratios.sort_by(f64::total_cmp);
     format!(
-        "{} statements, {} splits, {:.1} trials per statement: {:.3} of stock at first sight (best plans {:.3}), splits from {:.3} to \
-         {:.3}; {:.1} % of statements planned otherwise, {:.1} % over {FACTOR}x + {SLACK_MS} ms",
+        "{} statements, {} splits; {}: {:.3} of stock at first sight (best plans {:.3}), splits from {:.3} to {:.3}; {:.1} % of \
+         statements planned otherwise, {:.1} % over {FACTOR}x + {SLACK_MS} ms",
         planned.len(),
         options.splits,
-        trials as f64 / (options.splits as f64 * learned_from(planned.len()) as f64),
+        all.tried.describe(),
         all.ratio(),
         all.best_ms / all.stock_ms,
         ratios.first().unwrap_or(&f64::NAN),
@@ -116,8 +118,8 @@ fn learned_from(statements: usize) -> usize {
     statements - statements / 3
 }
 
-/// First sights of a third of the statements after trials of the others, and how many trials there were.
-fn of_split(options: &Options, planned: &[Planned], seed: u64) -> (Sum, usize) {
+/// First sights of a third of the statements after trials of the others.
+fn of_split(options: &Options, planned: &[Planned], seed: u64) -> Sum {
     let order = shuffled(planned.len(), seed);
     let (seen, unseen): (Vec<_>, Vec<_>) = order
         .iter()
@@ -126,9 +128,12 @@ fn of_split(options: &Options, planned: &[Planned], seed: u64) -> (Sum, usize) {
     let pick = |places: &[(usize, &usize)]| places.iter().map(|&(_, &at)| &planned[at]).collect::<Vec<_>>();
     let seen = pick(&seen);
     let limit = (options.trials_per_statement * seen.len() as f64) as usize;
-    let timings = trials::run(&seen, limit);
+    let (timings, tried) = trials::run(&seen, limit, seed);
     let times = OperatorTimes::fit(&timings).unwrap_or_default();
-    let mut sum = Sum::default();
+    let mut sum = Sum {
+        tried,
+        ..Sum::default()
+    };
     for statement in pick(&unseen) {
         let plan = first_sight(options, statement, &times);
         let taken_ms = plan.ms().unwrap_or(CUT_OFF * statement.stock_ms);
@@ -139,9 +144,10 @@ fn of_split(options: &Options, planned: &[Planned], seed: u64) -> (Sum, usize) {
             statements: 1,
             changed: usize::from(plan.shape != statement.stock().shape),
             slow: usize::from(is_too_slow(taken_ms, statement.stock_ms)),
+            ..Sum::default()
         });
     }
-    (sum, timings.len() - seen.len())
+    sum
 }
 
 /// The plan that a statement never seen is given, as the extension chooses it.
@@ -152,21 +158,15 @@ fn first_sight<'p>(options: &Options, statement: &'p Planned, times: &OperatorTi
         methods: stock.methods,
         ..Possibilities::default()
     };
-    let mut best = (0.0, stock);
-    for hints in times.candidates(&stock.costs, &possible) {
-        let Some(plan) = statement.under(hints) else {
-            continue;
-        };
-        let Some(expected) = times.log_ratio(&plan.costs, &stock.costs) else {
-            continue;
-        };
-        let is_taken = plan.shape != stock.shape
-            && expected < best.0
-            && is_credible(plan.total_cost, stock.total_cost)
-            && confidence_in_gain(expected) > options.confidence;
-        if is_taken {
-            best = (expected, plan);
+    let mut fastest = FastestPredicted::of_stock(stock.costs, *times, options.confidence);
+    let mut taken = stock;
+    for hints in fastest.candidates(&possible) {
+        if let Some(plan) = statement.under(hints)
+            && plan.shape != stock.shape
+            && fastest.takes(&plan.costs, plan.total_cost, stock.total_cost)
+        {
+            taken = plan;
         }
     }
-    best.1
+    taken
 }

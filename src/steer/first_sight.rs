@@ -6,12 +6,7 @@ use crate::pg::catalog;
 use crate::pg::plan_tree::PlanFacts;
 use crate::settings::{self, FirstSight};
 use crate::shmem::{experiences, guards};
-use engine::decision::{
-    HintSet, OperatorTimes, PlanCosts, Possibilities, TIE, confidence_in_gain, is_credible,
-};
-
-/// What planning may take of the time that a statement is predicted to take.
-const PLANNING_SHARE: f64 = 0.02;
+use engine::decision::{FastestPredicted, HintSet, Possibilities, TIE};
 
 /// The hint sets under which a statement never seen is planned, too, and what says which of these plans is taken.
 pub(crate) struct Others {
@@ -63,37 +58,7 @@ enum Judge {
     /// It costs about as much, and its hint set was faster elsewhere.
     Tie,
     /// It is predicted to be faster than the stock plan, and than the best one so far.
-    Times(Prediction),
-}
-
-/// What plans of a statement never seen are predicted to take.
-#[derive(Debug, Clone)]
-struct Prediction {
-    times: OperatorTimes,
-    stock: PlanCosts,
-    /// The log ratio of the best plan so far.
-    best: f64,
-}
-
-impl Prediction {
-    fn takes(&mut self, facts: &PlanFacts, own_cost: f64) -> bool {
-        let Some(expected) = self.times.log_ratio(&facts.costs, &self.stock) else {
-            return false;
-        };
-        let is_taken = expected < self.best
-            && is_credible(facts.total_cost, own_cost)
-            && confidence_in_gain(expected) > settings::confidence();
-        if is_taken {
-            self.best = expected;
-        }
-        is_taken
-    }
-
-    /// Whether there is time for another planning after so much of it; of a statement that is predicted to take little there is not.
-    fn allows_another(&self, spending: &Spending) -> bool {
-        let stock_ms = self.times.least_ms(&self.stock);
-        stock_ms.is_some_and(|stock_ms| spending.total_ms() <= PLANNING_SHARE * stock_ms)
-    }
+    Times(FastestPredicted),
 }
 
 impl Judge {
@@ -101,7 +66,7 @@ impl Judge {
     fn takes(&mut self, facts: &PlanFacts, own_cost: f64) -> bool {
         match self {
             Judge::Tie => facts.total_cost <= TIE * own_cost,
-            Judge::Times(prediction) => prediction.takes(facts, own_cost),
+            Judge::Times(fastest) => fastest.takes(&facts.costs, facts.total_cost, own_cost),
         }
     }
 
@@ -109,7 +74,7 @@ impl Judge {
     fn allows_another(&self, spending: &Spending) -> bool {
         match self {
             Judge::Tie => true,
-            Judge::Times(prediction) => prediction.allows_another(spending),
+            Judge::Times(fastest) => fastest.allows_planning(spending.total_ms()),
         }
     }
 }
@@ -135,14 +100,7 @@ pub(crate) fn others(facts: &PlanFacts, spending: &Spending) -> Option<Others> {
 
 fn predicted(facts: &PlanFacts, possible: &Possibilities, spending: &Spending) -> Option<Others> {
     let times = guards::get(catalog::database()).times;
-    let prediction = Prediction {
-        times,
-        stock: facts.costs,
-        best: 0.0,
-    };
-    let hints = match prediction.allows_another(spending) {
-        true => times.candidates(&facts.costs, possible),
-        false => return None,
-    };
-    Some(Others::new(hints, Judge::Times(prediction)))
+    let fastest = FastestPredicted::of_stock(facts.costs, times, settings::confidence());
+    let has_time = fastest.allows_planning(spending.total_ms());
+    has_time.then(|| Others::new(fastest.candidates(possible), Judge::Times(fastest)))
 }

@@ -13,7 +13,7 @@ use crate::settings;
 use crate::shmem::counters::UserStatementWatch;
 use crate::shmem::{corrections, guards, statements};
 use crate::steer::choice;
-use engine::decision::{CLEAR_GAIN, Reason, StatementEvidence, Trial};
+use engine::decision::{CLEAR_GAIN, Prospects, StatementEvidence, Trial};
 use pgrx::spi::SpiResult;
 use pgrx::{Spi, pg_sys};
 use std::collections::HashSet;
@@ -85,8 +85,12 @@ impl Candidates {
             let evidence = statements::evidence(stored.class)?;
             let expected = self.expectations.of(&evidence, stored.class);
             let own = expected.map(|expected| guard.arms.gains_per_time_with(CLEAR_GAIN, &expected));
-            let gains = (&of_all, own.as_ref());
-            evidence.next_dream(newest, gains, &choice::possibilities(&evidence, &guard))
+            let prospects = Prospects {
+                of_all: &of_all,
+                own: own.as_ref(),
+                seed: stored.class,
+            };
+            evidence.next_dream(newest, &prospects, &choice::possibilities(&evidence, &guard))
         };
         let known = self
             .stored
@@ -116,7 +120,7 @@ impl Candidates {
             }
             let class = stored.class;
             let is_unknown = settings::completes_trials() && !self.expectations.have_plans_of(class);
-            if is_unknown && trial.reason != Reason::StockMeasuredAgain {
+            if is_unknown && !trial.decision.is_stock() {
                 let plans = scratch::within(|| expectations::survey(&stored));
                 self.expectations.add(class, plans);
                 continue;
@@ -126,7 +130,7 @@ impl Candidates {
                     tried.trials += 1;
                     self.expectations.note_trial(class);
                 }
-                Attempted::Known if trial.reason != Reason::StockMeasuredAgain => {}
+                Attempted::Known if !trial.decision.is_stock() => {}
                 // A stock plan that needs no trial would be next again.
                 Attempted::Known | Attempted::Impossible => _ = self.given_up.insert(class),
                 Attempted::Stopped => return tried,

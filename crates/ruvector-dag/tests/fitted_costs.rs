@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use ruvector_dag::decision::hints::ARMS;
 use ruvector_dag::decision::{
     ArmStatistics, CostSetting, Decision, FittedCosts, HintSet, PlanEvidence, PlannerCosts, Possibilities,
-    Reason, RegionChoice, RegionRun, Regions, Run, StatementEvidence, TableState,
+    Prospects, Reason, RegionChoice, RegionRun, Regions, Run, StatementEvidence, TableState,
 };
 
 const STOCK: u64 = 1;
@@ -318,8 +318,9 @@ proptest! {
             ..Possibilities::default()
         };
         let gains = ArmStatistics::default().gains_per_time(LIMIT);
+        let prospects = Prospects { of_all: &gains, own: None, seed: bits.into() };
         let mut trials = 0;
-        while let Some((trial, _)) = evidence.next_dream(9, (&gains, None), &possible) {
+        while let Some((trial, _)) = evidence.next_dream(9, &prospects, &possible) {
             evidence.note_planned(trial.decision);
             trials += 1;
             prop_assert!(trials <= ARMS + 6, "{:?} again and again", trial.decision);
