@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use ruvector_dag::decision::sequential::{Comparison, compare};
 use ruvector_dag::decision::{
-    ArmStatistics, Breaker, BreakerState, Decision, HintSet, MAX_PLANS, PlanEvidence, Possibilities, Reason,
-    Run, State, StatementEvidence, TableState, TrialBudget,
+    ArmStatistics, Breaker, BreakerState, Decision, HintSet, MAX_PLANS, PlanEvidence, Possibilities,
+    Prospects, Reason, Run, State, StatementEvidence, TableState, TrialBudget, arms,
 };
 
 const STOCK: u64 = 1;
@@ -282,6 +282,42 @@ fn of_a_form_that_gives_another_plan_each_time_the_last_one_counts() {
     let slower = measured(&[form(10, 50.0), form(11, 150.0)]);
     assert!(slower.settled().decision.is_stock());
     assert_eq!(slower.best_ms(), Some(100.0));
+}
+
+#[test]
+fn where_nobody_waits_what_gains_more_is_drawn_more_often_and_what_does_not_pay_never() {
+    let [good, fair, bad] = [0, 1, 2].map(|place| arms()[place]);
+    let mut known = ArmStatistics::default();
+    for _ in 0..60 {
+        known.record(0, good, 0.3, false);
+        known.record(0, fair, 0.6, false);
+        arms()
+            .into_iter()
+            .skip(2)
+            .for_each(|arm| known.record(0, arm, 1.0, true));
+    }
+    let gains = known.gains_per_time(0.95);
+    let (evidence, possible) = (measured(&[]), Possibilities::default());
+    let drawn: Vec<(HintSet, f64)> = (0..1000)
+        .filter_map(|seed| {
+            let prospects = Prospects {
+                of_all: &gains,
+                own: None,
+                seed,
+            };
+            let (trial, promise) = evidence.next_dream(0, &prospects, &possible)?;
+            Some((trial.decision.hints, promise))
+        })
+        .collect();
+    let times = |hints| drawn.iter().filter(|(drawn, _)| *drawn == hints).count();
+    assert!(
+        times(good) > 2 * times(fair) && times(fair) > 20,
+        "{}",
+        times(fair)
+    );
+    assert_eq!((times(bad), times(good) + times(fair)), (0, 1000));
+    // What is promised is what the best of them promises.
+    assert!(drawn.iter().all(|(_, promise)| *promise == drawn[0].1));
 }
 
 #[test]

@@ -198,10 +198,15 @@ impl StatementEvidence {
         });
         let gains = prospects.gains();
         let pays = |place: usize| self.promise(prospects.of_all[place].min(gains[place])) >= WORTH;
-        let paying = self.untried(possible).filter(|&(arm, _)| pays(arm));
-        let hints = prospects
-            .draw(paying, self.tried_arms)
-            .map(|(arm, hints)| (arm, trial(0, hints, Reason::UntriedHints)));
+        let paying = || self.untried(possible).filter(|&(arm, _)| pays(arm));
+        // The one drawn stands for all: the best of them says whether it is their turn, and the statement's.
+        let best = paying()
+            .map(|(arm, _)| arm)
+            .max_by(|&a, &b| gains[a].total_cmp(&gains[b]));
+        let drawn = prospects.draw(paying(), self.tried_arms);
+        let hints = best
+            .zip(drawn)
+            .map(|(best, (_, hints))| (best, trial(0, hints, Reason::UntriedHints)));
         let costs = self
             .untried_costs(newest, possible)
             .map(|(place, decision)| (place, self.trial_with(best_ms, decision, Reason::FittedCosts)));
