@@ -310,11 +310,8 @@ fn where_nobody_waits_what_gains_more_is_drawn_more_often_and_what_does_not_pay_
         })
         .collect();
     let times = |hints| drawn.iter().filter(|(drawn, _)| *drawn == hints).count();
-    assert!(
-        times(good) > 2 * times(fair) && times(fair) > 20,
-        "{}",
-        times(fair)
-    );
+    assert!(times(fair) > 3, "{}", times(fair));
+    assert!(times(good) > 2 * times(fair), "{}", times(fair));
     assert_eq!((times(bad), times(good) + times(fair)), (0, 1000));
     // What is promised is what the best of them promises.
     assert!(drawn.iter().all(|(_, promise)| *promise == drawn[0].1));
