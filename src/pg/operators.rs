@@ -222,6 +222,11 @@ fn is_scan(tag: NodeTag) -> bool {
     name(tag).ends_with("Scan")
 }
 
+/// What a plan node is.
+pub(super) fn operator_type(tag: NodeTag) -> OperatorType {
+    OperatorType::from_name(name(tag)).unwrap_or(OperatorType::CustomScan)
+}
+
 /// EXPLAIN's name of a plan node (explain.c, ExplainNode).
 fn name(tag: NodeTag) -> &'static str {
     match tag {

@@ -3,8 +3,9 @@
 use crate::oracle::{self, Oracle};
 use crate::session::Session;
 use anyhow::Result;
+use engine::OperatorType;
 use engine::cardinality::hash_words;
-use engine::decision::{HintSet, METHODS, OperatorKind, PlanCosts, arms};
+use engine::decision::{CostedOperator, HintSet, METHODS, PlanCosts, arms};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -73,12 +74,10 @@ impl Planned {
             plan.measured = plan.measured.or(measured);
             return known;
         }
-        let mut costs = PlanCosts::of_start(false);
-        spend(&mut costs, top, 1.0);
         self.plans.push(Plan {
             shape,
             total_cost: number(top, "Total Cost"),
-            costs,
+            costs: PlanCosts::of_plan(&Explained(top), false),
             methods: methods(top),
             measured,
         });
@@ -162,46 +161,25 @@ fn methods(node: &Value) -> u32 {
     children(node).fold(own, |bits, child| bits | methods(child))
 }
 
-/// The same as the extension reads from the plan itself (`src/pg/plan_costs.rs`).
-fn spend(costs: &mut PlanCosts, node: &Value, share: f64) {
-    let inputs: Vec<&Value> = children(node)
-        .filter(|child| !matches!(text(child, "Parent Relationship"), "InitPlan" | "SubPlan"))
-        .collect();
-    let (kind, inputs) = match (text(node, "Node Type"), inputs.as_slice()) {
-        ("Nested Loop", &[outer, inner]) => match lookup(inner) {
-            Some(kind) => (kind, vec![outer]),
-            None => (OperatorKind::Loop, inputs),
-        },
-        ("Bitmap Heap Scan", _) => (OperatorKind::BitmapScan, Vec::new()),
-        (name, _) => (kind_of(name), inputs),
-    };
-    let of_inputs = inputs.iter().map(|input| number(input, "Total Cost")).sum();
-    let share = costs.spend(kind, share, number(node, "Total Cost"), of_inputs);
-    inputs.into_iter().for_each(|input| spend(costs, input, share));
-}
+/// An operator of EXPLAIN's.
+struct Explained<'v>(&'v Value);
 
-fn lookup(inner: &Value) -> Option<OperatorKind> {
-    match text(inner, "Node Type") {
-        "Memoize" => children(inner)
-            .next()
-            .and_then(lookup)
-            .map(|_| OperatorKind::MemoizedLoop),
-        "Index Scan" | "Index Only Scan" | "Bitmap Heap Scan" => Some(OperatorKind::IndexedLoop),
-        _ => None,
+impl CostedOperator for Explained<'_> {
+    fn operator_type(&self) -> OperatorType {
+        OperatorType::from_name(text(self.0, "Node Type")).unwrap_or(OperatorType::CustomScan)
     }
-}
 
-fn kind_of(name: &str) -> OperatorKind {
-    match name {
-        "Seq Scan" => OperatorKind::SeqScan,
-        "Index Scan" => OperatorKind::IndexScan,
-        "Index Only Scan" => OperatorKind::IndexOnlyScan,
-        "Hash Join" => OperatorKind::HashJoin,
-        "Merge Join" => OperatorKind::MergeJoin,
-        "Sort" | "Incremental Sort" => OperatorKind::Sort,
-        "Materialize" => OperatorKind::Materialize,
-        "Aggregate" | "Group" | "WindowAgg" | "Unique" | "SetOp" => OperatorKind::Aggregate,
-        _ => OperatorKind::Other,
+    fn total_cost(&self) -> f64 {
+        number(self.0, "Total Cost")
+    }
+
+    fn inputs(&self) -> Vec<Self> {
+        let is_subplan =
+            |child: &&Value| matches!(text(child, "Parent Relationship"), "InitPlan" | "SubPlan");
+        children(self.0)
+            .filter(|child| !is_subplan(child))
+            .map(Explained)
+            .collect()
     }
 }
 
@@ -216,19 +194,5 @@ mod tests {
             .collect();
         assert_eq!(known[0], None);
         assert!(known[1..].iter().all(Option::is_some), "{known:?}");
-    }
-
-    #[test]
-    fn what_a_loop_looks_up_is_part_of_it() {
-        let plan = serde_json::json!({"Node Type": "Nested Loop", "Total Cost": 100.0, "Plans": [
-            {"Node Type": "Seq Scan", "Relation Name": "a", "Total Cost": 30.0},
-            {"Node Type": "Index Scan", "Relation Name": "b", "Total Cost": 0.5}]});
-        let mut costs = PlanCosts::of_start(false);
-        spend(&mut costs, &plan, 1.0);
-        let mut expected = PlanCosts::of_start(false);
-        expected.spend(OperatorKind::IndexedLoop, 1.0, 70.0, 0.0);
-        expected.spend(OperatorKind::SeqScan, 1.0, 30.0, 0.0);
-        assert_eq!(costs, expected);
-        assert_eq!(methods(&plan), 0b1_1100);
     }
 }

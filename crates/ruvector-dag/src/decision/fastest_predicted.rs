@@ -3,7 +3,8 @@
 //! Constants were chosen as those of [`super::operator_times`].
 
 use super::hints::HintSet;
-use super::operator_times::{OperatorTimes, PlanCosts};
+use super::operator_times::OperatorTimes;
+use super::plan_costs::PlanCosts;
 use super::trial::Possibilities;
 use crate::learning::normal::cumulative;
 
@@ -78,7 +79,8 @@ fn is_credible(cost: f64, own_cost: f64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::operator_times::{OperatorKind, Timing};
+    use super::super::operator_times::Timing;
+    use super::super::plan_costs::OperatorKind;
     use super::*;
 
     fn costs(hash: f64, merge: f64) -> PlanCosts {

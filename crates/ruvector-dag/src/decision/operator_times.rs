@@ -16,19 +16,15 @@
 //! thirds to learn from and a third to judge by, two trials per statement: 0.90 of stock's time on statements never seen, 8 % of them planned
 //! differently, 0.7 % slower by more than a fifth and 20 ms. The constants were chosen in earlier simulations on the same latencies.
 
-use super::hints::{HintSet, METHODS, arms};
+use super::hints::{HintSet, arms};
+use super::plan_costs::{KINDS, OperatorKind, PlanCosts};
 use super::trial::Possibilities;
 use crate::learning::normal_equations::NormalEquations;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Kinds of operators that are told apart.
-const KINDS: usize = OperatorKind::ALL.len();
 /// Plans and statements below which nothing is said.
 const LEAST_PLANS: usize = 20;
 const LEAST_STATEMENTS: usize = 10;
-/// What starting an execution, or compiling it, counts as in PostgreSQL's unit: about a millisecond.
-const FIXED: f64 = 100.0;
 /// Weight of the prior that a kind takes as long per unit as all others.
 const RIDGE: f64 = 0.001;
 /// Weight of the prior that a statement has no effect of its own, in plans.
@@ -42,160 +38,10 @@ const STEP: f64 = 1.0;
 const STEPS: usize = 20;
 /// A step below which the fit is found.
 const FOUND: f64 = 1e-4;
-/// What `disable_cost` of costsize.c adds to the cost of what was switched off and is used all the same, and half of that.
-const SWITCHED_OFF: f64 = 1e10;
 /// Hint sets that are planned with at most.
 const CANDIDATES: usize = 12;
 /// What a method that is switched off must be predicted to take of the plan's time.
 const LEAST_SHARE: f64 = 0.02;
-
-/// What takes a plan's time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum OperatorKind {
-    /// Starting the execution.
-    Start,
-    /// Compiling it just in time.
-    Compilation,
-    /// A table read in order.
-    SeqScan,
-    /// Rows looked up in a table by an index.
-    IndexScan,
-    /// Rows read from an index alone.
-    IndexOnlyScan,
-    /// Pages looked up by a bitmap, with the bitmap.
-    BitmapScan,
-    /// A hash join, with its table.
-    HashJoin,
-    /// A merge join.
-    MergeJoin,
-    /// A nested loop with what it looks up by an index.
-    IndexedLoop,
-    /// The same where what was looked up is kept.
-    MemoizedLoop,
-    /// Any other nested loop.
-    Loop,
-    /// A sort.
-    Sort,
-    /// Rows kept to be read again.
-    Materialize,
-    /// Groups and aggregates.
-    Aggregate,
-    /// Anything else.
-    Other,
-}
-
-impl OperatorKind {
-    const ALL: [Self; 15] = [
-        Self::Start,
-        Self::Compilation,
-        Self::SeqScan,
-        Self::IndexScan,
-        Self::IndexOnlyScan,
-        Self::BitmapScan,
-        Self::HashJoin,
-        Self::MergeJoin,
-        Self::IndexedLoop,
-        Self::MemoizedLoop,
-        Self::Loop,
-        Self::Sort,
-        Self::Materialize,
-        Self::Aggregate,
-        Self::Other,
-    ];
-
-    /// As users read it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Compilation => "compilation",
-            Self::SeqScan => "sequential scan",
-            Self::IndexScan => "index scan",
-            Self::IndexOnlyScan => "index-only scan",
-            Self::BitmapScan => "bitmap scan",
-            Self::HashJoin => "hash join",
-            Self::MergeJoin => "merge join",
-            Self::IndexedLoop => "nested loop with an index",
-            Self::MemoizedLoop => "nested loop with an index, memoized",
-            Self::Loop => "nested loop",
-            Self::Sort => "sort",
-            Self::Materialize => "materialize",
-            Self::Aggregate => "aggregate",
-            Self::Other => "other",
-        }
-    }
-
-    /// Which of the [`METHODS`] make operators of this kind, as bits.
-    fn methods(self) -> u32 {
-        let [hash, merge, nested, seq, index, index_only, bitmap] = METHODS.map(|method| method.bit);
-        match self {
-            Self::SeqScan => seq,
-            Self::IndexScan => index,
-            Self::IndexOnlyScan => index_only,
-            Self::BitmapScan => bitmap,
-            Self::HashJoin => hash,
-            Self::MergeJoin | Self::Sort => merge,
-            Self::IndexedLoop | Self::MemoizedLoop => nested | index,
-            Self::Loop => nested,
-            Self::Start | Self::Compilation | Self::Materialize | Self::Aggregate | Self::Other => 0,
-        }
-    }
-}
-
-/// What PostgreSQL estimates a plan to spend, by kind of operator, in its unit of cost.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[repr(C)]
-pub struct PlanCosts {
-    by_kind: [f32; KINDS],
-}
-
-impl PlanCosts {
-    /// Of an execution without any operator.
-    pub fn of_start(uses_jit: bool) -> Self {
-        let mut costs = Self::default();
-        costs.add(OperatorKind::Start, FIXED);
-        costs.add(OperatorKind::Compilation, if uses_jit { FIXED } else { 0.0 });
-        costs
-    }
-
-    /// Adds an operator of which a share counts, with its total cost and that of its inputs; answers which share of these counts.
-    /// An operator that costs less than its inputs does not read them to their end (Limit, a merge join).
-    pub fn spend(&mut self, kind: OperatorKind, share: f64, total: f64, of_inputs: f64) -> f64 {
-        let (total, of_inputs) = (without_penalties(total), without_penalties(of_inputs));
-        if of_inputs > total {
-            return share * (total / of_inputs).max(0.0);
-        }
-        self.add(kind, share * (total - of_inputs));
-        share
-    }
-
-    fn add(&mut self, kind: OperatorKind, cost: f64) {
-        if let Some(sum) = self.by_kind.get_mut(kind as usize) {
-            *sum += cost as f32;
-        }
-    }
-
-    fn parts(&self) -> impl Iterator<Item = f64> {
-        self.by_kind.iter().map(|&cost| f64::from(cost))
-    }
-
-    fn total(&self) -> f64 {
-        self.parts().sum()
-    }
-
-    /// Without what it takes to start.
-    fn of_operators(&self) -> f64 {
-        self.parts().skip(OperatorKind::SeqScan as usize).sum()
-    }
-}
-
-/// A cost without what was added for methods that are switched off.
-fn without_penalties(cost: f64) -> f64 {
-    if cost < SWITCHED_OFF / 2.0 {
-        return cost;
-    }
-    (cost - (cost / SWITCHED_OFF).round() * SWITCHED_OFF).max(0.0)
-}
 
 /// What a plan took.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -478,6 +324,7 @@ fn step(statements: &mut [Statement], logs: &mut [f64; KINDS], usual: f64) -> Op
 
 #[cfg(test)]
 mod tests {
+    use super::super::hints::METHODS;
     use super::*;
     use crate::cardinality::hash_words;
     use proptest::prelude::*;
@@ -618,9 +465,7 @@ mod tests {
         // A third of the statements takes a hundred times as long, and only their hash joins are known.
         let uneven: Vec<Timing> = timings(60, 0.0)
             .into_iter()
-            .filter(|timing| {
-                timing.statement % 3 != 0 || timing.costs.by_kind[OperatorKind::MergeJoin as usize] == 0.0
-            })
+            .filter(|timing| timing.statement % 3 != 0 || timing.costs.of(OperatorKind::MergeJoin) == 0.0)
             .map(|timing| Timing {
                 outcome: timing
                     .outcome
@@ -646,23 +491,6 @@ mod tests {
         }
         // What it takes to start is no cost of its.
         assert!(times.least_ms(&costs(10.0, 0.0, 0.0)) < Some(1.0));
-    }
-
-    #[test]
-    fn only_a_share_of_what_is_not_read_to_its_end_counts() {
-        let mut costs = PlanCosts::default();
-        let share = costs.spend(OperatorKind::Other, 1.0, 10.0, 1000.0);
-        assert_eq!(share, 0.01);
-        costs.spend(OperatorKind::SeqScan, share, 1000.0, 0.0);
-        assert!((costs.total() - 10.0).abs() < 1e-3, "{costs:?}");
-    }
-
-    #[test]
-    fn what_switched_off_methods_cost_on_top_does_not_count() {
-        let mut costs = PlanCosts::default();
-        let share = costs.spend(OperatorKind::HashJoin, 1.0, 3e10 + 500.0, 2e10 + 100.0);
-        assert_eq!(share, 1.0);
-        assert!((costs.total() - 400.0).abs() < 1e-3, "{costs:?}");
     }
 
     proptest! {
