@@ -7,7 +7,7 @@ use super::trial;
 use crate::observe::knowledge::{self, Remembered};
 use crate::observe::watch::{self, Watch};
 use crate::observe::{bounds, learn, session};
-use crate::pg::{catalog, plan_state, plan_tree};
+use crate::pg::{catalog, counted_nodes, plan_state, plan_tree};
 use crate::settings;
 use crate::shmem::counters;
 use crate::shmem::latencies::{self, Component};
@@ -74,7 +74,7 @@ pub(crate) fn after_start(query: *mut pg_sys::QueryDesc, started: Instant) {
     if let Some((remembered, is_timed)) = STARTING.take() {
         let begun = Instant::now();
         if !remembered.facts.is_parallel {
-            plan_state::count_nodes(query, &learn::wanted_counts(&remembered));
+            counted_nodes::count(query, &learn::wanted_counts(&remembered));
         }
         bounds::note_tables(&remembered);
         watch::begin(query, remembered, is_timed);

@@ -43,6 +43,7 @@ mod level_rows;
 pub(crate) mod sub_join;
 pub(crate) mod plan_tree;
 mod plan_costs;
+pub(crate) mod counted_nodes;
 pub(crate) mod node_runs;
 pub(crate) mod plan_state;
 pub(crate) mod operators;

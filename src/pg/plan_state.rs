@@ -1,9 +1,6 @@
-//! An execution under way: what it runs, and which of its nodes are counted.
+//! An execution under way: what it runs, and how it is measured.
 
-use super::{list, operators};
 use pgrx::pg_sys;
-use pgrx::pg_sys::NodeTag;
-use std::collections::HashSet;
 
 /// SQLSTATE 57014: a time limit or a user's cancel.
 pub(crate) const QUERY_CANCELED: i32 = super::ereport::sqlstate(b"57014");
@@ -69,34 +66,6 @@ pub(crate) fn spilled_blocks() -> u64 {
     // SAFETY: a counter of this process.
     let written = unsafe { pg_sys::pgBufferUsage.temp_blks_written };
     u64::try_from(written).unwrap_or(0)
-}
-
-/// Asks for the row counts of the nodes in `wanted`, which costs nothing at the others. After ExecutorStart, before the
-/// first row: a node decides at its first call whether it is counted. Parallel workers count all nodes or none, so their
-/// plans need [`count_rows`].
-pub(crate) fn count_nodes(query: *mut pg_sys::QueryDesc, wanted: &HashSet<i32>) {
-    // SAFETY: a started execution; the counters live in its memory as PostgreSQL's own do.
-    unsafe {
-        let estate = (*query).estate;
-        let mut open = vec![(*query).planstate];
-        open.extend(list::pointers::<pg_sys::PlanState>((*estate).es_subplanstates));
-        let before = pg_sys::MemoryContextSwitchTo((*estate).es_query_cxt);
-        while let Some(state) = open.pop() {
-            if state.is_null() {
-                continue;
-            }
-            // A hash table is counted once, when it is built; whether it is empty decides over the other side.
-            let is_hash = !wanted.is_empty() && list::tag(state) == NodeTag::T_HashState;
-            let is_wanted = is_hash || wanted.contains(&(*(*state).plan).plan_node_id);
-            if (*state).instrument.is_null() && is_wanted {
-                let rows = pg_sys::InstrumentOption::INSTRUMENT_ROWS as i32;
-                (*state).instrument = pg_sys::InstrAlloc(1, rows, false);
-            }
-            open.extend([(*state).lefttree, (*state).righttree]);
-            open.extend(operators::members(state));
-        }
-        pg_sys::MemoryContextSwitchTo(before);
-    }
 }
 
 /// Asks for the row counts of all nodes, which don't read the clock.

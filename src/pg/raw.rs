@@ -62,6 +62,9 @@ unsafe extern "C-unwind" {
     // catalog/partition.h
     pub(super) fn get_partition_ancestors(table: Oid) -> *mut List;
 
+    // miscadmin.h
+    pub(super) fn check_stack_depth();
+
     // executor/executor.h
     pub(super) fn standard_ExecutorFinish(query: *mut QueryDesc);
     pub(super) fn standard_ExecutorEnd(query: *mut QueryDesc);

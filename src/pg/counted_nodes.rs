@@ -1,0 +1,68 @@
+//! Counts the rows of single plan nodes, into PostgreSQL's own instrumentation of them.
+//!
+//! PostgreSQL's wrapper of an instrumented node (ExecProcNodeInstr of execProcnode.c) calls instrument.c before and after each row, to look
+//! for clocks and buffers that nobody asked for here. What remains of it for rows alone is an addition.
+
+use super::{list, operators, raw};
+use pgrx::pg_sys;
+use pgrx::pg_sys::NodeTag;
+use std::collections::HashSet;
+
+/// In a slot's flags: it holds no row.
+const EMPTY: u16 = pg_sys::TTS_FLAG_EMPTY as u16;
+
+/// Asks for the row counts of the nodes in `wanted`, which costs nothing at the others. After ExecutorStart, before the
+/// first row: a node decides at its first call whether it is counted. Parallel workers count all nodes or none, so their
+/// plans need [`count_rows`](super::plan_state::count_rows).
+pub(crate) fn count(query: *mut pg_sys::QueryDesc, wanted: &HashSet<i32>) {
+    // SAFETY: a started execution; the counters live in its memory as PostgreSQL's own do.
+    unsafe {
+        let estate = (*query).estate;
+        let mut open = vec![(*query).planstate];
+        open.extend(list::pointers::<pg_sys::PlanState>((*estate).es_subplanstates));
+        let before = pg_sys::MemoryContextSwitchTo((*estate).es_query_cxt);
+        while let Some(state) = open.pop() {
+            if state.is_null() {
+                continue;
+            }
+            // A hash table is counted once, when it is built; whether it is empty decides over the other side.
+            let is_hash = !wanted.is_empty() && list::tag(state) == NodeTag::T_HashState;
+            let is_wanted = is_hash || wanted.contains(&(*(*state).plan).plan_node_id);
+            if (*state).instrument.is_null() && is_wanted {
+                let rows = pg_sys::InstrumentOption::INSTRUMENT_ROWS as i32;
+                (*state).instrument = pg_sys::InstrAlloc(1, rows, false);
+                (*state).ExecProcNode = Some(first_row);
+            }
+            open.extend([(*state).lefttree, (*state).righttree]);
+            open.extend(operators::members(state));
+        }
+        pg_sys::MemoryContextSwitchTo(before);
+    }
+}
+
+/// The first call of a counted node: ExecProcNodeFirst of execProcnode.c.
+unsafe extern "C-unwind" fn first_row(state: *mut pg_sys::PlanState) -> *mut pg_sys::TupleTableSlot {
+    // SAFETY: PostgreSQL calls it with the node that has it as its function; nothing here is to drop when an error passes by.
+    unsafe {
+        raw::check_stack_depth();
+        (*state).ExecProcNode = Some(next_row);
+        next_row(state)
+    }
+}
+
+/// A call of a counted node: InstrStopNode of instrument.c for rows alone.
+unsafe extern "C-unwind" fn next_row(state: *mut pg_sys::PlanState) -> *mut pg_sys::TupleTableSlot {
+    // SAFETY: as above; a node has a function, and [`count`] gave this one its counters.
+    unsafe {
+        let Some(real) = (*state).ExecProcNodeReal else {
+            return core::ptr::null_mut();
+        };
+        let slot = real(state);
+        let counters = (*state).instrument;
+        (*counters).running = true;
+        if !slot.is_null() && (*slot).tts_flags & EMPTY == 0 {
+            (*counters).tuplecount += 1.0;
+        }
+        slot
+    }
+}
