@@ -22,7 +22,7 @@ const CREDIT_MS: f64 = 1000.0;
 /// Thompson sampling came to 0.91, a temperature of 0.6 to 0.90.
 const TEMPERATURE: f64 = 0.3;
 /// Executions to come that a trial is weighed against, at least. In the simulation above 8, 10 and 12 make trials cost 1.4, 1.8 and 2.1 times
-/// the workload, and leave 0.75, 0.69 and 0.68 of its time (0.64 with the best hint sets): with 10 most is won within ten repetitions.
+/// the workload, and leave 0.75, 0.69 and 0.68 of its time: with 10 most is won within ten repetitions.
 const HORIZON: f64 = 10.0;
 /// What the comparison with a stock plan that never ran promises: it comes first, and is short.
 const OPPOSITION: f64 = 100.0;
