@@ -138,29 +138,33 @@ impl StatementEvidence {
         self.opposition().is_some() || (is_time && self.pinned == 0 && self.is_baseline_known())
     }
 
-    /// The next trial that users may wait for; `newest` is the newest sequence number learned.
+    /// The next trial that users may wait for, of those that promise to be paid back; `newest` is the newest sequence number learned.
     pub fn next_trial(&self, newest: u64, known: &ArmStatistics, possible: &Possibilities) -> Option<Trial> {
         if let Some(trial) = self.opposition() {
             return Some(trial);
         }
         let best_ms = self.best_ms().filter(|_| self.is_trial_due())?;
         let gains = known.gains_per_time(CLEAR_GAIN);
+        let pays = |place: usize| self.promise(gains[place]) >= WORTH;
         let trial = |cutoff, hints, reason| self.trial_of(best_ms, newest, (cutoff, hints, reason));
         let hints = || {
             self.untried(possible)
+                .filter(|&(arm, _)| pays(arm))
                 .max_by(|&(a, _), &(b, _)| gains[a].total_cmp(&gains[b]))
         };
         let costs = self
             .untried_costs(newest, possible)
+            .filter(|&(place, _)| pays(place))
             .max_by(|&(a, _), &(b, _)| gains[a].total_cmp(&gains[b]))
             .filter(|&(costs, _)| hints().is_none_or(|(arm, _)| gains[costs] >= gains[arm]));
         if let Some((_, decision)) = costs {
             return Some(self.trial_with(best_ms, decision, Reason::FittedCosts));
         }
-        if self.fresh != 0 && newest > 0 && !possible.is_without_rows {
+        let may_have_rows = newest > 0 && !possible.is_without_rows && pays(ROWS);
+        if may_have_rows && self.fresh != 0 {
             return Some(trial(newest, HintSet::NONE, Reason::NewKnowledge));
         }
-        if self.partial > 0 && !possible.is_without_rows && self.settled().decision.is_stock() {
+        if may_have_rows && self.partial > 0 && self.settled().decision.is_stock() {
             return Some(trial(self.partial, HintSet::NONE, Reason::MostAttendedAlone));
         }
         hints().map(|(_, hints)| trial(0, hints, Reason::UntriedHints))
