@@ -20,6 +20,7 @@ pub(crate) fn count(query: *mut pg_sys::QueryDesc, wanted: &HashSet<i32>) {
         let estate = (*query).estate;
         let mut open = vec![(*query).planstate];
         open.extend(list::pointers::<pg_sys::PlanState>((*estate).es_subplanstates));
+        let uncalled = uncalled();
         let before = pg_sys::MemoryContextSwitchTo((*estate).es_query_cxt);
         while let Some(state) = open.pop() {
             if state.is_null() {
@@ -31,13 +32,28 @@ pub(crate) fn count(query: *mut pg_sys::QueryDesc, wanted: &HashSet<i32>) {
             if (*state).instrument.is_null() && is_wanted {
                 let rows = pg_sys::InstrumentOption::INSTRUMENT_ROWS as i32;
                 (*state).instrument = pg_sys::InstrAlloc(1, rows, false);
-                (*state).ExecProcNode = Some(first_row);
+                if is_same((*state).ExecProcNode, uncalled) {
+                    (*state).ExecProcNode = Some(first_row);
+                }
             }
             open.extend([(*state).lefttree, (*state).righttree]);
             open.extend(operators::members(state));
         }
         pg_sys::MemoryContextSwitchTo(before);
     }
+}
+
+/// The function of a node that was not called yet, which has no name outside of execProcnode.c; another one is another extension's, and stays.
+fn uncalled() -> pg_sys::ExecProcNodeMtd {
+    let mut node = pg_sys::PlanState::default();
+    // SAFETY: it sets the functions of the node, nothing else.
+    unsafe { pg_sys::ExecSetExecProcNode(&raw mut node, None) };
+    node.ExecProcNode
+}
+
+fn is_same(one: pg_sys::ExecProcNodeMtd, other: pg_sys::ExecProcNodeMtd) -> bool {
+    one.zip(other)
+        .is_some_and(|(one, other)| core::ptr::fn_addr_eq(one, other))
 }
 
 /// The first call of a counted node: ExecProcNodeFirst of execProcnode.c.
