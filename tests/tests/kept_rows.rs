@@ -5,16 +5,17 @@ use postgres::Client;
 use ruvector_dag_tests::{FLUSH, answer, count, server, trying};
 use testkit::cluster::wait_for;
 
-/// Five columns say the same, so that PostgreSQL expects few of the rows, and looks each up in an index.
+/// Seven columns say the same, so that PostgreSQL expects few of the rows, and looks each up in an index, where most are not.
 const MISLEADING: &str = "CREATE EXTENSION ruvector_dag;
-    CREATE TABLE t (id int PRIMARY KEY, a int, b int, c int, d int, e int);
-    INSERT INTO t SELECT i, i % 5, i % 5, i % 5, i % 5, i % 5 FROM generate_series(1, 200000) AS i;
+    CREATE TABLE t (id int PRIMARY KEY, a int, b int, c int, d int, e int, f int, g int);
+    INSERT INTO t SELECT i, i % 5, i % 5, i % 5, i % 5, i % 5, i % 5, i % 5 FROM generate_series(1, 300000) AS i;
     CREATE TABLE u (id int PRIMARY KEY, t_id int, pad text);
-    INSERT INTO u SELECT i, 1 + hashint4(i) & 131071, repeat('x', 40) FROM generate_series(1, 100000) AS i;
+    INSERT INTO u SELECT i, 1 + hashint4(i) & 262143, repeat('x', 40) FROM generate_series(1, 25000) AS i;
     CREATE INDEX ON u (t_id);
     ANALYZE t, u";
 
-const STATEMENT: &str = "SELECT count(*), count(u.pad) FROM t JOIN u ON u.t_id = t.id WHERE a = 3 AND b = 3 AND c = 3 AND d = 3 AND e = 3";
+const STATEMENT: &str = "SELECT count(*), count(u.pad) FROM t JOIN u ON u.t_id = t.id
+    WHERE a = 3 AND b = 3 AND c = 3 AND d = 3 AND e = 3 AND f = 3 AND g = 3";
 
 /// The same with a table each for eight columns more: some hundred joins to be corrected.
 fn of_many_joins() -> (String, String) {
