@@ -17,7 +17,7 @@ help:
 	@echo "                     ORACLE= (a file of bench-oracle) DRIFT= (the round after which a third of the rows is replaced)"
 	@echo "make bench-generated the same of a generated shop: SIZE= (1: ten times the demo) and as above, without DATA and QUERIES"
 	@echo "make bench-oracle    the best of 49 hint sets per statement; GENERATED=1 for the shop; writes OUT/oracle.json, resumes"
-	@echo "make bench-simulation  first sights over 40 splits, simulated with the latencies of a file of bench-oracle (ORACLE=)"
+	@echo "make bench-simulation  first sights over 100 splits, simulated with the latencies of a file of bench-oracle (ORACLE=)"
 	@echo "make bench-mixed     random order, many clients: CLIENTS= SECONDS= TRIALS= GENERATED=1"
 	@echo "make bench-ablate    the same run with each mechanism off: as bench-stats, GENERATED=1"
 	@echo "make bench-rewrites  all statements, in other forms where that pays: LIMIT=90 ROUNDS= TRIALS= OUT="

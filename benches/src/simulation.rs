@@ -29,11 +29,11 @@ pub(crate) struct Options {
     #[arg(long, default_value = "bench-out/oracle.json")]
     oracle: PathBuf,
     /// Splits into two thirds to learn from and a third to see first.
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 100)]
     splits: u64,
-    /// Trials per statement learned from, those that promise most first.
-    #[arg(long, default_value_t = 2.0)]
-    trials_per_statement: f64,
+    /// Trials per statement learned from, if not all that promise to pay.
+    #[arg(long)]
+    trials_per_statement: Option<f64>,
     /// `ruvector.dag_confidence`.
     #[arg(long, default_value_t = 0.8)]
     confidence: f64,
@@ -127,8 +127,10 @@ fn of_split(options: &Options, planned: &[Planned], seed: u64) -> Sum {
         .partition(|(place, _)| *place < learned_from(planned.len()));
     let pick = |places: &[(usize, &usize)]| places.iter().map(|&(_, &at)| &planned[at]).collect::<Vec<_>>();
     let seen = pick(&seen);
-    let limit = (options.trials_per_statement * seen.len() as f64) as usize;
-    let (timings, tried) = trials::run(&seen, limit, seed);
+    let limit = options
+        .trials_per_statement
+        .map_or(f64::INFINITY, |each| each * seen.len() as f64);
+    let (timings, tried) = trials::run(&seen, limit as usize, seed);
     let times = OperatorTimes::fit(&timings).unwrap_or_default();
     let mut sum = Sum {
         tried,

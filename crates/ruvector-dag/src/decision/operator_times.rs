@@ -12,9 +12,9 @@
 //! make all plans of a statement so much slower, which says little about operators. What is left is what its plans differ by, and that is
 //! what one is chosen by.
 //!
-//! Simulated (`make bench-simulation LIMIT=8`, with 100 splits) on the latencies of 49 hint sets of 87 STATS statements, random splits into two
-//! thirds to learn from and a third to judge by, two trials per statement: 0.90 of stock's time on statements never seen, 8 % of them planned
-//! differently, 0.7 % slower by more than a fifth and 20 ms. The constants were chosen in earlier simulations on the same latencies.
+//! Simulated (`make bench-simulation LIMIT=8`) on the latencies of 49 hint sets of 87 STATS statements, 100 random splits into two thirds to
+//! learn from and a third to judge by: 0.88 of stock's time on statements never seen, 8 % of them planned differently, 0.8 % slower by more than
+//! a fifth and 20 ms. The constants were chosen in earlier simulations on the same latencies.
 
 use super::hints::{HintSet, arms};
 use super::plan_costs::{KINDS, OperatorKind, PlanCosts};
