@@ -195,4 +195,18 @@ mod tests {
         assert_eq!(known[0], None);
         assert!(known[1..].iter().all(Option::is_some), "{known:?}");
     }
+
+    #[test]
+    fn subplans_are_no_inputs_and_joins_and_scans_are_methods() {
+        let plan = serde_json::json!({"Node Type": "Nested Loop", "Total Cost": 100.0, "Plans": [
+            {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Total Cost": 30.0},
+            {"Node Type": "Index Scan", "Parent Relationship": "Inner", "Total Cost": 0.5},
+            {"Node Type": "Hash Join", "Parent Relationship": "SubPlan", "Total Cost": 7.0}]});
+        let top = Explained(&plan);
+        let inputs = top.inputs();
+        let costs: Vec<f64> = inputs.iter().map(CostedOperator::total_cost).collect();
+        assert_eq!((top.total_cost(), costs), (100.0, vec![30.0, 0.5]));
+        assert_eq!(inputs[1].operator_type(), OperatorType::IndexScan);
+        assert_eq!(methods(&plan), 0b1_1101);
+    }
 }

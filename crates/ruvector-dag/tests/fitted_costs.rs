@@ -86,6 +86,14 @@ fn costs_come_right_after_learned_rows_with_them_and_without() {
 }
 
 #[test]
+fn they_do_not_wait_for_learned_rows_that_promise_nothing() {
+    let mut known = ArmStatistics::default();
+    (0..60).for_each(|_| known.record(10, HintSet::NONE, LIMIT, true));
+    let trial = measured(&[]).next_trial(10, &known, &fitting());
+    assert_eq!(trial.map(|trial| trial.reason), Some(Reason::FittedCosts));
+}
+
+#[test]
 fn without_anything_learned_they_are_tried_once() {
     let mut evidence = measured(&[]);
     let costs = with(0, cheap_pages());

@@ -62,14 +62,31 @@ impl Prospects<'_> {
 
     /// One of these arms, drawn by what it gains (Boltzmann exploration, with Gumbel's trick): the best one alone would be tried with all
     /// statements, and little is learned of what the operators of the others take.
-    fn draw<T>(&self, of: impl Iterator<Item = (usize, T)>, tried: u64) -> Option<(usize, T)> {
+    fn draw(&self, arms: &[(usize, HintSet)], tried: u64) -> Option<HintSet> {
         let key = |place: usize| {
             let random = hash_words([self.seed, tried, place as u64]) >> 11;
             let uniform = (random as f64 + 0.5) / (1u64 << 53) as f64;
             self.gains()[place].ln() - TEMPERATURE * (-uniform.ln()).ln()
         };
-        of.max_by(|(a, _), (b, _)| key(*a).total_cmp(&key(*b)))
+        let drawn = arms.iter().max_by(|(a, _), (b, _)| key(*a).total_cmp(&key(*b)));
+        drawn.map(|&(_, hints)| hints)
     }
+}
+
+/// What was not tried yet and promises to be paid back, with places.
+struct Paying {
+    /// All row counts learned.
+    has_rows: bool,
+    /// The most attended of them alone.
+    has_partial: bool,
+    costs: Vec<(usize, Decision)>,
+    hints: Vec<(usize, HintSet)>,
+}
+
+/// What gains most per time.
+fn most<T: Copy>(gains: &Gains, of: &[(usize, T)]) -> Option<(usize, T)> {
+    let most = of.iter().max_by(|(a, _), (b, _)| gains[*a].total_cmp(&gains[*b]));
+    most.copied()
 }
 
 /// What may be tried with a class besides row corrections.
@@ -145,29 +162,21 @@ impl StatementEvidence {
         }
         let best_ms = self.best_ms().filter(|_| self.is_trial_due())?;
         let gains = known.gains_per_time(CLEAR_GAIN);
-        let pays = |place: usize| self.promise(gains[place]) >= WORTH;
+        let paying = self.paying(newest, possible, |place| self.promise(gains[place]) >= WORTH);
         let trial = |cutoff, hints, reason| self.trial_of(best_ms, newest, (cutoff, hints, reason));
-        let hints = || {
-            self.untried(possible)
-                .filter(|&(arm, _)| pays(arm))
-                .max_by(|&(a, _), &(b, _)| gains[a].total_cmp(&gains[b]))
-        };
-        let costs = self
-            .untried_costs(newest, possible)
-            .filter(|&(place, _)| pays(place))
-            .max_by(|&(a, _), &(b, _)| gains[a].total_cmp(&gains[b]))
-            .filter(|&(costs, _)| hints().is_none_or(|(arm, _)| gains[costs] >= gains[arm]));
+        let hints = most(&gains, &paying.hints);
+        let costs = most(&gains, &paying.costs)
+            .filter(|&(costs, _)| hints.is_none_or(|(arm, _)| gains[costs] >= gains[arm]));
         if let Some((_, decision)) = costs {
             return Some(self.trial_with(best_ms, decision, Reason::FittedCosts));
         }
-        let may_have_rows = newest > 0 && !possible.is_without_rows && pays(ROWS);
-        if may_have_rows && self.fresh != 0 {
+        if paying.has_rows {
             return Some(trial(newest, HintSet::NONE, Reason::NewKnowledge));
         }
-        if may_have_rows && self.partial > 0 && self.settled().decision.is_stock() {
+        if paying.has_partial && self.settled().decision.is_stock() {
             return Some(trial(self.partial, HintSet::NONE, Reason::MostAttendedAlone));
         }
-        hints().map(|(_, hints)| trial(0, hints, Reason::UntriedHints))
+        hints.map(|(_, hints)| trial(0, hints, Reason::UntriedHints))
     }
 
     /// The next trial that nobody waits for, and what it promises: the share of the class's time it is expected to save
@@ -188,36 +197,47 @@ impl StatementEvidence {
         let best_ms = self
             .best_ms()
             .filter(|_| self.is_baseline_known() && self.pinned == 0)?;
-        let is_fresh = self.fresh != 0 && newest > 0 && !possible.is_without_rows;
-        let is_partial = self.partial > 0 && !possible.is_without_rows;
+        let gains = prospects.gains();
+        let pays = |place: usize| self.promise(prospects.of_all[place].min(gains[place])) >= WORTH;
+        let paying = self.paying(newest, possible, pays);
         let trial = |cutoff, hints, reason| self.trial_of(best_ms, newest, (cutoff, hints, reason));
-        let rows = is_fresh.then(|| (ROWS, trial(newest, HintSet::NONE, Reason::NewKnowledge)));
-        let partial = is_partial.then(|| {
+        let rows = || (ROWS, trial(newest, HintSet::NONE, Reason::NewKnowledge));
+        let partial = || {
             (
                 ROWS,
                 trial(self.partial, HintSet::NONE, Reason::MostAttendedAlone),
             )
-        });
-        let gains = prospects.gains();
-        let pays = |place: usize| self.promise(prospects.of_all[place].min(gains[place])) >= WORTH;
-        let paying = || self.untried(possible).filter(|&(arm, _)| pays(arm));
+        };
         // The one drawn stands for all: the best of them says whether it is their turn, and the statement's.
-        let best = paying()
-            .map(|(arm, _)| arm)
-            .max_by(|&a, &b| gains[a].total_cmp(&gains[b]));
-        let drawn = prospects.draw(paying(), self.tried_arms);
-        let hints = best
-            .zip(drawn)
-            .map(|(best, (_, hints))| (best, trial(0, hints, Reason::UntriedHints)));
-        let costs = self
-            .untried_costs(newest, possible)
+        let hints = most(gains, &paying.hints)
+            .zip(prospects.draw(&paying.hints, self.tried_arms))
+            .map(|((best, _), hints)| (best, trial(0, hints, Reason::UntriedHints)));
+        let costs = most(gains, &paying.costs)
             .map(|(place, decision)| (place, self.trial_with(best_ms, decision, Reason::FittedCosts)));
+        let rows = paying.has_rows.then(rows);
+        let partial = paying.has_partial.then(partial);
+        let all = rows.into_iter().chain(partial).chain(costs).chain(hints);
         // What hint sets are tried beside depends on the row counts: these come before what is expected of single hint sets.
-        let first = rows.filter(|&(place, _)| prospects.own.is_some() && pays(place));
-        let all = rows.into_iter().chain(partial).chain(costs);
-        let all = all.filter(|&(place, _)| pays(place)).chain(hints);
+        let first = rows.filter(|_| prospects.own.is_some());
         let (place, trial) = first.or_else(|| all.max_by(|a, b| gains[a.0].total_cmp(&gains[b.0])))?;
         Some((trial, self.promise(gains[place])))
+    }
+
+    /// What was not tried yet and pays, by what `pays` says of its place.
+    fn paying(&self, newest: u64, possible: &Possibilities, pays: impl Fn(usize) -> bool) -> Paying {
+        let have_rows = newest > 0 && !possible.is_without_rows && pays(ROWS);
+        let has_rows = have_rows && self.fresh != 0;
+        // Planner costs come once learned row counts were planned with.
+        let are_rows_first = has_rows && self.corrected_runs == 0;
+        let costs = possible
+            .costs_with(newest)
+            .filter(|&(place, _)| !are_rows_first && self.tried_arms & (1 << place) == 0 && pays(place));
+        Paying {
+            has_rows,
+            has_partial: have_rows && self.partial > 0,
+            costs: costs.collect(),
+            hints: self.untried(possible).filter(|&(arm, _)| pays(arm)).collect(),
+        }
     }
 
     /// What an arm with this gain per time promises over the executions to come, less after each trial in vain.
@@ -233,19 +253,6 @@ impl StatementEvidence {
             .into_iter()
             .enumerate()
             .filter(move |&(arm, hints)| tried & (1 << arm) == 0 && possible.allow(hints))
-    }
-
-    /// Planner costs not tried yet, with their places, once learned row counts were planned with: they come first.
-    fn untried_costs(
-        &self,
-        newest: u64,
-        possible: &Possibilities,
-    ) -> impl Iterator<Item = (usize, Decision)> + use<> {
-        let tried = self.tried_arms;
-        let are_rows_first =
-            self.fresh != 0 && newest > 0 && self.corrected_runs == 0 && !possible.is_without_rows;
-        let costs = possible.costs_with(newest);
-        costs.filter(move |&(place, _)| !are_rows_first && tried & (1 << place) == 0)
     }
 
     /// The stock plan of a class that was rewritten at first sight, or whose data changed, with a little more time than the plan in use
