@@ -73,13 +73,21 @@ fn is_sampled() -> bool {
 pub(crate) fn after_start(query: *mut pg_sys::QueryDesc, started: Instant) {
     if let Some((remembered, is_timed)) = STARTING.take() {
         let begun = Instant::now();
-        if !remembered.facts.is_parallel {
-            counted_nodes::count(query, &learn::wanted_counts(&remembered));
+        match remembered.facts.is_parallel {
+            true => counted_nodes::count_all(query),
+            false => counted_nodes::count(query, &learn::wanted_counts(&remembered)),
         }
         bounds::note_tables(&remembered);
         watch::begin(query, remembered, is_timed);
         watch::with(query, |watch| watch.elapsed_ms = milliseconds(started.elapsed()));
         latencies::record(Component::ExecutorStart, begun.elapsed());
+    }
+}
+
+/// After ExecutorStart of an execution that is not watched: a parallel worker counts as its leader does.
+pub(crate) fn after_other_start(query: *mut pg_sys::QueryDesc) {
+    if counted_nodes::is_for_rows_alone(query) && catalog::is_parallel_worker() && settings::is_active() {
+        counted_nodes::count_all(query);
     }
 }
 

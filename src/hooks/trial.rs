@@ -130,10 +130,11 @@ pub(crate) fn before_start(query: *mut pg_sys::QueryDesc) {
 
 /// After the trial was started.
 pub(crate) fn started(query: *mut pg_sys::QueryDesc) {
-    if let Some((remembered, _)) = running()
-        && !remembered.facts.is_parallel
-    {
-        counted_nodes::count(query, &learn::wanted_counts(&remembered));
+    if let Some((remembered, _)) = running() {
+        match remembered.facts.is_parallel {
+            true => counted_nodes::count_all(query),
+            false => counted_nodes::count(query, &learn::wanted_counts(&remembered)),
+        }
     }
 }
 

@@ -70,6 +70,12 @@ pub(crate) fn is_ordinary_backend() -> bool {
     }
 }
 
+/// Whether this process works for another one's statement.
+pub(crate) fn is_parallel_worker() -> bool {
+    // SAFETY: a backend global.
+    unsafe { pg_sys::ParallelWorkerNumber >= 0 }
+}
+
 /// `search_path`, as it is set now.
 pub(crate) fn search_path() -> &'static [u8] {
     // SAFETY: PostgreSQL's own setting, a C string; callers copy it at once.

@@ -17,29 +17,58 @@ const EMPTY: u16 = pg_sys::TTS_FLAG_EMPTY as u16;
 pub(crate) fn count(query: *mut pg_sys::QueryDesc, wanted: &HashSet<i32>) {
     // SAFETY: a started execution; the counters live in its memory as PostgreSQL's own do.
     unsafe {
-        let estate = (*query).estate;
+        let before = pg_sys::MemoryContextSwitchTo((*(*query).estate).es_query_cxt);
+        for_each_node(query, |state| {
+            // A hash table is counted once, when it is built; whether it is empty decides over the other side.
+            let is_hash = !wanted.is_empty() && list::tag(state) == NodeTag::T_HashState;
+            let is_wanted = is_hash || wanted.contains(&(*(*state).plan).plan_node_id);
+            let is_counted = (*state).instrument.is_null() && is_wanted;
+            if is_counted {
+                let rows = pg_sys::InstrumentOption::INSTRUMENT_ROWS as i32;
+                (*state).instrument = pg_sys::InstrAlloc(1, rows, false);
+            }
+            is_counted
+        });
+        pg_sys::MemoryContextSwitchTo(before);
+    }
+}
+
+/// Whether all nodes are to be counted and nothing else is measured: in a worker, as its leader asked.
+pub(crate) fn is_for_rows_alone(query: *mut pg_sys::QueryDesc) -> bool {
+    // SAFETY: the executor's hooks are given a valid query.
+    unsafe { (*query).instrument_options == pg_sys::InstrumentOption::INSTRUMENT_ROWS as i32 }
+}
+
+/// Counts the nodes of a plan that is counted whole as [`count`] does. After ExecutorStart, in the leader and in each worker.
+pub(crate) fn count_all(query: *mut pg_sys::QueryDesc) {
+    if is_for_rows_alone(query) {
+        // SAFETY: a started execution, whose nodes have counters for rows alone.
+        unsafe { for_each_node(query, |state| !(*state).instrument.is_null()) }
+    }
+}
+
+/// Calls `is_counted` with all nodes of a started execution; where it says so and nobody else has a hand in it, the node counts its rows here.
+///
+/// # Safety
+/// The execution is started and gave no row yet. Counted nodes have counters.
+unsafe fn for_each_node(query: *mut pg_sys::QueryDesc, is_counted: impl Fn(*mut pg_sys::PlanState) -> bool) {
+    // SAFETY: by the caller's promise.
+    unsafe {
         let mut open = vec![(*query).planstate];
-        open.extend(list::pointers::<pg_sys::PlanState>((*estate).es_subplanstates));
+        open.extend(list::pointers::<pg_sys::PlanState>(
+            (*(*query).estate).es_subplanstates,
+        ));
         let uncalled = uncalled();
-        let before = pg_sys::MemoryContextSwitchTo((*estate).es_query_cxt);
         while let Some(state) = open.pop() {
             if state.is_null() {
                 continue;
             }
-            // A hash table is counted once, when it is built; whether it is empty decides over the other side.
-            let is_hash = !wanted.is_empty() && list::tag(state) == NodeTag::T_HashState;
-            let is_wanted = is_hash || wanted.contains(&(*(*state).plan).plan_node_id);
-            if (*state).instrument.is_null() && is_wanted {
-                let rows = pg_sys::InstrumentOption::INSTRUMENT_ROWS as i32;
-                (*state).instrument = pg_sys::InstrAlloc(1, rows, false);
-                if is_same((*state).ExecProcNode, uncalled) {
-                    (*state).ExecProcNode = Some(first_row);
-                }
+            if is_counted(state) && is_same((*state).ExecProcNode, uncalled) {
+                (*state).ExecProcNode = Some(first_row);
             }
             open.extend([(*state).lefttree, (*state).righttree]);
             open.extend(operators::members(state));
         }
-        pg_sys::MemoryContextSwitchTo(before);
     }
 }
 
@@ -68,7 +97,7 @@ unsafe extern "C-unwind" fn first_row(state: *mut pg_sys::PlanState) -> *mut pg_
 
 /// A call of a counted node: InstrStopNode of instrument.c for rows alone.
 unsafe extern "C-unwind" fn next_row(state: *mut pg_sys::PlanState) -> *mut pg_sys::TupleTableSlot {
-    // SAFETY: as above; a node has a function, and [`count`] gave this one its counters.
+    // SAFETY: as above; a node has a function, and a counted one has counters.
     unsafe {
         let Some(real) = (*state).ExecProcNodeReal else {
             return core::ptr::null_mut();

@@ -361,8 +361,9 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
         .unwrap_or(compat::standard_ExecutorStart);
     // SAFETY: the arguments are PostgreSQL's; nothing to drop is alive.
     unsafe { chain(query, flags) };
-    if let Some(started) = started {
-        guarded((), || hooks::executor::after_start(query, started));
+    match started {
+        Some(started) => guarded((), || hooks::executor::after_start(query, started)),
+        None => guarded((), || hooks::executor::after_other_start(query)),
     }
 }
 

@@ -60,6 +60,7 @@ pub(crate) fn read(query: *mut pg_sys::QueryDesc, ending: Ending) -> HashMap<i32
         runs: HashMap::new(),
         read_out: HashSet::new(),
         is_failed: ending == Ending::Failed,
+        gather: None,
     };
     // SAFETY: called before ExecutorEnd, when the state tree of the query is complete; after an error its memory is there
     // until the transaction is aborted.
@@ -79,6 +80,8 @@ struct Reader {
     /// CTE subplans that were read to their end.
     read_out: HashSet<*mut pg_sys::PlanState>,
     is_failed: bool,
+    /// The parameter by which the Gather above starts its workers anew: what they share depends on it, and on nothing else by that.
+    gather: Option<i32>,
 }
 
 /// What a node's instrumentation says.
@@ -100,15 +103,17 @@ impl Reader {
             let plan = (*state).plan;
             let tag = list::tag(state);
             let [left, right] = self.children_reach(tag, state, reach);
+            let gather = rescan_param(tag, plan);
+            let above = self.gather;
+            self.gather = gather.or(above);
             let outer = self.node((*state).lefttree, left);
             let inner = self.node((*state).righttree, right);
             let others = self.others(tag, state, reach);
+            self.gather = above;
             if tag == NodeTag::T_CteScanState {
                 self.read_cte(state.cast());
             }
-            let gathers = tag == NodeTag::T_GatherState || tag == NodeTag::T_GatherMergeState;
-            let is_scan = (*state).lefttree.is_null() && (*state).righttree.is_null();
-            let is_partial = !gathers && ((is_scan && (*plan).parallel_aware) || outer || inner || others);
+            let is_partial = gather.is_none() && ((*plan).parallel_aware || outer || inner || others);
             self.record(state, reach, is_partial);
             is_partial
         }
@@ -119,7 +124,9 @@ impl Reader {
         unsafe {
             let Some(counts) = self.counts(state) else { return };
             // Rows per outer row are no size of the relation.
-            let parameterized = !list::is_empty((*(*state).plan).extParam);
+            let parameters = list::members((*(*state).plan).extParam);
+            let is_of_statement = |parameter: usize| self.gather != i32::try_from(parameter).ok();
+            let parameterized = parameters.into_iter().any(is_of_statement);
             let rows = if is_partial || counts.loops < 1.0 {
                 counts.total_rows
             } else {
@@ -228,6 +235,9 @@ impl Reader {
         unsafe {
             let one = |is_whole| [Reach::whole_if(is_whole), Reach::Part];
             match tag {
+                // What is known of this node is the leader's; each worker stops where it has enough.
+                NodeTag::T_LimitState if self.gather.is_some() => [Reach::Part; 2],
+                NodeTag::T_MaterialState if self.gather.is_some() => [reach; 2],
                 NodeTag::T_LimitState => {
                     let limit = state.cast::<pg_sys::LimitState>();
                     let exhausted = (*limit).lstate == pg_sys::LimitStateCond::LIMIT_SUBPLANEOF;
@@ -264,6 +274,18 @@ impl Reader {
             // With an empty hash table the outer side is not read.
             let outer = Reach::whole_if(is_complete && (fills_outer || inner_rows > 0.0));
             [outer, Reach::whole_if(!is_building)]
+        }
+    }
+}
+
+/// The parameter of a Gather or Gather Merge that stands for a new start of its workers (SS_finalize_plan of subselect.c).
+unsafe fn rescan_param(tag: NodeTag, plan: *mut pg_sys::Plan) -> Option<i32> {
+    // SAFETY: a valid plan node; casts follow the tag of its state.
+    unsafe {
+        match tag {
+            NodeTag::T_GatherState => Some((*plan.cast::<pg_sys::Gather>()).rescan_param),
+            NodeTag::T_GatherMergeState => Some((*plan.cast::<pg_sys::GatherMerge>()).rescan_param),
+            _ => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use postgres::{Client, SimpleQueryMessage};
-use ruvector_dag_tests::{count, learning, load, server};
+use ruvector_dag_tests::{answer, count, learning, load, server};
 use testkit::cluster::wait_for;
 use testkit::{Cluster, Server};
 
@@ -202,5 +202,46 @@ fn corrections_do_not_touch_what_the_model_learns_from() -> Result<()> {
     let (estimated, _) = estimate(&mut client, "rows", query)?;
     // PostgreSQL rounds each of its inputs to whole rows.
     assert!(q_error(estimated, stock) < 1.2, "{estimated} is not {stock}");
+    Ok(())
+}
+
+#[test]
+fn rows_that_parallel_workers_find_are_counted_once() -> Result<()> {
+    let server = server()?;
+    let (_cluster, mut client) = shop(&server)?;
+    client.batch_execute(
+        "CREATE INDEX ON customers (level); SET enable_nestloop = off; SET max_parallel_workers_per_gather = 2; \
+         SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; \
+         SET min_parallel_index_scan_size = 0; SET enable_indexscan = off; SET enable_bitmapscan = off",
+    )?;
+    let joined = "SELECT o.id FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.level = 1";
+    let query = format!("SELECT count(*) FROM ({joined}) AS all_joined");
+    let expected = [
+        true_rows(&mut client, "SELECT FROM customers WHERE level = 1")?,
+        true_rows(&mut client, joined)?,
+    ];
+    for (settings, node) in [
+        ("SET enable_seqscan = on", "Parallel Hash Join"),
+        ("SET enable_parallel_hash = off", "  Hash Join"),
+        ("SET enable_hashjoin = off", "Merge Join"),
+        (
+            "SET enable_seqscan = off; SET enable_bitmapscan = on",
+            "Bitmap Heap Scan on customers",
+        ),
+    ] {
+        client.batch_execute(settings)?;
+        let plan = answer(&mut client, &format!("EXPLAIN {query}")).concat();
+        assert!(
+            plan.contains("Workers Planned: 2") && plan.contains(node),
+            "{plan}"
+        );
+        client.batch_execute("SELECT ruvector.dag_reset_learning(false, false)")?;
+        client.simple_query(&query)?;
+        client.batch_execute("SELECT ruvector.dag_learn_now()")?;
+        let counted = "SELECT array_agg(rows ORDER BY relation_count) FROM ruvector.dag_corrections \
+             WHERE 'customers'::regclass = ANY (relations) AND NOT is_lower_bound";
+        let counted: Option<Vec<f64>> = client.query_one(counted, &[])?.get(0);
+        assert_eq!(counted.as_deref(), Some(&expected[..]), "{plan}");
+    }
     Ok(())
 }
