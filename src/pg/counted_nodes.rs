@@ -47,7 +47,7 @@ pub(crate) fn count_all(query: *mut pg_sys::QueryDesc) {
     }
 }
 
-/// Calls `is_counted` with all nodes of a started execution; where it says so and nobody else has a hand in it, the node counts its rows here.
+/// Calls `is_counted` with all nodes of a started execution; where it says so, the node counts its rows here.
 ///
 /// # Safety
 /// The execution is started and gave no row yet. Counted nodes have counters.
@@ -63,11 +63,21 @@ unsafe fn for_each_node(query: *mut pg_sys::QueryDesc, is_counted: impl Fn(*mut 
             if state.is_null() {
                 continue;
             }
-            if is_counted(state) && is_same((*state).ExecProcNode, uncalled) {
-                (*state).ExecProcNode = Some(first_row);
+            if is_counted(state) {
+                count_here(state, uncalled);
             }
             open.extend([(*state).lefttree, (*state).righttree]);
             open.extend(operators::members(state));
+        }
+    }
+}
+
+/// Has a node with counters for rows alone count them here, unless it was called or somebody else has a hand in it.
+unsafe fn count_here(state: *mut pg_sys::PlanState, uncalled: pg_sys::ExecProcNodeMtd) {
+    // SAFETY: a valid node.
+    unsafe {
+        if is_same((*state).ExecProcNode, uncalled) {
+            (*state).ExecProcNode = Some(first_row);
         }
     }
 }
@@ -91,6 +101,12 @@ unsafe extern "C-unwind" fn first_row(state: *mut pg_sys::PlanState) -> *mut pg_
     unsafe {
         raw::check_stack_depth();
         (*state).ExecProcNode = Some(next_row);
+        // A parallel hash join was given another function since the start, with its shared memory (ExecHashJoinInitializeDSM).
+        for input in [(*state).lefttree, (*state).righttree] {
+            if !input.is_null() && !(*input).instrument.is_null() {
+                count_here(input, uncalled());
+            }
+        }
         next_row(state)
     }
 }
