@@ -43,7 +43,7 @@ pub(crate) fn is_for_rows_alone(query: *mut pg_sys::QueryDesc) -> bool {
 pub(crate) fn count_all(query: *mut pg_sys::QueryDesc) {
     if is_for_rows_alone(query) {
         // SAFETY: a started execution, whose nodes have counters for rows alone.
-        unsafe { for_each_node(query, |state| !(*state).instrument.is_null()) }
+        unsafe { for_each_node(query, |state| has_counters_for_rows_alone(state)) }
     }
 }
 
@@ -69,6 +69,17 @@ unsafe fn for_each_node(query: *mut pg_sys::QueryDesc, is_counted: impl Fn(*mut 
             open.extend([(*state).lefttree, (*state).righttree]);
             open.extend(operators::members(state));
         }
+    }
+}
+
+/// Whether a node's counters are those that are asked for here, and not somebody's who wants more.
+unsafe fn has_counters_for_rows_alone(state: *const pg_sys::PlanState) -> bool {
+    // SAFETY: a valid node, whose counters are null or valid.
+    unsafe {
+        (*state)
+            .instrument
+            .as_ref()
+            .is_some_and(|own| !(own.need_timer || own.need_bufusage || own.need_walusage))
     }
 }
 
@@ -103,7 +114,7 @@ unsafe extern "C-unwind" fn first_row(state: *mut pg_sys::PlanState) -> *mut pg_
         (*state).ExecProcNode = Some(next_row);
         // A parallel hash join was given another function since the start, with its shared memory (ExecHashJoinInitializeDSM).
         for input in [(*state).lefttree, (*state).righttree] {
-            if !input.is_null() && !(*input).instrument.is_null() {
+            if !input.is_null() && has_counters_for_rows_alone(input) {
                 count_here(input, uncalled());
             }
         }
