@@ -73,10 +73,7 @@ fn is_sampled() -> bool {
 pub(crate) fn after_start(query: *mut pg_sys::QueryDesc, started: Instant) {
     if let Some((remembered, is_timed)) = STARTING.take() {
         let begun = Instant::now();
-        match remembered.facts.is_parallel {
-            true => counted_nodes::count_all(query),
-            false => counted_nodes::count(query, &learn::wanted_counts(&remembered)),
-        }
+        learn::count_nodes(query, &remembered);
         bounds::note_tables(&remembered);
         watch::begin(query, remembered, is_timed);
         watch::with(query, |watch| watch.elapsed_ms = milliseconds(started.elapsed()));

@@ -6,7 +6,7 @@ use crate::observe::learn;
 use crate::observe::watch::Watch;
 use crate::pg::kept_plan::KeptPlan;
 use crate::pg::trial::{Ended, has_time_for};
-use crate::pg::{catalog, counted_nodes, plan_state, plan_tree, transaction_end};
+use crate::pg::{catalog, plan_state, plan_tree, transaction_end};
 use crate::settings;
 use crate::shmem::events::{self, Kind};
 use crate::shmem::guards::{self, TrialCost};
@@ -131,10 +131,7 @@ pub(crate) fn before_start(query: *mut pg_sys::QueryDesc) {
 /// After the trial was started.
 pub(crate) fn started(query: *mut pg_sys::QueryDesc) {
     if let Some((remembered, _)) = running() {
-        match remembered.facts.is_parallel {
-            true => counted_nodes::count_all(query),
-            false => counted_nodes::count(query, &learn::wanted_counts(&remembered)),
-        }
+        learn::count_nodes(query, &remembered);
     }
 }
 

@@ -5,11 +5,11 @@ use super::knowledge::{Region, Remembered};
 use super::session;
 use super::trajectory::{self, Executed};
 use super::watch::Watch;
-use crate::pg::catalog;
 use crate::pg::node_runs::{self, Ending, NodeRun};
 use crate::pg::plan_tree::{Counted, PlanFacts};
 use crate::pg::statement::Statement;
 use crate::pg::sub_join::Sketched;
+use crate::pg::{catalog, counted_nodes};
 use crate::settings;
 use crate::shmem::events::{self, Kind};
 use crate::shmem::latencies::{self, Component};
@@ -103,8 +103,16 @@ pub(crate) fn wants_sub_joins(calls: u64) -> bool {
     !settings::keeps_roles_apart() && (calls < SKETCHED_RUNS || calls.is_multiple_of(COUNTED_EVERY))
 }
 
+/// Asks a started execution for the row counts that it should teach.
+pub(crate) fn count_nodes(query: *mut pg_sys::QueryDesc, plan: &Remembered) {
+    match plan.facts.is_parallel {
+        true => counted_nodes::count_all(query),
+        false => counted_nodes::count(query, &wanted_counts(plan)),
+    }
+}
+
 /// The plan nodes whose rows the next execution should count: all that produce a relation, or those not known yet.
-pub(crate) fn wanted_counts(plan: &Remembered) -> HashSet<i32> {
+fn wanted_counts(plan: &Remembered) -> HashSet<i32> {
     let evidence = statements::evidence(plan.statement.class);
     let wants_all = is_for_all_counts(evidence.as_ref());
     let runs = evidence.map_or(0, |evidence| runs_of(&evidence, plan.facts.shape));

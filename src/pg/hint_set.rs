@@ -6,7 +6,7 @@
 use super::raw;
 use crate::settings;
 use core::ffi::{CStr, c_char, c_int};
-use engine::decision::{HintSet, SessionCosts};
+use engine::decision::{HintSet, SessionCosts, without_penalties};
 use pgrx::pg_sys;
 use std::io::Write;
 
@@ -52,6 +52,33 @@ pub(super) unsafe fn open_for_execution(hints: HintSet) -> c_int {
         let level = raw::NewGUCNestLevel();
         set_memory(hints);
         level
+    }
+}
+
+/// Compiles a plan made under hints just in time by what it costs. PostgreSQL goes by a cost with penalties for what is switched off and
+/// used all the same, of which one alone makes any plan look dear enough (before 18; `standard_planner` in `planner.c`).
+///
+/// # Safety
+/// `planned` is the planner's result.
+pub(super) unsafe fn compile_by_cost(planned: *mut pg_sys::PlannedStmt, hints: HintSet) {
+    if hints.methods().next().is_none() {
+        return;
+    }
+    // SAFETY: by the caller's promise; a utility statement has no plan.
+    unsafe {
+        let Some(top) = (*planned).planTree.as_ref() else {
+            return;
+        };
+        let cost = without_penalties(top.total_cost);
+        let flags = (*planned).jitFlags as u32;
+        let allowed = if cost <= pg_sys::jit_above_cost {
+            pg_sys::PGJIT_NONE
+        } else {
+            let missed = |least: f64, flag: u32| if cost > least { 0 } else { flag };
+            !(missed(pg_sys::jit_optimize_above_cost, pg_sys::PGJIT_OPT3)
+                | missed(pg_sys::jit_inline_above_cost, pg_sys::PGJIT_INLINE))
+        };
+        (*planned).jitFlags = (flags & allowed) as i32;
     }
 }
 

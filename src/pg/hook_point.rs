@@ -195,6 +195,7 @@ unsafe fn plan(
             };
             let level = hint_set::open_for_planning(hints);
             let planned = chain(query, text, options, params);
+            hint_set::compile_by_cost(planned, hints);
             hint_set::close(level);
             planned
         };

@@ -2,14 +2,26 @@
 
 use super::{list, operators};
 use engine::OperatorType;
-use engine::decision::{CostedOperator, PlanCosts};
+use engine::decision::{Compilation, CostedOperator, PlanCosts};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
 /// What PostgreSQL estimates a finished plan to spend.
-pub(super) unsafe fn of(stmt: *const pg_sys::PlannedStmt, uses_jit: bool) -> PlanCosts {
+pub(super) unsafe fn of(stmt: *const pg_sys::PlannedStmt) -> PlanCosts {
     // SAFETY: the planner's result, complete and in memory; its plan tree is a valid node.
-    unsafe { PlanCosts::of_plan(&Node(&*(*stmt).planTree), uses_jit) }
+    unsafe { PlanCosts::of_plan(&Node(&*(*stmt).planTree), compilation(&*stmt)) }
+}
+
+/// How a finished plan is compiled.
+pub(super) fn compilation(stmt: &pg_sys::PlannedStmt) -> Compilation {
+    let is_set = |flags: u32| stmt.jitFlags as u32 & flags != 0;
+    if !is_set(pg_sys::PGJIT_PERFORM) {
+        Compilation::Off
+    } else if is_set(pg_sys::PGJIT_OPT3 | pg_sys::PGJIT_INLINE) {
+        Compilation::Optimized
+    } else {
+        Compilation::Quick
+    }
 }
 
 /// A valid node of a finished plan, whose inputs are such nodes.

@@ -8,7 +8,7 @@ use super::level::{Level, Part, Subject};
 use super::sub_join::{Sketched, SketchedSet};
 use super::{groups, list, plan_costs};
 use engine::cardinality::hash_words;
-use engine::decision::{METHODS, PlanCosts, PlanSketch};
+use engine::decision::{Compilation, METHODS, PlanCosts, PlanSketch};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 use std::collections::{BTreeSet, HashMap};
@@ -73,7 +73,7 @@ pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level], with_sketch
             let (part, _) = reader.node(subplan);
             shape = hash_words([shape, part]);
         }
-        let uses_jit = (*stmt).jitFlags & pg_sys::PGJIT_PERFORM as i32 != 0;
+        let uses_jit = plan_costs::compilation(&*stmt) != Compilation::Off;
         if uses_jit {
             shape = hash_words([shape, u64::from(pg_sys::PGJIT_PERFORM)]);
         }
@@ -84,7 +84,7 @@ pub(crate) fn read(stmt: *mut pg_sys::PlannedStmt, levels: &[Level], with_sketch
             is_parallel: (*stmt).parallelModeNeeded,
             methods: reader.methods,
             operators: PlanSketch::of(reader.operators),
-            costs: plan_costs::of(stmt, uses_jit),
+            costs: plan_costs::of(stmt),
             tables: match (*stmt).commandType {
                 pg_sys::CmdType::CMD_SELECT => tables(&reader.entries),
                 _ => Vec::new(),

@@ -142,3 +142,33 @@ fn others_teach(first_sight: &str, look: impl Fn(&mut Client)) -> Result<()> {
     assert_eq!(answer(&mut client, decided), [faster, "1 rows"]);
     Ok(())
 }
+
+/// A table without an index is read in order under any hint set, at a cost of ten billions where that is switched off.
+#[test]
+fn penalties_for_what_is_switched_off_compile_nothing() -> Result<()> {
+    const STATEMENT: &str = "SELECT count(*), sum(c0) FROM t, w WHERE a = 7 AND x = c0 % 100";
+    let server = server()?;
+    let cluster = trying(&server)
+        .set("ruvector.dag_rewrite", "off")
+        .set("ruvector.dag_explore_budget", "0")
+        .set("jit", "on")
+        .start()?;
+    let mut client = cluster.client("postgres")?;
+    load(&mut client, DATA)?;
+    load(
+        &mut client,
+        "CREATE TABLE w AS SELECT i AS x FROM generate_series(1, 100) AS i; ANALYZE w",
+    )?;
+    let tied = make_a_tie(&mut client)?;
+    client.batch_execute(&tied)?;
+    for _ in 0..2 {
+        client.simple_query(STATEMENT)?;
+    }
+    client.simple_query("SELECT * FROM ruvector.dag_dream('20 s')")?;
+    let used = answer(&mut client, &format!("EXPLAIN {STATEMENT}")).join("\n");
+    assert!(
+        used.contains("Seq Scan on w") && used.contains("no sequential scan") && !used.contains("JIT:"),
+        "{used}"
+    );
+    Ok(())
+}

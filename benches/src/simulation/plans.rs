@@ -5,7 +5,7 @@ use crate::session::Session;
 use anyhow::Result;
 use engine::OperatorType;
 use engine::cardinality::hash_words;
-use engine::decision::{CostedOperator, HintSet, METHODS, PlanCosts, arms};
+use engine::decision::{Compilation, CostedOperator, HintSet, METHODS, PlanCosts, arms};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -54,12 +54,11 @@ impl Planned {
             session.execute(&hint_set.apply())?;
             let explained = session.explain("COSTS ON", sql)?;
             session.execute(oracle::HintSet::RESET)?;
-            let top = &explained["Plan"];
             let measured_ms = match statement.plans.is_empty() {
                 true => Some(Some(stock_ms)),
                 false => oracle.plan_ms(id, &hint_set.to_string()),
             };
-            let place = statement.add(top, measured_ms);
+            let place = statement.add(&explained, measured_ms);
             if let Some(hints) = engine_hints(&hint_set.apply()) {
                 statement.by_hints.insert(hints, place);
             }
@@ -67,8 +66,10 @@ impl Planned {
         Ok(Some(statement))
     }
 
-    fn add(&mut self, top: &Value, measured: Option<Option<f64>>) -> usize {
-        let shape = shape(top);
+    fn add(&mut self, explained: &Value, measured: Option<Option<f64>>) -> usize {
+        let top = &explained["Plan"];
+        let compilation = compilation(explained);
+        let shape = hash_words([shape(top), u64::from(compilation != Compilation::Off)]);
         if let Some(known) = self.plans.iter().position(|plan| plan.shape == shape) {
             let plan = &mut self.plans[known];
             plan.measured = plan.measured.or(measured);
@@ -77,7 +78,7 @@ impl Planned {
         self.plans.push(Plan {
             shape,
             total_cost: number(top, "Total Cost"),
-            costs: PlanCosts::of_plan(&Explained(top), false),
+            costs: PlanCosts::of_plan(&Explained(top), compilation),
             methods: methods(top),
             measured,
         });
@@ -118,6 +119,16 @@ fn engine_hints(settings: &str) -> Option<HintSet> {
     let off = METHODS.iter().filter(|method| is_off(method.setting));
     let bits = off.fold(0, |bits, method| bits | method.bit);
     arms().into_iter().find(|hints| bits != 0 && hints.bits() == bits)
+}
+
+fn compilation(explained: &Value) -> Compilation {
+    let options = &explained["JIT"]["Options"];
+    let is_on = |option: &str| options[option].as_bool().unwrap_or(false);
+    match options.is_object() {
+        false => Compilation::Off,
+        true if is_on("Inlining") || is_on("Optimization") => Compilation::Optimized,
+        true => Compilation::Quick,
+    }
 }
 
 fn text<'v>(node: &'v Value, key: &str) -> &'v str {
@@ -208,5 +219,16 @@ mod tests {
         assert_eq!((top.total_cost(), costs), (100.0, vec![30.0, 0.5]));
         assert_eq!(inputs[1].operator_type(), OperatorType::IndexScan);
         assert_eq!(methods(&plan), 0b1_1101);
+    }
+
+    #[test]
+    fn how_a_plan_is_compiled_is_read() {
+        let options = |inlining| serde_json::json!({"JIT": {"Functions": 3, "Options": {"Inlining": inlining, "Optimization": false}}});
+        let read =
+            [serde_json::json!({"Plan": {}}), options(false), options(true)].map(|plan| compilation(&plan));
+        assert_eq!(
+            read,
+            [Compilation::Off, Compilation::Quick, Compilation::Optimized]
+        );
     }
 }

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     fn costs(hash: f64, merge: f64) -> PlanCosts {
-        let mut costs = PlanCosts::of_start(false);
+        let mut costs = PlanCosts::of_start();
         costs.spend(OperatorKind::HashJoin, 1.0, hash, 0.0);
         costs.spend(OperatorKind::MergeJoin, 1.0, merge, 0.0);
         costs

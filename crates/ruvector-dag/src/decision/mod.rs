@@ -37,7 +37,7 @@ pub use hints::{ARMS, HintSet, METHODS, arm_of, arms};
 pub use lifecycle::{CLEAR_GAIN, Choice, Reason, State};
 pub use load::LoadGauge;
 pub use operator_times::{OperatorTimes, Timing};
-pub use plan_costs::{CostedOperator, OperatorKind, PlanCosts};
+pub use plan_costs::{Compilation, CostedOperator, OperatorKind, PlanCosts, without_penalties};
 pub use plan_evidence::{PlanEvidence, SAMPLES};
 pub use planner_costs::{CostSetting, ExecutedPlan, PlannerCosts, SpentCosts, planner_costs};
 pub use prepared::{PlanKind, PreparedEvidence};

@@ -337,7 +337,7 @@ mod tests {
     const SEQ: f64 = 0.02;
 
     fn costs(seq: f64, hash: f64, merge: f64) -> PlanCosts {
-        let mut costs = PlanCosts::of_start(false);
+        let mut costs = PlanCosts::of_start();
         for (kind, cost) in [
             (OperatorKind::SeqScan, seq),
             (OperatorKind::HashJoin, hash),

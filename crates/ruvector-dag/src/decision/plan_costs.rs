@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 /// Kinds of operators that are told apart.
 pub(super) const KINDS: usize = OperatorKind::ALL.len();
-/// What starting an execution, or compiling it, counts as in PostgreSQL's unit: about a millisecond.
+/// What starting an execution counts as in PostgreSQL's unit: about a millisecond.
 const FIXED: f64 = 100.0;
+/// What compiling an operator just in time counts as, and with inlining and optimisation: about 3 and 30 milliseconds.
+const QUICK: f64 = 300.0;
+const OPTIMIZED: f64 = 3000.0;
 /// What `disable_cost` of costsize.c adds to the cost of what was switched off and is used all the same, and half of that.
 const SWITCHED_OFF: f64 = 1e10;
 
@@ -21,6 +24,29 @@ pub trait CostedOperator: Sized {
 
     /// What it reads, the outer input first. What subplans cost is part of the operators that run them: they are left out.
     fn inputs(&self) -> Vec<Self>;
+}
+
+/// How a plan is compiled just in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compilation {
+    /// Not at all.
+    #[default]
+    Off,
+    /// As it is.
+    Quick,
+    /// Inlined or optimised.
+    Optimized,
+}
+
+impl Compilation {
+    /// What compiling an operator counts as.
+    fn of_operator(self) -> f64 {
+        match self {
+            Self::Off => 0.0,
+            Self::Quick => QUICK,
+            Self::Optimized => OPTIMIZED,
+        }
+    }
 }
 
 /// What takes a plan's time.
@@ -144,16 +170,19 @@ pub struct PlanCosts {
 
 impl PlanCosts {
     /// Of an execution without any operator.
-    pub(super) fn of_start(uses_jit: bool) -> Self {
+    pub(super) fn of_start() -> Self {
         let mut costs = Self::default();
         costs.add(OperatorKind::Start, FIXED);
-        costs.add(OperatorKind::Compilation, if uses_jit { FIXED } else { 0.0 });
         costs
     }
 
     /// Of a finished plan.
-    pub fn of_plan(top: &impl CostedOperator, uses_jit: bool) -> Self {
-        let mut costs = Self::of_start(uses_jit);
+    pub fn of_plan(top: &impl CostedOperator, compilation: Compilation) -> Self {
+        let mut costs = Self::of_start();
+        let compiling = compilation.of_operator();
+        if compiling > 0.0 {
+            costs.add(OperatorKind::Compilation, compiling * operators(top) as f64);
+        }
         costs.add_operator(top, 1.0);
         costs
     }
@@ -217,8 +246,13 @@ impl PlanCosts {
     }
 }
 
+/// How many operators a plan has.
+fn operators(top: &impl CostedOperator) -> usize {
+    1 + top.inputs().iter().map(operators).sum::<usize>()
+}
+
 /// A cost without what was added for methods that are switched off.
-fn without_penalties(cost: f64) -> f64 {
+pub fn without_penalties(cost: f64) -> f64 {
     if cost < SWITCHED_OFF / 2.0 {
         return cost;
     }
@@ -271,7 +305,7 @@ mod tests {
 
     /// What a plan is estimated to spend on each kind of operator that it has.
     fn spent(plan: &Operator) -> Vec<(OperatorKind, f64)> {
-        let costs = PlanCosts::of_plan(plan, false);
+        let costs = PlanCosts::of_plan(plan, Compilation::Off);
         let kinds = OperatorKind::ALL.into_iter().zip(costs.parts()).skip(1);
         kinds.filter(|&(_, cost)| cost > 0.0).collect()
     }
@@ -313,6 +347,23 @@ mod tests {
                 (OperatorKind::Materialize, 5.0)
             ]
         );
+    }
+
+    #[test]
+    fn compiling_counts_by_operators_and_is_no_operator() {
+        let plan = join(OperatorType::HashJoin, scan(OperatorType::SeqScan, 5.0));
+        let of = |compilation| PlanCosts::of_plan(&plan, compilation);
+        let [off, quick, optimized] = [Compilation::Off, Compilation::Quick, Compilation::Optimized].map(of);
+        let compiling = [&off, &quick, &optimized].map(|costs| costs.of(OperatorKind::Compilation));
+        assert_eq!(compiling, [0.0, 3.0 * QUICK, 3.0 * OPTIMIZED]);
+        assert_eq!(optimized.of_operators(), off.of_operators());
+    }
+
+    #[test]
+    fn penalties_for_what_is_switched_off_are_no_costs() {
+        assert_eq!(without_penalties(123.0), 123.0);
+        assert_eq!(without_penalties(3.0 * SWITCHED_OFF + 123.0), 123.0);
+        assert_eq!(without_penalties(SWITCHED_OFF - 1.0), 0.0);
     }
 
     #[test]
