@@ -110,11 +110,8 @@ fn measure(
             times.push(took_ms);
         }
     }
-    let [old, new] = [
-        stock.explain("COSTS OFF", sql)?,
-        learned.explain("COSTS OFF", sql)?,
-    ];
-    let change = plan_shape::change(&old["Plan"], &new["Plan"]);
+    let [old, new] = [stock.explain("COSTS ON", sql)?, learned.explain("COSTS ON", sql)?];
+    let change = plan_shape::change(&old, &new);
     Ok(Line {
         number,
         stock_ms: median(&before),

@@ -33,14 +33,35 @@ fn scan_mark(name: &str) -> &'static str {
 /// What a change is called that is none.
 pub(crate) const SAME: &str = "same plan";
 
-/// What changed, for a table.
+/// What changed between what EXPLAIN says, with costs, for a table.
 pub(crate) fn change(before: &Value, after: &Value) -> String {
-    let (before, after) = (summary(before), summary(after));
+    let plans = [before, after];
+    let [before, after] = match plans.map(|explained| summary(&explained["Plan"])) {
+        [before, after] if before == after => plans.map(|explained| execution(explained).to_owned()),
+        other => other,
+    };
     if before == after {
         SAME.to_owned()
     } else {
         format!("{before} → {after}")
     }
+}
+
+/// How a plan is executed, besides its joins and scans.
+fn execution(explained: &Value) -> &'static str {
+    match (is_parallel(&explained["Plan"]), explained["JIT"].is_object()) {
+        (false, false) => "serial",
+        (false, true) => "serial, JIT",
+        (true, false) => "parallel",
+        (true, true) => "parallel, JIT",
+    }
+}
+
+fn is_parallel(plan: &Value) -> bool {
+    let gathers = plan["Node Type"]
+        .as_str()
+        .is_some_and(|name| name.starts_with("Gather"));
+    gathers || plan["Plans"].as_array().into_iter().flatten().any(is_parallel)
 }
 
 /// Rows of the topmost join, and of all scans and joins together, of an analysed plan.
@@ -77,12 +98,24 @@ mod tests {
 
     #[test]
     fn a_change_of_join_method_or_order_is_told() {
-        let before = join("Nested Loop", "a", "b");
-        assert_eq!(change(&before, &before), "same plan");
+        let explained = |plan: Value| json!({ "Plan": plan });
+        let before = explained(join("Nested Loop", "a", "b"));
+        assert_eq!(change(&before, &before), SAME);
         assert_eq!(
-            change(&before, &join("Hash Join", "b", "a")),
+            change(&before, &explained(join("Hash Join", "b", "a"))),
             "Nested(a, b) → Hash(b, a)"
         );
+    }
+
+    #[test]
+    fn a_change_of_workers_or_compilation_alone_is_told() {
+        let plan = || join("Hash Join", "a", "b");
+        let serial = json!({ "Plan": plan() });
+        let compiled = json!({ "Plan": plan(), "JIT": { "Functions": 7 } });
+        let parallel =
+            json!({ "Plan": { "Node Type": "Gather", "Plans": [plan()] }, "JIT": { "Functions": 7 } });
+        assert_eq!(change(&compiled, &serial), "serial, JIT → serial");
+        assert_eq!(change(&serial, &parallel), "serial → parallel, JIT");
     }
 
     #[test]

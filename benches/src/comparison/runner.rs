@@ -194,8 +194,8 @@ impl<'o> Runner<'o> {
                 session.run(&statement.sql)?;
             }
             learned.execute("RESET ruvector.dag_mode")?;
-            let after = learned.explain("COSTS OFF", &statement.sql)?;
-            let before = self.stock.explain("COSTS OFF", &statement.sql)?;
+            let after = learned.explain("COSTS ON", &statement.sql)?;
+            let before = self.stock.explain("COSTS ON", &statement.sql)?;
             let mut taken_ms = [Vec::new(), Vec::new()];
             for place in 0..2 * FIRST_SIGHTS {
                 // Stock, learned, learned, stock and so on.
@@ -206,7 +206,7 @@ impl<'o> Runner<'o> {
                 taken_ms[usize::from(!is_stock)].push(took_ms);
             }
             let [stock_ms, learned_ms] = taken_ms.map(|ms| median(&ms));
-            let change = plan_shape::change(&before["Plan"], &after["Plan"]);
+            let change = plan_shape::change(&before, &after);
             sights.push(FirstSight::new(&statement, stock_ms, learned_ms, change));
         }
         Ok(sights)
@@ -222,13 +222,13 @@ impl<'o> Runner<'o> {
                 for (at, session) in [&mut self.stock, &mut self.learned].into_iter().enumerate() {
                     let explained = session.explain("SUMMARY", &statement.sql)?;
                     planning[at].push(explained["Planning Time"].as_f64().unwrap_or(0.0));
-                    plans[at] = explained["Plan"].clone();
+                    plans[at] = explained;
                 }
             }
             statement.planning_ms = median(&planning[0]);
             statement.learned_planning_ms = median(&planning[1]);
             statement.plan_change = plan_shape::change(&plans[0], &plans[1]);
-            statement.plan = std::mem::take(&mut plans[0]);
+            statement.plan = plans[0]["Plan"].take();
         }
         Ok(())
     }
