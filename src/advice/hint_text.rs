@@ -7,7 +7,7 @@ use crate::observe::planned::{self, Planned};
 use crate::pg::ereport::Report;
 use crate::pg::hint_set;
 use crate::pg::operators::OperatorView;
-use engine::decision::HintSet;
+use engine::decision::{HintSet, without_penalties};
 use std::collections::HashSet;
 use std::fmt::Write;
 
@@ -23,7 +23,13 @@ pub(super) fn annotated(planned: &Planned, text: &str) -> Option<String> {
         .remembered
         .as_ref()
         .filter(|known| !known.decision.is_stock())?;
-    let settings = settings(remembered.decision.hints);
+    let mut settings = settings(remembered.decision.hints);
+    let facts = &remembered.facts;
+    // Elsewhere penalties count; see `compile_by_cost`.
+    let is_compiled_elsewhere = !facts.uses_jit && without_penalties(facts.total_cost) < facts.total_cost;
+    if is_compiled_elsewhere && !remembered.decision.hints.is_without_jit() {
+        settings.push(Setting::new("jit", "off"));
+    }
     let mut lines = hints(planned);
     let set = |setting: &Setting| format!("Set({} {})", setting.name, setting.value);
     lines.extend(settings.iter().map(set));
@@ -52,6 +58,15 @@ pub(crate) struct Setting {
     value: String,
 }
 
+impl Setting {
+    fn new(name: &'static str, value: &str) -> Self {
+        Self {
+            name,
+            value: value.to_owned(),
+        }
+    }
+}
+
 impl std::fmt::Display for Setting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} = {}", self.name, self.value)
@@ -60,25 +75,21 @@ impl std::fmt::Display for Setting {
 
 /// What a hint set sets.
 pub(crate) fn settings(hints: HintSet) -> Vec<Setting> {
-    let set = |name, value: &str| Setting {
-        name,
-        value: value.to_owned(),
-    };
     let methods = hints.methods();
     let mut all: Vec<Setting> = methods
-        .filter_map(|method| Some(set(method.setting.to_str().ok()?, "off")))
+        .filter_map(|method| Some(Setting::new(method.setting.to_str().ok()?, "off")))
         .collect();
     if hints.is_serial() {
-        all.push(set("max_parallel_workers_per_gather", "0"));
+        all.push(Setting::new("max_parallel_workers_per_gather", "0"));
     }
     if hints.is_without_jit() {
-        all.push(set("jit", "off"));
+        all.push(Setting::new("jit", "off"));
     }
     if hints.memory_doublings() > 0 {
-        all.push(set("work_mem", &hint_set::memory_kb(hints).to_string()));
+        all.push(Setting::new("work_mem", &hint_set::memory_kb(hints).to_string()));
     }
     let costs = hint_set::costs(hints);
-    all.extend(costs.filter_map(|(name, cost)| Some(set(name.to_str().ok()?, &cost.to_string()))));
+    all.extend(costs.filter_map(|(name, cost)| Some(Setting::new(name.to_str().ok()?, &cost.to_string()))));
     all
 }
 

@@ -170,5 +170,8 @@ fn penalties_for_what_is_switched_off_compile_nothing() -> Result<()> {
         used.contains("Seq Scan on w") && used.contains("no sequential scan") && !used.contains("JIT:"),
         "{used}"
     );
+    let portable = format!("SELECT ruvector.dag_rewrite_query('{STATEMENT}')");
+    let portable = answer(&mut client, &portable).join("\n");
+    assert!(portable.contains("SET LOCAL jit = off;"), "{portable}");
     Ok(())
 }
