@@ -36,7 +36,7 @@ enum Program {
     Stats(comparison::Options),
     /// The same of a generated shop: the demo's recipe at ten times its size, 60 statements over ten tables.
     Generated(comparison::Options),
-    /// The fastest of 49 hint sets per statement, for the oracle column of a report.
+    /// The fastest of 49 hint sets and of parallel workers for small tables per statement, for the oracle column of a report.
     Oracle(oracle::Options),
     /// First sights over many splits, simulated with the latencies that `oracle` measured.
     Simulate(simulation::Options),

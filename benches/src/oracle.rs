@@ -1,5 +1,5 @@
 //! The fastest plan that hints can get: per statement the best of 49 hint sets, every non-empty set of join methods with
-//! every useful set of scan methods. What is not among them: plans from exact row counts of all sub-joins, since without
+//! every useful set of scan methods, and of parallel workers for small tables. What is not among them: plans from exact row counts of all sub-joins, since without
 //! pg_hint_plan, which is no package of Debian 12, nothing but the planner's own estimates can be given to it.
 
 mod hint_set;

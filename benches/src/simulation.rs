@@ -25,7 +25,7 @@ const CUT_OFF: f64 = 2.0;
 pub(crate) struct Options {
     #[command(flatten)]
     workload: workload::Options,
-    /// Latencies under 49 hint sets, by `oracle`.
+    /// Latencies under hint sets, by `oracle`.
     #[arg(long, default_value = "bench-out/oracle.json")]
     oracle: PathBuf,
     /// Splits into two thirds to learn from and a third to see first.
@@ -157,6 +157,7 @@ fn first_sight<'p>(options: &Options, statement: &'p Planned, times: &OperatorTi
     let stock = statement.stock();
     let possible = Possibilities {
         is_without_rows: true,
+        may_have_workers: true,
         methods: stock.methods,
         ..Possibilities::default()
     };

@@ -7,7 +7,7 @@ use crate::observe::planned::{self, Planned};
 use crate::pg::ereport::Report;
 use crate::pg::hint_set;
 use crate::pg::operators::OperatorView;
-use engine::decision::{HintSet, without_penalties};
+use engine::decision::{HintSet, WORKERS_SOONER, without_penalties};
 use std::collections::HashSet;
 use std::fmt::Write;
 
@@ -81,6 +81,10 @@ pub(crate) fn settings(hints: HintSet) -> Vec<Setting> {
         .collect();
     if hints.is_serial() {
         all.push(Setting::new("max_parallel_workers_per_gather", "0"));
+    }
+    if hints.asks_for_workers() {
+        let names = WORKERS_SOONER.iter().filter_map(|name| name.to_str().ok());
+        all.extend(names.map(|name| Setting::new(name, "0")));
     }
     if hints.is_without_jit() {
         all.push(Setting::new("jit", "off"));

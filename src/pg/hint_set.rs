@@ -6,7 +6,7 @@
 use super::raw;
 use crate::settings;
 use core::ffi::{CStr, c_char, c_int};
-use engine::decision::{HintSet, SessionCosts, without_penalties};
+use engine::decision::{HintSet, SessionCosts, WORKERS_SOONER, without_penalties};
 use pgrx::pg_sys;
 use std::io::Write;
 
@@ -29,6 +29,11 @@ pub(super) unsafe fn open_for_planning(hints: HintSet) -> c_int {
         }
         if hints.is_serial() {
             set(c"max_parallel_workers_per_gather", c"0");
+        }
+        if hints.asks_for_workers() {
+            for least_size in WORKERS_SOONER {
+                set(least_size, c"0");
+            }
         }
         if hints.is_without_jit() {
             set(c"jit", c"off");
@@ -91,6 +96,12 @@ pub(super) unsafe fn close(level: c_int) {
         // SAFETY: by the caller's promise.
         unsafe { raw::AtEOXact_GUC(true, level) };
     }
+}
+
+/// Whether the session's own settings leave statements parallel workers.
+pub(crate) fn may_have_workers() -> bool {
+    // SAFETY: PostgreSQL's own settings.
+    unsafe { pg_sys::max_parallel_workers_per_gather > 0 && pg_sys::max_parallel_workers > 0 }
 }
 
 /// How often `work_mem` can be doubled within the owner's limit.

@@ -244,6 +244,7 @@ pub(super) fn allowed(uses_jit: bool, is_parallel: bool, methods: u32) -> Possib
     Possibilities {
         uses_jit: sets_parameters && uses_jit,
         is_parallel: sets_parameters && is_parallel,
+        may_have_workers: sets_parameters && hint_set::may_have_workers(),
         is_without_rows: !settings::corrects_rows(),
         is_without_methods: !settings::gives_hints(),
         methods,

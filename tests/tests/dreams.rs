@@ -105,6 +105,54 @@ fn a_dream_has_the_rights_of_who_ran_the_statement_and_leaves_no_setting_behind(
     Ok(())
 }
 
+/// A small table whose rows are waited for, so that workers help on any machine.
+const SLOW: &str = "CREATE EXTENSION ruvector_dag;
+    CREATE FUNCTION slow(id int) RETURNS boolean STABLE PARALLEL SAFE COST 10000 LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_sleep(0.002); RETURN id > 0; END';
+    CREATE TABLE small (id int, padding text) WITH (autovacuum_enabled = off);
+    INSERT INTO small SELECT i, repeat('x', 1000) FROM generate_series(1, 200) AS i; ANALYZE small";
+
+#[test]
+fn a_small_table_is_read_by_parallel_workers_where_that_is_faster_and_the_session_may() -> Result<()> {
+    let server = server()?;
+    let dreaming = dreaming(&server).set("ruvector.dag_dream_budget", "0");
+    let cluster = dreaming.set("max_parallel_workers_per_gather", "2").start()?;
+    let mut client = cluster.client("postgres")?;
+    client.batch_execute(SLOW)?;
+    let statement = "SELECT count(*) FROM small WHERE slow(id)";
+    client.batch_execute("SET ruvector.dag_hint_sets = off")?;
+    run(&mut client, statement, 3)?;
+    let explained = |client: &mut Client| answer(client, &format!("EXPLAIN {statement}")).concat();
+    assert!(!explained(&mut client).contains("Gather"));
+    client.simple_query("SELECT * FROM ruvector.dag_dream('20 s')")?;
+    client.batch_execute(
+        "SELECT ruvector.dag_pin_decision(class, 'parallel workers for small tables')
+         FROM ruvector.dag_decisions(), jsonb_array_elements(tried) AS t
+         WHERE t ->> 'decision' = 'parallel workers for small tables' AND (t ->> 'runs')::int > 0",
+    )?;
+    let plan = explained(&mut client);
+    assert!(
+        plan.contains("Workers Planned: 2") && plan.contains("pinned"),
+        "{plan}"
+    );
+    assert_eq!(count(&mut client, statement)?, 200);
+    let least_size = "SELECT count(*) FROM pg_settings WHERE name LIKE 'min_parallel%' AND setting::int > 0";
+    assert_eq!(count(&mut client, least_size)?, 2);
+    let query = "SELECT ruvector.dag_rewrite_query($1)";
+    let rewritten: String = client.query_one(query, &[&statement])?.get(0);
+    assert!(
+        rewritten.contains("-- SET LOCAL min_parallel_table_scan_size = 0;"),
+        "{rewritten}"
+    );
+    // The limit on their number is the session's own.
+    client.batch_execute("SET max_parallel_workers_per_gather = 0")?;
+    let plan = explained(&mut client);
+    assert!(!plan.contains("Gather"), "{plan}");
+    assert_eq!(count(&mut client, statement)?, 200);
+    assert_eq!(measure(&mut client, "internal_errors")?, 0.0);
+    Ok(())
+}
+
 #[test]
 fn another_statement_of_the_same_text_is_not_run() -> Result<()> {
     let server = server()?;

@@ -5,7 +5,7 @@ use crate::session::Session;
 use anyhow::Result;
 use engine::OperatorType;
 use engine::cardinality::hash_words;
-use engine::decision::{Compilation, CostedOperator, HintSet, METHODS, PlanCosts, arms};
+use engine::decision::{Compilation, CostedOperator, HintSet, METHODS, PlanCosts, WORKERS_SOONER, arms};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -117,7 +117,11 @@ fn engine_hints(settings: &str) -> Option<HintSet> {
         settings.contains(&format!("SET {name} = off"))
     };
     let off = METHODS.iter().filter(|method| is_off(method.setting));
-    let bits = off.fold(0, |bits, method| bits | method.bit);
+    let none = match settings.contains(&*WORKERS_SOONER[0].to_string_lossy()) {
+        true => HintSet::NONE.with_workers(),
+        false => HintSet::NONE,
+    };
+    let bits = off.fold(none.bits(), |bits, method| bits | method.bit);
     arms().into_iter().find(|hints| bits != 0 && hints.bits() == bits)
 }
 

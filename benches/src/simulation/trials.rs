@@ -104,6 +104,7 @@ fn most_promising(known: &[Known<'_>], arms: &ArmStatistics, seed: u64) -> Optio
     let promise = |(number, known): (usize, &Known<'_>)| {
         let possible = Possibilities {
             is_without_rows: true,
+            may_have_workers: true,
             methods: known.evidence.methods(),
             ..Possibilities::default()
         };

@@ -209,13 +209,17 @@ fn what_brought_nothing_to_other_statements_is_not_tried_before_hint_sets() {
 }
 
 #[test]
-fn statistics_stored_before_there_were_costs_are_read() {
+fn statistics_stored_before_there_were_workers_or_costs_are_read() {
     let good = HintSet::from_bits(1);
     let mut known = ArmStatistics::default();
     known.record(0, good, 0.3, false);
     known.record(5, HintSet::NONE, 0.3, false);
-    let earlier = &known.counts()[..=ARMS];
-    assert_eq!(ArmStatistics::from_counts(earlier), known);
+    assert_eq!(ArmStatistics::from_counts(known.counts()), known);
+    let mut earlier = known.counts().to_vec();
+    earlier.remove(ARMS - 1);
+    assert_eq!(ArmStatistics::from_counts(&earlier), known);
+    earlier.truncate(ARMS);
+    assert_eq!(ArmStatistics::from_counts(&earlier), known);
     assert_eq!(
         ArmStatistics::from_counts(&earlier[1..]),
         ArmStatistics::default()
@@ -310,16 +314,17 @@ proptest! {
         bits in 0u32..1 << 19,
         has_costs: bool,
         cutoff in 0u64..3,
-        possible in any::<(bool, bool, bool, bool)>(),
+        possible in any::<(bool, bool, bool, bool, bool)>(),
         memory_doublings in 0u32..8,
     ) {
         let kept = HintSet::from_bits(bits).and(if has_costs { cheap_pages() } else { HintSet::NONE });
         let mut evidence = measured(&[(with(cutoff, kept), Ok(10.0))]);
         evidence.partial = 2;
-        let (uses_jit, is_parallel, has_forms, is_fitted) = possible;
+        let (uses_jit, is_parallel, may_have_workers, has_forms, is_fitted) = possible;
         let possible = Possibilities {
             uses_jit,
             is_parallel,
+            may_have_workers,
             memory_doublings,
             has_forms,
             costs: if is_fitted { cheap_pages() } else { HintSet::NONE },

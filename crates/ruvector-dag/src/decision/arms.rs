@@ -5,7 +5,7 @@
 //! limit: a bandit with a discounted Dirichlet-multinomial reward model per arm.
 
 use super::evidence::Decision;
-use super::hints::{ARMS, FORMS, HintSet, arm_of};
+use super::hints::{ARMS, FIRST_FORM, FORMS, HintSet, arm_of};
 
 /// Upper ends of the classes of latency ratios: a trial falls into the first whose end it stays below. The last class is
 /// without gain.
@@ -32,6 +32,9 @@ pub(super) const ROWS: usize = ARMS;
 pub(super) const COSTS: usize = ARMS + 1;
 pub(super) const COSTS_AND_ROWS: usize = ARMS + 2;
 const PLACES: usize = ARMS + 3;
+/// How many places there were before parallel workers had one, and before planner costs had theirs.
+const WITHOUT_WORKERS: usize = PLACES - 1;
+const WITHOUT_COSTS: usize = PLACES - 3;
 
 /// What a trial is expected to gain per time, by place.
 pub type Gains = [f64; PLACES];
@@ -143,7 +146,7 @@ impl ArmStatistics {
     /// How probable each class of gain is for the next trial of an arm.
     fn probabilities(&self, place: usize, shared: &[f64; GAINS.len()]) -> [f64; GAINS.len()] {
         let own = &self.counts[place];
-        let is_form = (ARMS - FORMS..ARMS).contains(&place);
+        let is_form = (FIRST_FORM..FIRST_FORM + FORMS).contains(&place);
         let assumed = match place {
             COSTS | COSTS_AND_ROWS => &COSTS_PRIOR,
             _ if is_form => &FORM_PRIOR,
@@ -163,13 +166,18 @@ impl ArmStatistics {
         &self.counts
     }
 
-    /// Statistics from stored counts, also from those that had no planner costs yet; those of another version begin anew.
+    /// Statistics from stored counts, also from those that had no planner costs or parallel workers yet; those of another version begin anew.
     pub fn from_counts(counts: &[[f32; GAINS.len()]]) -> Self {
         let mut known = Self::default();
-        if counts.len() == COSTS || counts.len() == PLACES {
-            let kept = known.counts.iter_mut().zip(counts);
-            kept.for_each(|(kept, counts)| *kept = *counts);
-        }
+        let skipped = match counts.len() {
+            PLACES => None,
+            WITHOUT_WORKERS | WITHOUT_COSTS => Some(ROWS - 1),
+            _ => return known,
+        };
+        let places = (0..PLACES).filter(|&place| Some(place) != skipped);
+        places
+            .zip(counts)
+            .for_each(|(place, counts)| known.counts[place] = *counts);
         known
     }
 

@@ -60,6 +60,10 @@ pub const METHODS: [Method; 7] = [
     },
 ];
 
+/// What is 0 to make PostgreSQL consider parallel workers for small tables, too, within the session's own limits on their number. What starting
+/// them and handing on rows costs stays as it is: without these costs it gives other plans of few of the STATS statements, none of them faster.
+pub const WORKERS_SOONER: [&CStr; 2] = [c"min_parallel_table_scan_size", c"min_parallel_index_scan_size"];
+
 const JOINS: u32 = 0b111;
 const SCANS: u32 = 0b1111 << 3;
 const INDEX_SCAN: u32 = 1 << 4;
@@ -67,13 +71,16 @@ const INDEX_ONLY_SCAN: u32 = 1 << 5;
 const NO_PARALLEL: u32 = 1 << 7;
 const NO_JIT: u32 = 1 << 8;
 const CAUTIOUS: u32 = 1 << 9;
+const WORKERS: u32 = 1 << 10;
 const MEMORY_SHIFT: u32 = 12;
 const MEMORY: u32 = 0b111 << MEMORY_SHIFT;
 const FORM_SHIFT: u32 = 16;
 const FORM: u32 = 0b111 << FORM_SHIFT;
 const COST_SHIFT: u32 = 19;
 const COSTS: u32 = 0xfff << COST_SHIFT;
-const PARAMETERS: u32 = NO_PARALLEL | NO_JIT | MEMORY | COSTS;
+const PARAMETERS: u32 = NO_PARALLEL | WORKERS | NO_JIT | MEMORY | COSTS;
+/// What is said of parallel workers.
+const OF_WORKERS: u32 = NO_PARALLEL | WORKERS;
 const KNOWN: u32 = JOINS | SCANS | PARAMETERS | CAUTIOUS | FORM;
 
 /// What a table may be read with: everything; without sequential, index or bitmap scans; index scans, sequential scans
@@ -94,11 +101,14 @@ impl HintSet {
     /// All bits that are planner costs: a mask for stored sets.
     pub const ALL_COSTS: Self = Self(COSTS);
 
-    /// A set from stored bits; unknown ones are dropped, and a set that leaves no join or scan method is none.
+    /// A set from stored bits; unknown ones are dropped, a set that leaves no join or scan method is none, and one
+    /// without parallel workers asks for none.
     pub fn from_bits(bits: u32) -> Self {
         let bits = bits & KNOWN;
         if bits & JOINS == JOINS || bits & SCANS == SCANS {
             Self::NONE
+        } else if bits & OF_WORKERS == OF_WORKERS {
+            Self(bits & !WORKERS)
         } else {
             Self(bits)
         }
@@ -148,6 +158,11 @@ impl HintSet {
         self.0 & NO_PARALLEL != 0
     }
 
+    /// With parallel workers for small tables, too: [`WORKERS_SOONER`] are 0.
+    pub fn asks_for_workers(self) -> bool {
+        self.0 & WORKERS != 0
+    }
+
     /// Without just-in-time compilation.
     pub fn is_without_jit(self) -> bool {
         self.0 & NO_JIT != 0
@@ -183,7 +198,12 @@ impl HintSet {
 
     /// The same set without parallel workers.
     pub fn serial(self) -> Self {
-        Self(self.0 | NO_PARALLEL)
+        Self(self.0 & !WORKERS | NO_PARALLEL)
+    }
+
+    /// The same set with parallel workers for small tables, too.
+    pub fn with_workers(self) -> Self {
+        Self(self.0 & !NO_PARALLEL | WORKERS)
     }
 
     /// The same set without just-in-time compilation.
@@ -221,8 +241,13 @@ impl HintSet {
         Self(self.0 & !(PARAMETERS | FORM))
     }
 
-    /// Both sets, with this one's planner costs if it has any; `NONE` when together they would leave no method.
+    /// Both sets, with this one's planner costs if it has any, and what it says of parallel workers; `NONE` when together they would leave
+    /// no method.
     pub fn and(self, other: Self) -> Self {
+        let other = match self.0 & OF_WORKERS {
+            0 => other,
+            _ => Self(other.0 & !OF_WORKERS),
+        };
         let memory = self.memory_doublings().max(other.memory_doublings());
         let form = self.form().or(other.form());
         let costs = if self.has_costs() { self } else { other };
@@ -239,6 +264,9 @@ impl HintSet {
         let mut words: Vec<String> = form.into_iter().chain(methods).collect();
         if self.is_serial() {
             words.push("no parallel workers".to_owned());
+        }
+        if self.asks_for_workers() {
+            words.push("parallel workers for small tables".to_owned());
         }
         if self.is_without_jit() {
             words.push("no JIT".to_owned());
@@ -257,9 +285,12 @@ impl HintSet {
 /// Other forms of a statement that are planned at most.
 pub const FORMS: usize = 4;
 /// Number of [`arms`].
-pub const ARMS: usize = 60;
+pub const ARMS: usize = 61;
+/// The place of the first other form among them.
+pub(super) const FIRST_FORM: usize = ARMS - 1 - FORMS;
 
-/// The hint sets that are tried alone: the 48 sets of join and scan methods, fewest methods off first, then parameters.
+/// The hint sets that are tried alone: the 48 sets of join and scan methods, fewest methods off first, then parameters, forms, and
+/// parallel workers, which are the newest.
 pub fn arms() -> [HintSet; ARMS] {
     let mut arms = [HintSet::NONE; ARMS];
     let methods = (0..JOINS).flat_map(|joins| SCAN_SETS.map(|scans| HintSet(joins | scans)));
@@ -277,7 +308,11 @@ pub fn arms() -> [HintSet; ARMS] {
         none.cautious(),
     ];
     let forms = (0..FORMS).map(|form| none.with_form(form));
-    let all = methods.into_iter().chain(parameters).chain(forms);
+    let all = methods
+        .into_iter()
+        .chain(parameters)
+        .chain(forms)
+        .chain([none.with_workers()]);
     arms.iter_mut().zip(all).for_each(|(arm, set)| *arm = set);
     arms
 }
@@ -303,13 +338,24 @@ mod tests {
     }
 
     #[test]
-    fn there_are_48_sets_of_methods_8_of_parameters_and_4_forms_all_different() {
+    fn there_are_48_sets_of_methods_9_of_parameters_and_4_forms_all_different() {
         let mut all = arms().to_vec();
+        let forms = all[FIRST_FORM..][..FORMS].iter().map(|set| set.form());
+        assert!(forms.eq((0..FORMS).map(Some)));
         assert_eq!(all.iter().filter(|set| set.methods().count() > 0).count(), 48);
         all.sort();
         all.dedup();
         assert_eq!(all.len(), ARMS);
         assert!(!all.contains(&HintSet::NONE));
+    }
+
+    #[test]
+    fn what_is_newer_says_whether_there_are_parallel_workers() {
+        let (serial, workers) = (HintSet::NONE.serial(), HintSet::NONE.with_workers());
+        assert_eq!((serial.and(workers), workers.and(serial)), (serial, workers));
+        assert_eq!((serial.with_workers(), workers.serial()), (workers, serial));
+        let without_jit = HintSet::NONE.without_jit();
+        assert_eq!(without_jit.and(workers), workers.and(without_jit));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub use evidence::{Decision, MAX_PLANS, Run, StatementEvidence};
 pub use expected_ratios::{ExpectedRatios, KnownStatement, LogRatios};
 pub use fastest_predicted::FastestPredicted;
 pub use fitted_costs::{FittedCosts, SessionCosts};
-pub use hints::{ARMS, HintSet, METHODS, arm_of, arms};
+pub use hints::{ARMS, HintSet, METHODS, WORKERS_SOONER, arm_of, arms};
 pub use lifecycle::{CLEAR_GAIN, Choice, Reason, State};
 pub use load::LoadGauge;
 pub use operator_times::{OperatorTimes, Timing};

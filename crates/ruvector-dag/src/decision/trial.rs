@@ -96,6 +96,8 @@ pub struct Possibilities {
     pub uses_jit: bool,
     /// The stock plan has parallel workers.
     pub is_parallel: bool,
+    /// The session may have parallel workers.
+    pub may_have_workers: bool,
     /// How often `work_mem` may be doubled at most; 0 where nothing was spilled.
     pub memory_doublings: u32,
     /// The statement may be planned in another form.
@@ -116,6 +118,7 @@ impl Possibilities {
     pub(super) const ALL: Self = Self {
         uses_jit: true,
         is_parallel: true,
+        may_have_workers: true,
         memory_doublings: 4,
         has_forms: true,
         is_without_rows: false,
@@ -139,6 +142,7 @@ impl Possibilities {
     pub fn allow(&self, hints: HintSet) -> bool {
         (self.uses_jit || !hints.is_without_jit())
             && (self.is_parallel || !hints.is_serial())
+            && (self.may_have_workers || !hints.asks_for_workers())
             && hints.memory_doublings() <= self.memory_doublings
             && !(self.is_without_methods && hints.methods().next().is_some())
             && !(self.is_without_rows && hints.is_cautious())
